@@ -1,0 +1,79 @@
+# Callsim. `make` alone lists the targets.
+#   make run ARGS=--exit                    arguments for the command behind a target
+#   make setup PYTHON=/opt/bin/python3.13   a Python of your choice
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format bench clean tools
+
+ARGS :=
+BIN := .venv/bin
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(shell for p in python3 python3.{11..19}; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
+
+# $(call install,PACKAGES): by apt when root, otherwise one line that names them.
+# The lock is waited for: a fresh machine is often busy with its own updates.
+define install
+if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+    echo Missing: $(1). "Install first; as root on Debian or Ubuntu:" apt-get install $(1) >&2; exit 1; \
+fi; \
+echo Installing $(1) ...; \
+apt-get -qq update || true; \
+DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install --no-install-recommends $(1) >/dev/null
+endef
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.setup ## make .venv with the callsim command
+	@echo "Ready: $(BIN)/callsim --help"
+
+run: .venv/.setup ## set up, then show a whole call: callsim demo
+	@$(BIN)/callsim demo $(ARGS)
+
+# All tests, with branch coverage of the SIP core; with ARGS, only those tests.
+test: tools .venv/.dev ## run the tests, or some: make test ARGS='tests/sip -k uri'
+ifeq ($(ARGS),)
+	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage report
+else
+	@$(BIN)/pytest $(ARGS)
+endif
+
+lint: .venv/.dev ## ruff, and mypy in strict mode
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: .venv/.dev ## mend what ruff can mend
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: tools .venv/.dev ## run the benchmarks
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove .venv and what the tools left behind
+	rm -rf .venv .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+# The stamps make a repeated run instant; a changed pyproject.toml installs again.
+.venv/.setup: pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or later is needed. Name yours: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) $(NEW_ENOUGH) || { echo "$(PYTHON) is not Python 3.11 or later." >&2; exit 1; }
+	@if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(call install,$(notdir $(PYTHON))-venv); fi
+	@echo "Setting up .venv ..."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+.venv/.dev: .venv/.setup
+	@echo "Adding the development tools to .venv ..."
+	@$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@
+
+# SIPp places the calls, tshark reads the wire.
+tools:
+	@packages=; \
+	command -v sipp >/dev/null || packages+=" sip-tester"; \
+	command -v tshark >/dev/null || packages+=" tshark"; \
+	if [ -n "$$packages" ]; then $(call install,$$packages); fi

@@ -1,0 +1,1 @@
+"""The REST surface: contract, errors, authentication, OpenAPI; knows `simulator`, never `sip`."""

@@ -1,0 +1,1 @@
+"""Load and micro benchmarks, side by side with SIPp."""

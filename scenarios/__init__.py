@@ -1,0 +1,1 @@
+"""Whole call flows and SIPp scenarios, and what runs them."""

@@ -1,0 +1,1 @@
+"""The call server: calls, legs, transfers, routing, variables, records, configuration."""

@@ -1,0 +1,17 @@
+"""Errors of the call server's commands; each says which field is wrong and the fix."""
+
+
+class CallServerError(Exception):
+    """Base of what a command may raise; nothing has changed then."""
+
+
+class CallNotFound(CallServerError, LookupError):
+    """No active call has this GUID."""
+
+
+class SessionNotFound(CallServerError, LookupError):
+    """No SIP session has this id."""
+
+
+class CallStateError(CallServerError):
+    """The call's present state does not allow the operation."""

@@ -1,0 +1,1 @@
+"""Simulated neighbours: VXML gateway, agents and caller, each a real SIP endpoint."""

@@ -1,0 +1,116 @@
+"""What readers of the call server see: plain values, copied at the moment of asking.
+
+The REST surface turns these into JSON. Times are seconds since the epoch, UTC.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+CallState = Literal[
+    "ringing", "connected", "queued", "self_service", "transferring", "on_hold"
+]
+TransferType = Literal["blind", "consultation"]
+TerminateReason = Literal["administrative", "timeout", "error", "requested"]
+
+
+@dataclass(slots=True)
+class HistoryEntry:
+    """One line of a call's history."""
+
+    time: float
+    event: str
+    details: str
+
+
+@dataclass(slots=True)
+class IcmRouteResult:
+    """What ICM decided last; empty text where it has not."""
+
+    route_label: str = ""
+    skill_group: str = ""
+    agent_id: str = ""
+
+
+@dataclass(slots=True)
+class CallView:
+    """One active call."""
+
+    guid: str
+    state: CallState
+    calling_number: str
+    called_number: str
+    start_time: float
+    duration: int
+    application_name: str
+
+
+@dataclass(slots=True)
+class CallDetailView(CallView):
+    """One active call with its caller leg's dialog, its history and variables."""
+
+    sip_call_id: str
+    sip_from_tag: str
+    sip_to_tag: str
+    icm_route_result: IcmRouteResult
+    vxml_server: str
+    history: list[HistoryEntry] = field(default_factory=list)
+    ecc_variables: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class TransferCommand:
+    """What POST /call/{callGuid}/transfer asks for; `label` replaces `destination`."""
+
+    destination: str
+    transfer_type: TransferType = "blind"
+    label: str | None = None
+    ecc_variables: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class SessionView:
+    """One SIP dialog of a call, that is one leg."""
+
+    session_id: str
+    call_id: str
+    call_guid: str
+    state: Literal["initial", "early", "confirmed", "terminated"]
+    method: str
+    from_uri: str
+    to_uri: str
+    from_tag: str
+    to_tag: str
+    cseq: int
+    transport: Literal["UDP", "TCP", "TLS"]
+    local_address: str
+    remote_address: str
+    start_time: float
+    last_activity_time: float
+
+
+@dataclass(slots=True)
+class HealthView:
+    """The server as a whole; `cpu_usage` and `memory_usage` in percent, `uptime` in seconds."""
+
+    server_name: str
+    status: Literal["healthy", "degraded", "unhealthy"]
+    uptime: float
+    version: str
+    active_calls: int
+    max_calls: int
+    sip_stack_status: Literal["running", "stopped", "error"]
+    cpu_usage: float
+    memory_usage: float
+
+
+@dataclass(slots=True)
+class ConnectionView:
+    """One neighbour, probed just now; `latency` in milliseconds, None when it failed."""
+
+    component: Literal["ICM", "CUCM", "VXMLServer", "ReportingServer", "MediaServer"]
+    hostname: str
+    ip_address: str
+    port: int
+    status: Literal["connected", "disconnected", "timeout", "error"]
+    latency: int | None
+    last_successful_contact: float | None

@@ -1,0 +1,1 @@
+"""SIP user agent stack with a sans-IO core."""

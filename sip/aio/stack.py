@@ -1,0 +1,174 @@
+"""The driver: feeds the endpoint, sends what it wants sent, keeps its one timer."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+
+from sip.aio.udp import UdpListener
+from sip.endpoint import Endpoint
+from sip.events import Event, Responded
+from sip.ids import IdSource
+from sip.timers import Timers
+from sip.transport import Address, Listener
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Event | Responded, float], None]
+Tap = Callable[[str, bytes, Listener, Address, float], None]
+"""Sees each message: ``"in"`` or ``"out"``, octets, listener, peer, time."""
+
+
+class SipStack:
+    """An `Endpoint` on real sockets, in the running event loop.
+
+    `handler` gets every event with the time. After the program has called a verb on a
+    session outside of the handler it calls `pump`, which sends and re-arms.
+    """
+
+    def __init__(
+        self, handler: Handler, timers: Timers | None = None, user_agent: str = ""
+    ) -> None:
+        self.endpoint = Endpoint([], IdSource(os.urandom), timers, user_agent)
+        self.tap: Tap | None = None
+        self._handler = handler
+        self._loop = asyncio.get_running_loop()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_time = 0.0
+        self._backlog: list[tuple[UdpListener, Address, bytes]] = []
+        self._lookups: set[asyncio.Task[None]] = set()
+        self._pumping = False
+
+    def now(self) -> float:
+        """The time that every verb wants: the loop's clock, in seconds."""
+        return self._loop.time()
+
+    def listen_udp(self, host: str, port: int, advertise: str | None = None) -> UdpListener:
+        """Open a UDP socket and add it to the endpoint. Raises OSError."""
+        listener = UdpListener(host, port, advertise)
+        self.endpoint.listeners.append(listener)
+        self._loop.add_reader(listener.socket, self._readable, listener)
+        return listener
+
+    def close(self) -> None:
+        """Close the sockets and stop the timer; nothing more is sent."""
+        for listener in self.endpoint.listeners:
+            if isinstance(listener, UdpListener):
+                self._loop.remove_reader(listener.socket)
+                self._loop.remove_writer(listener.socket)
+                listener.socket.close()
+        self.endpoint.listeners.clear()
+        self._backlog.clear()
+        for task in self._lookups:
+            task.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def _readable(self, listener: UdpListener) -> None:
+        now = self._loop.time()
+        receive = self.endpoint.receive_datagram
+        tap = self.tap
+
+        def take(data: bytes, address: Address) -> None:
+            if tap is not None:
+                tap("in", data, listener, address, now)
+            try:
+                receive(data, address, listener, now)
+            except Exception:
+                log.exception("a datagram from %s:%s was not processed", *address)
+
+        listener.drain(take)
+        self.pump(now)
+
+    def _wake(self) -> None:
+        self._alarm = None
+        now = self._loop.time()
+        try:
+            self.endpoint.handle_timers(now)
+        except Exception:
+            log.exception("a timer failed")
+        self.pump(now)
+
+    def pump(self, now: float | None = None) -> None:
+        """Handle the events, send the outbox, start look-ups, re-arm the timer."""
+        if self._pumping:  # called by the handler: the round below goes on until all is done
+            return
+        if now is None:
+            now = self._loop.time()
+        endpoint = self.endpoint
+        self._pumping = True
+        try:
+            while endpoint.events:
+                events = endpoint.events
+                endpoint.events = []
+                for event in events:
+                    try:
+                        self._handler(event, now)
+                    except Exception:
+                        log.exception("%s was not handled", type(event).__name__)
+        finally:
+            self._pumping = False
+        if endpoint.outbox:
+            self._flush(now)
+        if endpoint.lookups:
+            self._start_lookups()
+        due = endpoint.wheel.next_time()
+        if due is not None and (self._alarm is None or due < self._alarm_time):
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm_time = due
+            self._alarm = self._loop.call_at(due, self._wake)
+
+    def _flush(self, now: float) -> None:
+        endpoint = self.endpoint
+        outbox = endpoint.outbox
+        endpoint.outbox = []
+        tap = self.tap
+        failed: list[tuple[Listener, Address]] = []
+        for listener, address, data in outbox:
+            if tap is not None:
+                tap("out", data, listener, address, now)
+            if not isinstance(listener, UdpListener):
+                continue
+            try:
+                listener.socket.sendto(data, address)
+            except (BlockingIOError, InterruptedError):
+                if not self._backlog:
+                    self._loop.add_writer(listener.socket, self._writable, listener)
+                self._backlog.append((listener, address, data))
+            except (OSError, OverflowError) as error:
+                log.warning("cannot send to %s:%s: %s", *address, error)
+                failed.append((listener, address))
+        for listener, address in failed:
+            endpoint.transport_failed(listener, address, now)
+        if endpoint.events or endpoint.outbox:
+            self.pump(now)
+
+    def _writable(self, listener: UdpListener) -> None:
+        self._loop.remove_writer(listener.socket)
+        backlog = self._backlog
+        self._backlog = []
+        self.endpoint.outbox[:0] = backlog
+        self.pump()
+
+    def _start_lookups(self) -> None:
+        names = self.endpoint.lookups
+        self.endpoint.lookups = []
+        for name in names:
+            task = self._loop.create_task(self._look_up(name))
+            self._lookups.add(task)
+            task.add_done_callback(self._lookups.discard)
+
+    async def _look_up(self, name: str) -> None:
+        address: str | None = None
+        try:
+            found = await self._loop.getaddrinfo(
+                name, None, family=socket.AF_INET, type=socket.SOCK_DGRAM
+            )
+            address = str(found[0][4][0])
+        except (OSError, UnicodeError) as error:
+            log.warning("cannot resolve %s: %s", name, error)
+        now = self._loop.time()
+        self.endpoint.resolved(name, address, now)
+        self.pump(now)

@@ -1,0 +1,134 @@
+"""Dialogs (RFC 3261 section 12): identifiers, sequence numbers, route set and target.
+
+A dialog knows no method; the INVITE usage and REFER subscriptions stand on it.
+"""
+
+from sip.errors import ParseError
+from sip.message import Message, Request, Response
+from sip.uri import SipUri, parse_uri
+from sip.values import NameAddr
+
+
+class Dialog:
+    """One dialog, early or confirmed.
+
+    `local` and `remote` are the From or To values with their tags, as text; `target`
+    is the remote target URI; `routes` the route set in the order of sending.
+    """
+
+    __slots__ = (
+        "call_id",
+        "last_cseq",
+        "local",
+        "local_cseq",
+        "local_tag",
+        "remote",
+        "remote_cseq",
+        "remote_tag",
+        "routes",
+        "target",
+    )
+
+    def __init__(self, call_id: str, local: str, local_tag: str, remote: str, target: str) -> None:
+        self.call_id = call_id
+        self.local = local
+        self.local_tag = local_tag
+        self.remote = remote
+        self.remote_tag: str | None = None
+        self.target = target
+        self.routes: tuple[str, ...] = ()
+        self.local_cseq = 0
+        self.remote_cseq = -1
+        self.last_cseq = 0  # of the last request either way, ACK aside
+
+    @classmethod
+    def from_request(cls, request: Request, local_tag: str) -> "Dialog":
+        """The callee's side (section 12.1.1); a request without Contact has no target."""
+        local = f"{request.get('to')};tag={local_tag}"
+        target = contact_uri(request) or ""
+        dialog = cls(request.call_id, local, local_tag, request.get("from") or "", target)
+        dialog.remote_tag = request.from_tag
+        dialog.remote_cseq = dialog.last_cseq = request.cseq[0]
+        dialog.routes = tuple(request.values("record-route"))
+        return dialog
+
+    def meet(self, response: Response) -> None:
+        """The caller's side learns its peer from a 1xx or 2xx (section 12.1.2)."""
+        self.remote_tag = response.to_tag
+        self.remote = response.get("to") or self.remote
+        routes = response.values("record-route")
+        self.routes = tuple(reversed(routes)) if routes else ()
+        self.refresh(response)
+
+    def fork(self, response: Response) -> "Dialog":
+        """Another early dialog of the same INVITE, seen by the caller."""
+        dialog = Dialog(self.call_id, self.local, self.local_tag, self.remote, self.target)
+        dialog.local_cseq = self.local_cseq
+        dialog.meet(response)
+        return dialog
+
+    def refresh(self, message: Message) -> None:
+        """Target refresh: the Contact of an INVITE, UPDATE or their 2xx (section 12.2)."""
+        uri = contact_uri(message)
+        if uri:
+            self.target = uri
+
+    def next_hop(self) -> str:
+        """The URI whose host the next request is sent to."""
+        return route_uri(self.routes[0]) if self.routes else self.target
+
+    def request_head(self, method: str, number: int, via: str, lines: str) -> tuple[str, str]:
+        """Request-URI, and the request's head up to Content-Length (section 12.2.1.1).
+
+        `via` is the whole Via value, `lines` further header lines ended by CRLF each.
+        """
+        uri = self.target
+        routes = ""
+        if self.routes:
+            first = route_uri(self.routes[0])
+            if is_loose(first):
+                routes = "".join([f"Route: {route}\r\n" for route in self.routes])
+            else:  # a strict router (section 12.2.1.1): it becomes the Request-URI
+                routes = "".join([f"Route: {route}\r\n" for route in self.routes[1:]])
+                routes += f"Route: <{uri}>\r\n"
+                uri = first
+        head = (
+            f"{method} {uri} SIP/2.0\r\nVia: {via}\r\n{routes}Max-Forwards: 70\r\n"
+            f"From: {self.local}\r\nTo: {self.remote}\r\nCall-ID: {self.call_id}\r\n"
+            f"CSeq: {number} {method}\r\n{lines}"
+        )
+        return uri, head
+
+
+def contact_uri(message: Message) -> str | None:
+    """The URI of the first Contact, as text; None when there is none."""
+    value = message.get("contact")
+    if value is None:
+        return None
+    if '"' not in value:
+        start = value.find("<")
+        end = value.find(">", start)
+        if start >= 0 and end > start:
+            return value[start + 1 : end]
+    try:
+        return NameAddr.parse_many(value)[0].uri
+    except ParseError:
+        return None
+
+
+def route_uri(value: str) -> str:
+    """The URI of a Route or Record-Route value."""
+    start = value.rfind("<")
+    return value[start + 1 : value.find(">", start)] if start >= 0 else value
+
+
+def is_loose(uri: str) -> bool:
+    """Whether a route URI has ``lr`` (section 16.12)."""
+    if ";lr" not in uri:
+        return False
+    try:
+        parsed = parse_uri(uri)
+    except ParseError:
+        return False
+    return isinstance(parsed, SipUri) and parsed.is_loose_router
+

@@ -1,0 +1,364 @@
+"""The sans-IO endpoint: octets in, octets and events out; no socket, no clock.
+
+The shell calls `receive_datagram`, `handle_timers` and `resolved`; then it sends
+what is in `outbox`, looks up the names in `lookups`, hands the `events` to the
+program and sleeps until `next_time`. The program calls `invite`, `options` and the
+verbs of its sessions. Every call carries ``now``, the time in seconds.
+"""
+
+from typing import Final
+
+from sip.dialog import Dialog, contact_uri
+from sip.errors import InvalidValue, ParseError, PeerError
+from sip.events import Event, Responded
+from sip.ids import IdSource
+from sip.message import Request, Response, build_request, parse, reason_phrase
+from sip.timers import Timers
+from sip.transaction.client import ClientTransaction
+from sip.transaction.layer import Transactions, hop_of, server_key
+from sip.transaction.machine import ACCEPTED, RECEIVE_ACK, RECEIVE_REQUEST
+from sip.transaction.server import (
+    InviteServerTransaction,
+    NonInviteServerTransaction,
+    ServerTransaction,
+    reply_address,
+    response_prefix,
+)
+from sip.transport import Address, Listener
+from sip.uri import OtherUri, parse_uri
+from sip.usage.invite import SDP, InviteSession
+
+METHODS: Final = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REFER", "NOTIFY")
+_NOT_SERVED: Final = frozenset(("REGISTER", "PRACK", "SUBSCRIBE", "PUBLISH", "MESSAGE"))
+_ALLOW: Final = f"Allow: {', '.join(METHODS)}\r\n"
+_ACCEPT: Final = f"Accept: {SDP}\r\n"
+
+
+class Endpoint(Transactions):
+    """Transactions, dialogs and sessions of one user agent.
+
+    `sessions` is the dialog table, keyed by the local tag. `service_status` answers
+    OPTIONS: 200 in service, 503 otherwise. `extensions` are the option tags that
+    Require may name.
+    """
+
+    extensions: Final = frozenset[str]()
+
+    def __init__(
+        self,
+        listeners: list[Listener],
+        ids: IdSource,
+        timers: Timers | None = None,
+        user_agent: str = "",
+    ) -> None:
+        super().__init__(listeners, ids, timers)
+        self.events: list[Event | Responded] = []
+        self.sessions: dict[str, InviteSession] = {}
+        self.service_status = 200
+        self.user_agent_line = f"User-Agent: {user_agent}\r\n" if user_agent else ""
+        self.capability_lines = _ALLOW
+
+    # What the shell calls.
+
+    def receive_datagram(
+        self, data: bytes, address: Address, listener: Listener, now: float
+    ) -> None:
+        """Take one datagram from `address`; a peer's fault is answered or dropped."""
+        try:
+            message = parse(data)
+            if isinstance(message, Response):
+                self.receive_response(message, now)
+                return
+        except PeerError:
+            self.discarded += 1  # not SIP (keep-alives, scans), or a faulty response
+            return
+        try:
+            if message.defect is not None:
+                raise message.defect
+            self._receive_request(message, address, listener, now)
+        except PeerError as error:
+            self.refuse(message, address, listener, error.status, reason=error.reason)
+
+    def handle_timers(self, now: float) -> None:
+        """Fire what is due."""
+        self.wheel.advance(now)
+
+    def next_time(self) -> float | None:
+        """When `handle_timers` wants to be called next."""
+        return self.wheel.next_time()
+
+    # What the program calls.
+
+    def invite(
+        self,
+        now: float,
+        uri: str,
+        *,
+        from_: str,
+        to: str,
+        call_id: str = "",
+        contact_user: str = "",
+        body: bytes = b"",
+        lines: str = "",
+        next_hop: str = "",
+    ) -> InviteSession:
+        """Call `uri`; `from_` and `to` are name-addrs without tags, as text.
+
+        `next_hop`, a URI, overrides where the INVITE goes to (an outbound proxy).
+        Raises InvalidValue, and nothing is sent, when the destination cannot be used.
+        """
+        host, listener = self._way_to(next_hop or uri)
+        tag = self.new_tag()
+        call_id = call_id or f"{self.ids.hex(32)}@{listener.local_host(host)}"
+        dialog = Dialog(call_id, f"{from_};tag={tag}", tag, to, uri)
+        session = InviteSession(self, dialog, listener, outgoing=True)
+        session.contact = self.contact_line(listener, host, contact_user)
+        session.first_hop = next_hop
+        self.sessions[tag] = session
+        session.start(now, body, lines)
+        return session
+
+    def options(
+        self, now: float, uri: str, *, from_: str, context: object, max_forwards: int = 70
+    ) -> None:
+        """Ask `uri` for its capabilities; the answer comes as `Responded` with `context`.
+
+        Raises InvalidValue when the destination cannot be used.
+        """
+        host, listener = self._way_to(uri)
+        call_id = f"{self.ids.hex(32)}@{listener.local_host(host)}"
+        tag = self.new_tag()
+
+        def make(via: str) -> Request:
+            lines = [
+                f"Via: {via}",
+                f"Max-Forwards: {max_forwards}",
+                f"From: {from_};tag={tag}",
+                f"To: <{uri}>",
+                f"Call-ID: {call_id}",
+                "CSeq: 1 OPTIONS",
+                f"{self.contact_line(listener, host, '')}{self.user_agent_line}Accept: {SDP}",
+            ]
+            return build_request("OPTIONS", uri, lines)
+
+        self.start_client_at(uri, "OPTIONS", make, listener, self, now, context)
+
+    def _way_to(self, uri: str) -> tuple[str, Listener]:
+        try:
+            host, _, transport = hop_of(uri)
+        except ParseError as error:
+            raise InvalidValue(f"destination {uri!r}: {error}") from None
+        return host, self.listener_for(transport)
+
+    def contact_line(self, listener: Listener, remote: str, user: str) -> str:
+        """The Contact line for messages to the host `remote`."""
+        at = f"{user}@" if user else ""
+        transport = listener.transport.lower()
+        return f"Contact: <sip:{at}{listener.sent_by(remote)};transport={transport}>\r\n"
+
+    def new_tag(self) -> str:
+        """A tag that no session here has."""
+        tag = self.ids.tag()
+        while tag in self.sessions:
+            tag = self.ids.tag()
+        return tag
+
+    # Requests without a session: the user is the endpoint itself.
+
+    def response_received(
+        self, transaction: ClientTransaction, response: Response, _now: float
+    ) -> None:
+        """A response to OPTIONS."""
+        if response.status >= 200:
+            self.events.append(Responded(None, transaction.context, response.status, response))
+
+    def transaction_failed(self, transaction: ClientTransaction, status: int, _now: float) -> None:
+        """No response to OPTIONS."""
+        self.events.append(Responded(None, transaction.context, status, None))
+
+    def forget(self, session: InviteSession) -> None:
+        """A session is over."""
+        self.sessions.pop(session.local_tag, None)
+
+    # Requests that arrive (section 8.2), in the order the RFC inspects them.
+
+    def _receive_request(
+        self, request: Request, address: Address, listener: Listener, now: float
+    ) -> None:
+        key = server_key(request)
+        method = request.method
+        transaction = self.servers.get(key)
+        if transaction is not None and method != "CANCEL":
+            if method != "ACK":
+                transaction.apply(RECEIVE_REQUEST, now)
+                return
+            if transaction.state != ACCEPTED:
+                transaction.apply(RECEIVE_ACK, now)
+                return
+        to_tag = request.to_tag
+        session = self.sessions.get(to_tag) if to_tag is not None else None
+        if session is not None:
+            dialog = session.dialog
+            if dialog.call_id != request.call_id or dialog.remote_tag != request.from_tag:
+                session = None
+        if method == "ACK":
+            if session is None or not session.ack_received(request, now):
+                self.discarded += 1
+        elif method == "CANCEL":
+            self._cancel(request, transaction, address, listener, now)
+        else:
+            self._check_method(request)
+            _check_extensions(request, self.extensions)
+            if to_tag is None:
+                self._outside_dialog(request, key, address, listener, now)
+            elif session is None:
+                raise PeerError(reason_phrase(481), 481)
+            else:
+                self._inside_dialog(session, request, key, address, listener, now)
+
+    def _check_method(self, request: Request) -> None:
+        method = request.method
+        if method not in METHODS:
+            status = 405 if method in _NOT_SERVED else 501
+            raise PeerError(reason_phrase(status), status)
+
+    def _cancel(
+        self,
+        request: Request,
+        invite: ServerTransaction | None,
+        address: Address,
+        listener: Listener,
+        now: float,
+    ) -> None:
+        """Section 9.2: answered hop by hop; the INVITE is answered by its session."""
+        if invite is None:
+            raise PeerError(reason_phrase(481), 481)
+        self.refuse(request, address, listener, 200, tag=invite.to_tag)
+        session = invite.session
+        if isinstance(session, InviteSession):
+            session.cancel_received(invite, request, now)
+
+    def _inside_dialog(
+        self,
+        session: InviteSession,
+        request: Request,
+        key: str,
+        address: Address,
+        listener: Listener,
+        now: float,
+    ) -> None:
+        number, method = request.cseq
+        dialog = session.dialog
+        if number <= dialog.remote_cseq:
+            raise PeerError("CSeq is not above the last one", 500)  # section 12.2.2
+        dialog.remote_cseq = dialog.last_cseq = number
+        made = InviteServerTransaction if method == "INVITE" else NonInviteServerTransaction
+        transaction = made(self, key, listener, address, request, None)
+        self.servers[key] = transaction
+        if method == "OPTIONS":
+            transaction.respond(200, now, self._capabilities())
+        else:
+            session.request_received(transaction, request, now)
+
+    def _outside_dialog(
+        self, request: Request, key: str, address: Address, listener: Listener, now: float
+    ) -> None:
+        merge_key = f"{request.call_id} {request.from_tag} {request.get('cseq')}"
+        if merge_key in self.merged:
+            raise PeerError(reason_phrase(482), 482)  # section 8.2.2.2
+        if isinstance(parse_uri(request.uri), OtherUri):
+            raise PeerError(reason_phrase(416), 416)
+        method = request.method
+        if method == "INVITE":
+            _check_content(request)
+            tag = self.new_tag()
+            transaction = InviteServerTransaction(
+                self, key, listener, address, request, tag, merge_key
+            )
+            self.servers[key] = self.merged[merge_key] = transaction
+            session = InviteSession(
+                self, Dialog.from_request(request, tag), listener, outgoing=False
+            )
+            self.sessions[tag] = session
+            session.contact = self.contact_line(listener, address[0], "")
+            session.invited(transaction, request, now)
+        elif method == "OPTIONS":
+            _check_accept(request)
+            status = self.service_status
+            self.refuse(request, address, listener, status, self._capabilities())
+        elif method == "REFER":
+            raise PeerError("REFER is served inside a dialog", 403)
+        else:
+            raise PeerError(reason_phrase(481), 481)
+
+    def _capabilities(self) -> str:
+        supported = f"Supported: {', '.join(sorted(self.extensions))}\r\n"
+        return f"{_ALLOW}{_ACCEPT}{supported}{self.user_agent_line}"
+
+    def refuse(
+        self,
+        request: Request,
+        address: Address,
+        listener: Listener,
+        status: int,
+        lines: str = "",
+        reason: str = "",
+        tag: str | None = None,
+    ) -> None:
+        """Answer without a transaction (section 8.2.7); a retransmission gets the same."""
+        if request.method == "ACK" or not request.get("via"):
+            self.discarded += 1
+            return
+        if tag is None:
+            digest = hash((request.top_via, request.call_id, request.get("cseq")))
+            tag = f"ds{digest & 0xFFFFFFFF:08x}"
+        if status == 420:
+            lines += _unsupported(request, self.extensions)
+        elif status == 405:
+            lines += _ALLOW
+        elif status == 415:
+            lines += _ACCEPT + "Accept-Encoding: identity\r\n"
+        try:
+            prefix = response_prefix(request, address, tag)
+            target = reply_address(request, address)
+        except PeerError:
+            self.discarded += 1  # not even its Via can be copied
+            return
+        head = (
+            f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n"
+            f"{prefix}{lines}Content-Length: 0\r\n\r\n"
+        )
+        self.send(listener, target, head.encode("utf-8", "surrogateescape"))
+
+
+def _unsupported(request: Request, extensions: frozenset[str]) -> str:
+    required = [tag.strip(" \t") for tag in request.values("require")]
+    unknown = [tag for tag in required if tag.lower() not in extensions]
+    return f"Unsupported: {', '.join(unknown)}\r\n"
+
+
+def _check_extensions(request: Request, extensions: frozenset[str]) -> None:
+    """Section 8.2.2.3."""
+    if request.get("require") is not None and any(
+        tag.strip(" \t").lower() not in extensions for tag in request.values("require")
+    ):
+        raise PeerError(reason_phrase(420), 420)
+
+
+def _check_content(request: Request) -> None:
+    """Section 8.2.3, and what an INVITE must allow us to answer with."""
+    if request.body:
+        content_type = request.content_type
+        if content_type and content_type != SDP and not content_type.startswith("multipart/"):
+            raise PeerError(reason_phrase(415), 415)
+        if (request.get("content-encoding") or "identity").lower() != "identity":
+            raise PeerError(reason_phrase(415), 415)
+    _check_accept(request)
+    if request.get("contact") is not None and contact_uri(request) is None:
+        raise PeerError("Contact is malformed")
+
+
+def _check_accept(request: Request) -> None:
+    accept = request.get("accept")
+    if accept and SDP not in accept.lower() and "*" not in accept:
+        raise PeerError(reason_phrase(406), 406)

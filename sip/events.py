@@ -1,0 +1,188 @@
+"""What the endpoint reports to the program above it, in the order it happened.
+
+Every event carries the session that it is about and the message that caused it
+(None where a timer or a dead connection did).
+"""
+
+from typing import TYPE_CHECKING
+
+from sip.message import Request, Response
+
+if TYPE_CHECKING:
+    from sip.transaction.server import ServerTransaction
+    from sip.usage.invite import InviteSession
+    from sip.usage.refer import ReceivedRefer, SentRefer
+
+
+class Event:
+    """Base of all events of a session."""
+
+    __slots__ = ("session",)
+
+    def __init__(self, session: "InviteSession") -> None:
+        self.session = session
+
+
+class RequestEvent(Event):
+    """An event caused by a request of the peer."""
+
+    __slots__ = ("request",)
+
+    def __init__(self, session: "InviteSession", request: Request) -> None:
+        self.session = session
+        self.request = request
+
+
+class ResponseEvent(Event):
+    """An event caused by a response of the peer."""
+
+    __slots__ = ("response",)
+
+    def __init__(self, session: "InviteSession", response: Response) -> None:
+        self.session = session
+        self.response = response
+
+
+class Invited(RequestEvent):
+    """A new call: answer it by `ring`, `answer` or `reject` on the session."""
+
+    __slots__ = ()
+
+
+class Progressed(ResponseEvent):
+    """A provisional response above 100 to our INVITE."""
+
+    __slots__ = ()
+
+
+class Answered(ResponseEvent):
+    """The 2xx to our INVITE or re-INVITE: `acknowledge` it on the session."""
+
+    __slots__ = ()
+
+
+class Refused(Event):
+    """Our INVITE or re-INVITE failed.
+
+    `status` is the final response's code, or 408 and 503 of our own (no response, no
+    way to send), then `response` is None. A refused re-INVITE leaves the session up.
+    """
+
+    __slots__ = ("reason", "response", "status")
+
+    def __init__(
+        self, session: "InviteSession", status: int, reason: str, response: Response | None
+    ) -> None:
+        self.session = session
+        self.status = status
+        self.reason = reason
+        self.response = response
+
+
+class Acknowledged(RequestEvent):
+    """The ACK to our 2xx arrived (of the INVITE or a re-INVITE)."""
+
+    __slots__ = ()
+
+
+class Cancelled(RequestEvent):
+    """The caller gave up before the answer; 200 and 487 have been sent."""
+
+    __slots__ = ()
+
+
+class Hungup(RequestEvent):
+    """BYE arrived. The session is over; `confirm_bye` on it sends the 200."""
+
+    __slots__ = ()
+
+
+class Lost(Event):
+    """The session ended without BYE from the peer; `status` says how.
+
+    408: our 2xx was never acknowledged, or a request in the dialog got no response;
+    481: the peer does not know the dialog any more. BYE has been sent.
+    """
+
+    __slots__ = ("status",)
+
+    def __init__(self, session: "InviteSession", status: int) -> None:
+        self.session = session
+        self.status = status
+
+
+class Closed(Event):
+    """Nothing of the session is left: our BYE is answered or given up."""
+
+    __slots__ = ()
+
+
+class Reinvited(RequestEvent):
+    """A re-INVITE: `answer` or `reject` it on the session."""
+
+    __slots__ = ()
+
+
+class Requested(RequestEvent):
+    """INFO, UPDATE or another request in the dialog: respond on `transaction`."""
+
+    __slots__ = ("transaction",)
+
+    def __init__(
+        self, session: "InviteSession", request: Request, transaction: "ServerTransaction"
+    ) -> None:
+        self.session = session
+        self.request = request
+        self.transaction = transaction
+
+
+class Responded:
+    """The final response to a request sent with `context`; see `Refused` for `status`.
+
+    `session` is None for a request outside a dialog (OPTIONS).
+    """
+
+    __slots__ = ("context", "response", "session", "status")
+
+    def __init__(
+        self,
+        session: "InviteSession | None",
+        context: object,
+        status: int,
+        response: Response | None,
+    ) -> None:
+        self.session = session
+        self.context = context
+        self.status = status
+        self.response = response
+
+
+class Referred(RequestEvent):
+    """REFER arrived: `accept` or `reject` it on `refer`."""
+
+    __slots__ = ("refer",)
+
+    def __init__(self, session: "InviteSession", request: Request, refer: "ReceivedRefer") -> None:
+        self.session = session
+        self.request = request
+        self.refer = refer
+
+
+class ReferProgressed(Event):
+    """News of a REFER that we sent.
+
+    `status` and `reason` are the response's (`notified` False) or those of the
+    sipfrag in a NOTIFY; `final` when no more will come.
+    """
+
+    __slots__ = ("final", "notified", "reason", "refer", "status")
+
+    def __init__(
+        self, refer: "SentRefer", status: int, reason: str, *, notified: bool, final: bool
+    ) -> None:
+        self.session = refer.session
+        self.refer = refer
+        self.status = status
+        self.reason = reason
+        self.notified = notified
+        self.final = final

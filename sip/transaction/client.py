@@ -1,0 +1,237 @@
+"""Client transactions (RFC 3261 section 17.1, RFC 6026 section 8.4)."""
+
+from typing import ClassVar, Final, Protocol
+
+from sip.message import Request, Response
+from sip.transaction.machine import (
+    ACCEPTED,
+    CALLING,
+    COMPLETED,
+    PROCEEDING,
+    RECEIVE_1XX,
+    RECEIVE_2XX,
+    RECEIVE_FAILURE,
+    TERMINATED,
+    TIMER_A,
+    TIMER_B,
+    TIMER_CANCEL,
+    TIMER_D,
+    TIMER_E,
+    TIMER_F,
+    TIMER_K,
+    TIMER_M,
+    TRANSPORT_ERROR,
+    TRYING,
+    Table,
+    Transaction,
+    TransactionLayer,
+)
+from sip.transport import Address, Listener
+
+
+class ClientUser(Protocol):
+    """Who is told what became of a request (the "TU" of RFC 3261)."""
+
+    def response_received(
+        self, transaction: "ClientTransaction", response: Response, now: float
+    ) -> None:
+        """A provisional or final response; for INVITE also each repeated 2xx."""
+
+    def transaction_failed(self, transaction: "ClientTransaction", status: int, now: float) -> None:
+        """No response (408) or no way to send (503), RFC 3261 section 8.1.3.1."""
+
+
+class ClientTransaction(Transaction):
+    """One request on its way; `context` is the user's own."""
+
+    __slots__ = ("context", "data", "request", "user")
+
+    def __init__(
+        self,
+        layer: TransactionLayer,
+        key: str,
+        listener: Listener,
+        address: Address,
+        request: Request,
+        user: ClientUser,
+        context: object = None,
+    ) -> None:
+        invite = request.method == "INVITE"
+        super().__init__(layer, key, listener, address, CALLING if invite else TRYING)
+        self.request = request
+        self.data = request.to_bytes()
+        self.user = user
+        self.context = context
+
+    def start(self, now: float) -> None:
+        """Send the request and start its timers (A and B, or E and F)."""
+        layer = self.layer
+        layer.send(self.listener, self.address, self.data)
+        invite = self.state == CALLING
+        if not self.listener.reliable:
+            self.interval = layer.timers.t1
+            what = TIMER_A if invite else TIMER_E
+            self.resend = layer.wheel.start(now, self.interval, self, what)
+        self.start_lifetime(now, layer.timers.timeout, TIMER_B if invite else TIMER_F)
+
+    def located(self, key: str, address: Address, request: Request) -> None:
+        """The name it waited for is known: this is what `start` will send."""
+        self.key = key
+        self.address = address
+        self.request = request
+        self.data = request.to_bytes()
+
+    def receive(self, response: Response, now: float) -> None:
+        """Take a response that was matched to this transaction."""
+        status = response.status
+        if status < 200:
+            self.apply(RECEIVE_1XX, now, response)
+        elif status < 300:
+            self.apply(RECEIVE_2XX, now, response)
+        else:
+            self.apply(RECEIVE_FAILURE, now, response)
+
+    def cancelled(self, now: float) -> None:
+        """A CANCEL was sent: give up when no final response comes (section 9.1)."""
+        if self.state in (CALLING, PROCEEDING):
+            self.start_lifetime(now, self.layer.timers.timeout, TIMER_CANCEL)
+
+
+# Effects.
+
+
+def _resend(tx: ClientTransaction, _now: float, _message: object) -> None:
+    tx.layer.retransmitted += 1
+    tx.layer.send(tx.listener, tx.address, tx.data)
+
+
+def _restart_a(tx: ClientTransaction, now: float, _message: object) -> None:
+    tx.interval *= 2
+    tx.resend = tx.layer.wheel.start(now, tx.interval, tx, TIMER_A)
+
+
+def _restart_e(tx: ClientTransaction, now: float, _message: object) -> None:
+    timers = tx.layer.timers
+    tx.interval = timers.t2 if tx.state == PROCEEDING else min(tx.interval * 2, timers.t2)
+    tx.resend = tx.layer.wheel.start(now, tx.interval, tx, TIMER_E)
+
+
+def _stop(tx: ClientTransaction, _now: float, _message: object) -> None:
+    tx.stop_timers()
+
+
+def _pass_up(tx: ClientTransaction, now: float, response: Response) -> None:
+    tx.user.response_received(tx, response, now)
+
+
+def _report_timeout(tx: ClientTransaction, now: float, _message: object) -> None:
+    tx.user.transaction_failed(tx, 408, now)
+
+
+def _report_transport_error(tx: ClientTransaction, now: float, _message: object) -> None:
+    tx.user.transaction_failed(tx, 503, now)
+
+
+def _send_ack(tx: ClientTransaction, _now: float, response: Response) -> None:
+    """ACK for a refusal belongs to the transaction (section 17.1.1.3)."""
+    request = tx.request
+    number, _ = request.cseq
+    lines = [f"ACK {request.uri} SIP/2.0", f"Via: {request.top_via}"]
+    lines += [f"Route: {route}" for route in request.all("route")]
+    lines += [
+        "Max-Forwards: 70",
+        f"From: {request.get('from')}",
+        f"To: {response.get('to')}",
+        f"Call-ID: {request.call_id}",
+        f"CSeq: {number} ACK",
+        "Content-Length: 0\r\n\r\n",
+    ]
+    data = "\r\n".join(lines).encode("utf-8", "surrogateescape")
+    tx.layer.send(tx.listener, tx.address, data)
+
+
+def _start_d(tx: ClientTransaction, now: float, _message: object) -> None:
+    # At least 32 s over UDP; with a smaller T1 the peer gives up after 64*T1.
+    tx.start_lifetime(now, 0.0 if tx.listener.reliable else tx.layer.timers.timeout, TIMER_D)
+
+
+def _start_k(tx: ClientTransaction, now: float, _message: object) -> None:
+    timers = tx.layer.timers
+    delay = 0.0 if tx.listener.reliable else min(timers.t4, timers.timeout)
+    tx.start_lifetime(now, delay, TIMER_K)
+
+
+def _start_m(tx: ClientTransaction, now: float, _message: object) -> None:
+    tx.start_lifetime(now, tx.layer.timers.timeout, TIMER_M)
+
+
+def _forget(tx: ClientTransaction, _now: float, _message: object) -> None:
+    tx.stop_timers()
+    tx.layer.forget_client(tx.key)
+
+
+_INVITE_GIVES_UP: Final = (TERMINATED, (_report_timeout, _forget))
+_INVITE_CANNOT_SEND: Final = (TERMINATED, (_report_transport_error, _forget))
+
+INVITE_CLIENT: Final[Table] = {
+    CALLING: {
+        TIMER_A: (CALLING, (_resend, _restart_a)),
+        TIMER_B: _INVITE_GIVES_UP,
+        TIMER_CANCEL: _INVITE_GIVES_UP,
+        TRANSPORT_ERROR: _INVITE_CANNOT_SEND,
+        RECEIVE_1XX: (PROCEEDING, (_stop, _pass_up)),
+        RECEIVE_2XX: (ACCEPTED, (_stop, _start_m, _pass_up)),
+        RECEIVE_FAILURE: (COMPLETED, (_stop, _send_ack, _start_d, _pass_up)),
+    },
+    PROCEEDING: {
+        TIMER_CANCEL: _INVITE_GIVES_UP,
+        RECEIVE_1XX: (PROCEEDING, (_pass_up,)),
+        RECEIVE_2XX: (ACCEPTED, (_stop, _start_m, _pass_up)),
+        RECEIVE_FAILURE: (COMPLETED, (_stop, _send_ack, _start_d, _pass_up)),
+    },
+    COMPLETED: {
+        RECEIVE_FAILURE: (COMPLETED, (_send_ack,)),
+        TRANSPORT_ERROR: (TERMINATED, (_forget,)),
+        TIMER_D: (TERMINATED, (_forget,)),
+    },
+    ACCEPTED: {
+        RECEIVE_2XX: (ACCEPTED, (_pass_up,)),
+        TIMER_M: (TERMINATED, (_forget,)),
+    },
+    TERMINATED: {},
+}
+
+NON_INVITE_CLIENT: Final[Table] = {
+    TRYING: {
+        TIMER_E: (TRYING, (_resend, _restart_e)),
+        TIMER_F: (TERMINATED, (_report_timeout, _forget)),
+        TRANSPORT_ERROR: (TERMINATED, (_report_transport_error, _forget)),
+        RECEIVE_1XX: (PROCEEDING, (_pass_up,)),
+        RECEIVE_2XX: (COMPLETED, (_stop, _start_k, _pass_up)),
+        RECEIVE_FAILURE: (COMPLETED, (_stop, _start_k, _pass_up)),
+    },
+    PROCEEDING: {
+        TIMER_E: (PROCEEDING, (_resend, _restart_e)),
+        TIMER_F: (TERMINATED, (_report_timeout, _forget)),
+        TRANSPORT_ERROR: (TERMINATED, (_report_transport_error, _forget)),
+        RECEIVE_1XX: (PROCEEDING, (_pass_up,)),
+        RECEIVE_2XX: (COMPLETED, (_stop, _start_k, _pass_up)),
+        RECEIVE_FAILURE: (COMPLETED, (_stop, _start_k, _pass_up)),
+    },
+    COMPLETED: {TIMER_K: (TERMINATED, (_forget,))},
+    TERMINATED: {},
+}
+
+
+class InviteClientTransaction(ClientTransaction):
+    """INVITE: RFC 3261 figure 5 with the state Accepted of RFC 6026."""
+
+    __slots__ = ()
+    table: ClassVar[Table] = INVITE_CLIENT
+
+
+class NonInviteClientTransaction(ClientTransaction):
+    """Every other request but ACK: RFC 3261 figure 6."""
+
+    __slots__ = ()
+    table: ClassVar[Table] = NON_INVITE_CLIENT

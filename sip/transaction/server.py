@@ -1,0 +1,260 @@
+"""Server transactions (RFC 3261 section 17.2, RFC 6026 section 8.5)."""
+
+from typing import ClassVar, Final
+
+from sip.message import Request, reason_phrase
+from sip.transaction.machine import (
+    ACCEPTED,
+    COMPLETED,
+    CONFIRMED,
+    PROCEEDING,
+    RECEIVE_ACK,
+    RECEIVE_REQUEST,
+    SEND_1XX,
+    SEND_2XX,
+    SEND_FAILURE,
+    TERMINATED,
+    TIMER_G,
+    TIMER_H,
+    TIMER_I,
+    TIMER_J,
+    TIMER_L,
+    TRANSPORT_ERROR,
+    TRYING,
+    Table,
+    Transaction,
+    TransactionLayer,
+)
+from sip.transport import Address, Listener
+
+
+def response_prefix(request: Request, address: Address, to_tag: str | None) -> str:
+    """The header lines that every response copies (section 8.2.6.2), as one text.
+
+    The top Via gets ``received`` and ``rport`` (section 18.2.1, RFC 3581); To gets
+    `to_tag` unless it has one.
+    """
+    via = stamped_via(request, address)
+    vias = request.all("via")
+    if len(vias) > 1:
+        via = "\r\nVia: ".join([via, *vias[1:]])
+    to = request.get("to") or ""
+    if to_tag and request.to_tag is None:
+        to = f"{to};tag={to_tag}"
+    return (
+        f"Via: {via}\r\nFrom: {request.get('from')}\r\nTo: {to}\r\n"
+        f"Call-ID: {request.get('call-id')}\r\nCSeq: {request.get('cseq')}\r\n"
+    )
+
+
+def stamped_via(request: Request, address: Address) -> str:
+    """The first Via line with what the server must add to its first value."""
+    line = request.get("via") or ""
+    top = request.top_via
+    host, port = address
+    stamped = top
+    at = top.find(";rport")
+    if at >= 0 and (len(top) == at + 6 or top[at + 6] in ";, \t"):
+        # RFC 3581 section 4: both parameters, whatever the sent-by says.
+        stamped = f"{top[: at + 6]}={port}{top[at + 6 :]};received={host}"
+    elif sent_by_host(top) != host:
+        stamped = f"{top};received={host}"
+    return stamped + line[len(top) :]
+
+
+def sent_by_host(via: str) -> str:
+    """The host of a Via's sent-by, IPv6 without brackets."""
+    sent_by = via.partition(";")[0].rstrip(" \t")
+    sent_by = sent_by[sent_by.rfind(" ") + 1 :]
+    if sent_by.startswith("["):
+        return sent_by[1:].partition("]")[0]
+    return sent_by.partition(":")[0]
+
+
+class ServerTransaction(Transaction):
+    """One request received, and the answers to it."""
+
+    __slots__ = ("last", "merge_key", "prefix", "request", "session", "to_tag")
+
+    def __init__(
+        self,
+        layer: TransactionLayer,
+        key: str,
+        listener: Listener,
+        address: Address,
+        request: Request,
+        to_tag: str | None,
+        merge_key: str | None = None,
+    ) -> None:
+        invite = request.method == "INVITE"
+        super().__init__(
+            layer, key, listener, reply_address(request, address), PROCEEDING if invite else TRYING
+        )
+        self.request = request
+        self.to_tag = to_tag
+        self.merge_key = merge_key
+        self.prefix = response_prefix(request, address, to_tag)
+        self.last: bytes | None = None
+        self.session: object = None  # the usage that a CANCEL for this INVITE concerns
+
+    def respond(
+        self,
+        status: int,
+        now: float,
+        lines: str = "",
+        body: bytes = b"",
+        reason: str = "",
+    ) -> bytes | None:
+        """Send a response; `lines` are further header lines, each ended by CRLF.
+
+        Returns the octets sent (a 2xx to INVITE is repeated by the usage, section
+        13.3.1.4), or None when a final response has been sent before.
+        """
+        head = (
+            f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n{self.prefix}{lines}"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        data = head.encode("utf-8", "surrogateescape") + body
+        before = self.last
+        self.last = data
+        what = SEND_1XX if status < 200 else SEND_2XX if status < 300 else SEND_FAILURE
+        if self.apply(what, now):
+            return data
+        self.last = before
+        return None
+
+    @property
+    def answered(self) -> bool:
+        """Whether a final response has been sent."""
+        return self.state > PROCEEDING
+
+
+def reply_address(request: Request, address: Address) -> Address:
+    """Where responses go over UDP (RFC 3261 section 18.2.2, RFC 3581 section 4).
+
+    With ``rport``: where the request came from. Without: to the port of the sent-by,
+    if the sent-by names the host that sent it (gateways send from one port and listen
+    on another); otherwise somebody translated addresses on the way and only the
+    source can be right. ``maddr`` is ignored: replies go nowhere but to the sender.
+    """
+    via = request.top_via
+    if ";rport" in via or sent_by_host(via) != address[0]:
+        return address
+    sent_by = via.partition(";")[0].rstrip(" \t")
+    port = sent_by[sent_by.rfind("]") + 1 :].rpartition(":")[2]
+    if port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536:
+        return (address[0], int(port))
+    return (address[0], 5060) if ":" not in sent_by else address
+
+
+# Effects.
+
+
+def _send(tx: ServerTransaction, _now: float, _message: object) -> None:
+    if tx.last is not None:
+        tx.layer.send(tx.listener, tx.address, tx.last)
+
+
+def _send_again(tx: ServerTransaction, _now: float, _message: object) -> None:
+    if tx.last is not None:
+        tx.layer.retransmitted += 1
+        tx.layer.send(tx.listener, tx.address, tx.last)
+
+
+def _start_g_h(tx: ServerTransaction, now: float, _message: object) -> None:
+    timers = tx.layer.timers
+    if not tx.listener.reliable:
+        tx.interval = timers.t1
+        tx.resend = tx.layer.wheel.start(now, tx.interval, tx, TIMER_G)
+    tx.start_lifetime(now, timers.timeout, TIMER_H)
+
+
+def _restart_g(tx: ServerTransaction, now: float, _message: object) -> None:
+    tx.interval = min(tx.interval * 2, tx.layer.timers.t2)
+    tx.resend = tx.layer.wheel.start(now, tx.interval, tx, TIMER_G)
+
+
+def _start_i(tx: ServerTransaction, now: float, _message: object) -> None:
+    tx.stop_timers()
+    timers = tx.layer.timers
+    delay = 0.0 if tx.listener.reliable else min(timers.t4, timers.timeout)
+    tx.start_lifetime(now, delay, TIMER_I)
+
+
+def _start_j(tx: ServerTransaction, now: float, _message: object) -> None:
+    tx.start_lifetime(now, 0.0 if tx.listener.reliable else tx.layer.timers.timeout, TIMER_J)
+
+
+def _start_l(tx: ServerTransaction, now: float, _message: object) -> None:
+    tx.start_lifetime(now, tx.layer.timers.timeout, TIMER_L)
+    tx.last = None  # from here the usage repeats the 2xx; the transaction only absorbs
+
+
+def _forget(tx: ServerTransaction, _now: float, _message: object) -> None:
+    tx.stop_timers()
+    tx.session = None
+    tx.layer.forget_server(tx.key, tx.merge_key)
+
+
+INVITE_SERVER: Final[Table] = {
+    PROCEEDING: {
+        RECEIVE_REQUEST: (PROCEEDING, (_send_again,)),
+        SEND_1XX: (PROCEEDING, (_send,)),
+        SEND_2XX: (ACCEPTED, (_send, _start_l)),
+        SEND_FAILURE: (COMPLETED, (_send, _start_g_h)),
+        TRANSPORT_ERROR: (PROCEEDING, ()),
+    },
+    COMPLETED: {
+        RECEIVE_REQUEST: (COMPLETED, (_send_again,)),
+        RECEIVE_ACK: (CONFIRMED, (_start_i,)),
+        TIMER_G: (COMPLETED, (_send_again, _restart_g)),
+        TIMER_H: (TERMINATED, (_forget,)),
+        TRANSPORT_ERROR: (COMPLETED, ()),
+    },
+    CONFIRMED: {
+        RECEIVE_REQUEST: (CONFIRMED, ()),
+        RECEIVE_ACK: (CONFIRMED, ()),
+        TIMER_I: (TERMINATED, (_forget,)),
+    },
+    ACCEPTED: {
+        RECEIVE_REQUEST: (ACCEPTED, ()),
+        TIMER_L: (TERMINATED, (_forget,)),
+    },
+    TERMINATED: {},
+}
+
+NON_INVITE_SERVER: Final[Table] = {
+    TRYING: {
+        RECEIVE_REQUEST: (TRYING, ()),
+        SEND_1XX: (PROCEEDING, (_send,)),
+        SEND_2XX: (COMPLETED, (_send, _start_j)),
+        SEND_FAILURE: (COMPLETED, (_send, _start_j)),
+        TRANSPORT_ERROR: (TRYING, ()),
+    },
+    PROCEEDING: {
+        RECEIVE_REQUEST: (PROCEEDING, (_send_again,)),
+        SEND_1XX: (PROCEEDING, (_send,)),
+        SEND_2XX: (COMPLETED, (_send, _start_j)),
+        SEND_FAILURE: (COMPLETED, (_send, _start_j)),
+        TRANSPORT_ERROR: (PROCEEDING, ()),
+    },
+    COMPLETED: {
+        RECEIVE_REQUEST: (COMPLETED, (_send_again,)),
+        TIMER_J: (TERMINATED, (_forget,)),
+    },
+    TERMINATED: {},
+}
+
+
+class InviteServerTransaction(ServerTransaction):
+    """INVITE: RFC 3261 figure 7 with the state Accepted of RFC 6026."""
+
+    __slots__ = ()
+    table: ClassVar[Table] = INVITE_SERVER
+
+
+class NonInviteServerTransaction(ServerTransaction):
+    """Every other request but ACK: RFC 3261 figure 8."""
+
+    __slots__ = ()
+    table: ClassVar[Table] = NON_INVITE_SERVER

@@ -1,0 +1,33 @@
+"""What the core knows of a socket: enough to write Via and Contact, and to send."""
+
+Address = tuple[str, int]
+"""Host (an IP address in text, IPv6 without brackets) and port."""
+
+
+def host_port(host: str, port: int) -> str:
+    """``host:port`` as URIs and Via print it, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Listener:
+    """A local address that messages arrive at and leave from.
+
+    The shell subclasses it with a socket. `transport` is the Via token (``UDP``),
+    `reliable` whether the transport retransmits by itself (RFC 3261 section 17).
+    """
+
+    __slots__ = ("host", "port", "reliable", "transport")
+
+    def __init__(self, transport: str, host: str, port: int, reliable: bool = False) -> None:
+        self.transport = transport
+        self.host = host
+        self.port = port
+        self.reliable = reliable
+
+    def local_host(self, remote: str) -> str:
+        """The host that `remote` can reach this listener at, for Via, Contact and SDP."""
+        return self.host
+
+    def sent_by(self, remote: str) -> str:
+        """``host:port`` for Via and Contact towards the host `remote`."""
+        return host_port(self.local_host(remote), self.port)
