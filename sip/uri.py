@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from sip.errors import InvalidValue, ParseError
 from sip.grammar import (
     Params,
-    as_peer_fault,
     check_host,
     check_int,
     check_unique,
@@ -22,6 +21,7 @@ from sip.grammar import (
     find_param,
     format_host_port,
     format_params,
+    from_peer,
     is_ipv6,
     parse_host_port,
     unescape,
@@ -99,20 +99,19 @@ class SipUri:
         rest, question, header_text = rest.partition("?")
         host_port, semicolon, param_text = rest.partition(";")
         host, port = parse_host_port(host_port, "URI host")
-        if " " in host_port or "\t" in host_port:
-            raise ParseError("Malformed URI host")
-        try:
-            return cls(
+        params = _split_params(param_text) if semicolon else ()
+        headers = _split_headers(header_text) if question else ()
+        return from_peer(
+            lambda: cls(
                 user if at else None,
                 host,
                 port,
                 scheme.lower(),
                 password if colon else None,
-                _split_params(param_text) if semicolon else (),
-                _split_headers(header_text) if question else (),
+                params,
+                headers,
             )
-        except InvalidValue as error:
-            raise as_peer_fault(error) from error
+        )
 
     def __str__(self) -> str:
         userinfo = ""
@@ -227,10 +226,7 @@ class TelUri:
         if scheme.lower() != "tel":
             raise ParseError("Malformed URI scheme")
         subscriber, semicolon, params = rest.partition(";")
-        try:
-            return cls(subscriber, _split_params(params) if semicolon else ())
-        except InvalidValue as error:
-            raise as_peer_fault(error) from error
+        return from_peer(lambda: cls(subscriber, _split_params(params) if semicolon else ()))
 
     def __str__(self) -> str:
         return f"tel:{self.subscriber}{format_params(self.params)}"
@@ -287,10 +283,7 @@ def parse_uri(text: str) -> SipUri | TelUri | OtherUri:
         case "tel":
             return TelUri.parse(text)
         case other:
-            try:
-                return OtherUri(other, rest)
-            except InvalidValue as error:
-                raise as_peer_fault(error) from error
+            return from_peer(lambda: OtherUri(other, rest))
 
 
 def _check_params(params: Params) -> None:
@@ -354,8 +347,7 @@ def _header_list(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str | 
 def _tel_params(uri: TelUri) -> dict[str, str]:
     """Parameters for comparison; those that hold numbers lose their separators."""
     table = {name: value.lower() for name, value in _param_table(uri.params).items()}
-    for name in ("ext", "phone-context"):
-        value = table.get(name, "")
-        if name == "ext" or value.startswith("+"):
+    for name, value in table.items():
+        if name == "ext" or (name == "phone-context" and value[:1] == "+"):
             table[name] = value.translate(_SEPARATORS)
     return table
