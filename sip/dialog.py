@@ -22,6 +22,7 @@ class Dialog:
         "local",
         "local_cseq",
         "local_tag",
+        "max_forwards",
         "remote",
         "remote_cseq",
         "remote_tag",
@@ -39,6 +40,7 @@ class Dialog:
         self.routes: tuple[str, ...] = ()
         self.local_cseq = 0
         self.remote_cseq = -1
+        self.max_forwards = 70  # of the first request; what follows starts anew
         self.last_cseq = 0  # of the last request either way, ACK aside
 
     @classmethod
@@ -83,6 +85,7 @@ class Dialog:
         `via` is the whole Via value, `lines` further header lines ended by CRLF each.
         """
         uri = self.target
+        hops = self.max_forwards if self.remote_tag is None else 70
         routes = ""
         if self.routes:
             first = route_uri(self.routes[0])
@@ -93,7 +96,7 @@ class Dialog:
                 routes += f"Route: <{uri}>\r\n"
                 uri = first
         head = (
-            f"{method} {uri} SIP/2.0\r\nVia: {via}\r\n{routes}Max-Forwards: 70\r\n"
+            f"{method} {uri} SIP/2.0\r\nVia: {via}\r\n{routes}Max-Forwards: {hops}\r\n"
             f"From: {self.local}\r\nTo: {self.remote}\r\nCall-ID: {self.call_id}\r\n"
             f"CSeq: {number} {method}\r\n{lines}"
         )
@@ -131,4 +134,3 @@ def is_loose(uri: str) -> bool:
     except ParseError:
         return False
     return isinstance(parsed, SipUri) and parsed.is_loose_router
-

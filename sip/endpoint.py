@@ -101,16 +101,18 @@ class Endpoint(Transactions):
         body: bytes = b"",
         lines: str = "",
         next_hop: str = "",
+        max_forwards: int = 70,
     ) -> InviteSession:
         """Call `uri`; `from_` and `to` are name-addrs without tags, as text.
 
         `next_hop`, a URI, overrides where the INVITE goes to (an outbound proxy).
         Raises InvalidValue, and nothing is sent, when the destination cannot be used.
         """
-        host, listener = self._way_to(next_hop or uri)
+        host, listener = self.way_to(next_hop or uri)
         tag = self.new_tag()
         call_id = call_id or f"{self.ids.hex(32)}@{listener.local_host(host)}"
         dialog = Dialog(call_id, f"{from_};tag={tag}", tag, to, uri)
+        dialog.max_forwards = max_forwards
         session = InviteSession(self, dialog, listener, outgoing=True)
         session.contact = self.contact_line(listener, host, contact_user)
         session.first_hop = next_hop
@@ -125,7 +127,7 @@ class Endpoint(Transactions):
 
         Raises InvalidValue when the destination cannot be used.
         """
-        host, listener = self._way_to(uri)
+        host, listener = self.way_to(uri)
         call_id = f"{self.ids.hex(32)}@{listener.local_host(host)}"
         tag = self.new_tag()
 
@@ -143,7 +145,8 @@ class Endpoint(Transactions):
 
         self.start_client_at(uri, "OPTIONS", make, listener, self, now, context)
 
-    def _way_to(self, uri: str) -> tuple[str, Listener]:
+    def way_to(self, uri: str) -> tuple[str, Listener]:
+        """The host that `uri` names, and the listener to send by. Raises InvalidValue."""
         try:
             host, _, transport = hop_of(uri)
         except ParseError as error:

@@ -137,6 +137,12 @@ class Message:
             return lines
         return [value for line in lines for value in split_values(line)]
 
+    def keys(self) -> Iterator[str]:
+        """The keys of the header fields that the message has."""
+        if self._fields is None:
+            self._scan()
+        return iter(self._fields or ())
+
     def lines(self) -> Iterator[tuple[str, str]]:
         """Header fields as (name, value) in the order and spelling of the sender."""
         for line in _FOLD.sub(" ", self.head).split("\r\n")[1:]:
@@ -408,7 +414,9 @@ def _unusual_start(start: str, head: str, body: bytes) -> Request | Response:
     """A start line with other spacing, case or version: answerable where it is a request."""
     words = start.split()
     if words and words[0].upper() == VERSION and len(words) > 1:
-        return _parse_response([VERSION, words[1], start.partition(words[1])[2].lstrip()], head, body)
+        return _parse_response(
+            [VERSION, words[1], start.partition(words[1])[2].lstrip()], head, body
+        )
     if len(words) < 3 or not words[-1].upper().startswith("SIP/"):
         raise ParseError("the start line is neither a request's nor a status line")
     request = Request(words[0], " ".join(words[1:-1]), head, body)

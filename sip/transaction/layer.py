@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from sip.errors import InvalidValue, ParseError
-from sip.grammar import is_ip_address
+from sip.grammar import is_ipv4, is_ipv6
 from sip.ids import IdSource
 from sip.message import MAGIC_COOKIE, Request, Response
 from sip.timers import Timers, TimerWheel
@@ -118,7 +118,7 @@ class Transactions:
         except ParseError:
             return None
         address = self._addresses.get(host)
-        if address is None and is_ip_address(host):
+        if address is None and (is_ipv4(host) or is_ipv6(host)):
             if len(self._addresses) > _MOST_ADDRESSES:
                 self._addresses.clear()
             address = self._addresses[host] = host

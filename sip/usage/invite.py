@@ -505,7 +505,9 @@ class InviteSession:
             self._end(now)
             self.endpoint.events.append(Cancelled(self, request))
 
-    def request_received(self, transaction: ServerTransaction, request: Request, now: float) -> None:
+    def request_received(
+        self, transaction: ServerTransaction, request: Request, now: float
+    ) -> None:
         """A request in the dialog, its CSeq checked."""
         self.remote_address = transaction.address
         handler = _HANDLERS.get(request.method)
@@ -533,7 +535,7 @@ class InviteSession:
         if self.state == TERMINATED:
             tx.respond(481, now)
             return
-        if self._leaving or self.state != CONFIRMED and self.outgoing:
+        if self._leaving or (self.state != CONFIRMED and self.outgoing):
             tx.respond(200, now)  # BYE crossed ours, or the callee gave up an early dialog
             return
         if self.server_invite is not None:  # section 15.1.2
@@ -593,8 +595,10 @@ class InviteSession:
 
     def refer_over(self, refer: SentRefer) -> None:
         """A REFER has had its last news."""
-        if self.refers is not None and self.refers.pop(refer.number, None) is not None:
-            if not self.refers and self.state == TERMINATED:
+        refers = self.refers
+        if refers is not None and refers.pop(refer.number, None) is not None:
+            over = not refers and self.state == TERMINATED
+            if over:
                 self.endpoint.forget(self)
 
     def timer_fired(self, what: int, now: float) -> None:

@@ -70,10 +70,9 @@ class SentRefer:
         except ParseError:
             transaction.respond(400, now, reason="Subscription-State is missing or malformed")
             return
-        if request.content_type != SIPFRAG:
-            if request.body:
-                transaction.respond(415, now, f"Accept: {SIPFRAG}\r\n")
-                return
+        if request.body and request.content_type != SIPFRAG:
+            transaction.respond(415, now, f"Accept: {SIPFRAG}\r\n")
+            return
         transaction.respond(200, now)
         news = parse_sipfrag(request.body)
         ended = state.state == "terminated"
@@ -169,6 +168,8 @@ class ReceivedRefer:
         if response.status >= 300:
             self._active = False
 
-    def transaction_failed(self, _transaction: ClientTransaction, _status: int, _now: float) -> None:
+    def transaction_failed(
+        self, _transaction: ClientTransaction, _status: int, _now: float
+    ) -> None:
         """An unanswered NOTIFY ends the subscription."""
         self._active = False
