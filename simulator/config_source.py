@@ -234,7 +234,8 @@ class _Builder:
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
             return self._sequence(node, path, depth)
-        empty = node.style is None and node.value in ("", "~", "null", "Null", "NULL")
+        plain = not getattr(node, "style", None)
+        empty = plain and node.value in ("", "~", "null", "Null", "NULL")
         return None if empty else str(node.value)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> Tree:

@@ -181,7 +181,13 @@ class SipTarget:
         host, port = split_address(match["address"], None, any_port=False)
         scheme = "sips" if match["scheme"].lower() == "sips" else "sip"
         user = match["user"] or ""
-        return cls(cast('Literal["sip", "sips"]', scheme), quote(user, safe=_USER_SAFE + "%"), host, port, params)
+        return cls(
+            cast('Literal["sip", "sips"]', scheme),
+            quote(user, safe=_USER_SAFE + "%"),
+            host,
+            port,
+            params,
+        )
 
     def with_user(self, number: str) -> "SipTarget":
         """The same place with `number` as the user part, unless it has one already."""
@@ -197,6 +203,20 @@ class SipTarget:
     def __str__(self) -> str:
         user = f"{self.user}@" if self.user else ""
         return f"{self.scheme}:{user}{join_address(self.host, self.port)}{self.params}"
+
+
+def check_probe_url(url: str) -> str:
+    """A URL that a connectivity probe can try; ValueError names the fault."""
+    scheme = url.partition(":")[0].lower()
+    if scheme in ("sip", "sips"):
+        return str(SipTarget.parse(url))
+    match = re.fullmatch(r"(tcp|https?)://([^/?#@\s]+)((?:[/?][!-~]*)?)", url, re.IGNORECASE)
+    if not match:
+        raise ValueError(f"{url!r} is not sip:HOST:PORT, tcp://HOST:PORT, http:// or https://")
+    _, port = split_address(match[2], None, any_port=False)
+    if scheme == "tcp" and (port is None or match[3]):
+        raise ValueError(f"{url!r} is not tcp://HOST:PORT")
+    return url
 
 
 def escape_user(number: str) -> str:

@@ -6,9 +6,7 @@ The REST surface turns these into JSON. Times are seconds since the epoch, UTC.
 from dataclasses import dataclass, field
 from typing import Literal
 
-CallState = Literal[
-    "ringing", "connected", "queued", "self_service", "transferring", "on_hold"
-]
+CallState = Literal["ringing", "connected", "queued", "self_service", "transferring", "on_hold"]
 TransferType = Literal["blind", "consultation"]
 TerminateReason = Literal["administrative", "timeout", "error", "requested"]
 
@@ -65,6 +63,15 @@ class TransferCommand:
     transfer_type: TransferType = "blind"
     label: str | None = None
     ecc_variables: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class VariablesView:
+    """The variables of a call that are set, under the names of the contract."""
+
+    ecc: dict[str, str]
+    peripheral: dict[str, str]
+    call: dict[str, str]
 
 
 @dataclass(slots=True)

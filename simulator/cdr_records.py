@@ -1,0 +1,125 @@
+"""Call detail records, and the row of a table that each becomes.
+
+Field names follow the Reporting API of the profile [AE] and the `Call` table of the
+reporting database [RG]. Times are whole milliseconds since the epoch, durations whole
+milliseconds.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from operator import attrgetter
+from typing import Any, Final, Literal, TypeAlias
+
+CallResult: TypeAlias = Literal["completed", "abandoned", "transferred", "error"]
+LegType: TypeAlias = Literal["inbound", "outbound", "transfer", "conference"]
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(slots=True)
+class LegRecord:
+    """One leg of a call. `leg_id` is its Call-ID up to the ``@`` [TN178]."""
+
+    leg_id: str
+    call_guid: str
+    leg_type: LegType
+    start_time: int
+    end_time: int
+    from_uri: str = ""
+    to_uri: str = ""
+    server_hostname: str = ""
+    sip_response_code: int | None = None
+
+    @property
+    def duration(self) -> int:
+        """Milliseconds from start to end."""
+        return self.end_time - self.start_time
+
+
+@dataclass(slots=True)
+class CdrRecord:
+    """One call, once it has ended. `calling_number` is the ANI, `called_number` the DNIS.
+
+    `cause_id`, `call_type_id` and `sub_system_type_id` are numbers of [RG]: 1 normal
+    completion, 4 SIP call, 0 SIP sub-system. `transfer_count` counts transfers to the VRU
+    and to agents alike, as there.
+    """
+
+    call_guid: str
+    call_start_time: int
+    call_end_time: int
+    calling_number: str = ""
+    called_number: str = ""
+    call_result: CallResult = "completed"
+    self_service_duration: int = 0
+    queue_duration: int = 0
+    application_name: str = ""
+    call_server_hostname: str = ""
+    vxml_server_hostname: str = ""
+    sip_call_id: str = ""
+    icm_call_key: str = ""
+    transfer_destination: str = ""
+    error_code: str | None = None
+    cause_id: int = 1
+    call_type_id: int = 4
+    sub_system_type_id: int = 0
+    uui: str | None = None
+    hold_count: int = 0
+    application_count: int = 0
+    transfer_count: int = 0
+    timeout_count: int = 0
+    error_count: int = 0
+    ecc_variables: dict[str, str] = field(default_factory=dict)
+    legs: list[LegRecord] = field(default_factory=list)
+
+    @property
+    def call_duration(self) -> int:
+        """Milliseconds from start to end."""
+        return self.call_end_time - self.call_start_time
+
+
+# The columns of the table but its id: those of plain values, then two of JSON.
+PLAIN_COLUMNS: Final = tuple(
+    name for name in CdrRecord.__slots__ if name not in ("ecc_variables", "legs")
+)
+COLUMNS: Final = (*PLAIN_COLUMNS, "ecc_variables", "legs")
+_LEG_FIELDS: Final = tuple(name for name in LegRecord.__slots__ if name != "call_guid")
+_plain_values: Final = attrgetter(*PLAIN_COLUMNS)
+_leg_values: Final = attrgetter(*_LEG_FIELDS)
+
+
+def to_row(record: CdrRecord) -> tuple[Any, ...]:
+    """The values of `COLUMNS`."""
+    legs = _encode([_leg_values(leg) for leg in record.legs]) if record.legs else None
+    ecc = _encode(record.ecc_variables) if record.ecc_variables else None
+    return (*_plain_values(record), ecc, legs)
+
+
+def from_row(row: Sequence[Any]) -> CdrRecord:
+    """The record whose `COLUMNS` have these values."""
+    *plain, ecc, legs = row
+    record = CdrRecord(*plain)
+    record.ecc_variables = json.loads(ecc) if ecc else {}
+    for values in json.loads(legs) if legs else ():
+        leg = dict(zip(_LEG_FIELDS, values, strict=True))
+        record.legs.append(LegRecord(call_guid=record.call_guid, **leg))
+    return record
+
+
+def repaired(record: CdrRecord) -> CdrRecord:
+    """A copy that SQLite can take whatever stood in it: text as UTF-8, numbers of 64 bits."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.encode("utf-8", "backslashreplace").decode()
+        if isinstance(value, int):
+            return max(-(2**63), min(value, 2**63 - 1))
+        return value if value is None or isinstance(value, float) else str(value)
+
+    fields = {name: plain(getattr(record, name)) for name in PLAIN_COLUMNS}
+    required = {"call_guid": "", "call_start_time": 0, "call_end_time": 0}
+    fields |= {name: value for name, value in required.items() if fields[name] is None}
+    ecc = {plain(str(name)): plain(value) for name, value in record.ecc_variables.items()}
+    legs = [LegRecord(**{k: plain(v) for k, v in asdict(leg).items()}) for leg in record.legs]
+    return CdrRecord(**fields, ecc_variables=ecc, legs=legs)

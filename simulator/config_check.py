@@ -1,0 +1,212 @@
+"""What is wrong with a configuration: pydantic's findings in plain words, and what only
+shows when its parts are held against each other.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from simulator.config_source import KeyPath, Source, nearest
+from simulator.patterns import Pattern, PatternTable
+
+if TYPE_CHECKING:
+    from simulator.config import Config
+
+_SECRET: Final = ("api", "users")
+_NOWHERE: Final = "sip:127.0.0.1:9"
+
+
+def translate(error: ValidationError, model: type[BaseModel], source: Source) -> None:
+    """Note every fault that pydantic found, in words that name the fix."""
+    details = error.errors(include_url=False)
+    for detail in details:
+        place = detail["loc"]
+        below = (d["loc"] for d in details if len(d["loc"]) > len(place))
+        if detail["type"] == "too_short" and any(one[: len(place)] == place for one in below):
+            continue  # it is not empty: its items are wrong
+        path: KeyPath = tuple(step for step in place if step != "[key]")
+        source.problem(path, _message(detail, path, model))
+
+
+def _message(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str:
+    context: Mapping[str, Any] = detail.get("ctx", {})
+    shown = "" if path[:2] == _SECRET else f", not {_shorten(detail['input'])}"
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"is not a known key; {nearest(str(path[-1]), _known(model, path[:-1]))}"
+        case "missing":
+            return "is missing; add it"
+        case "value_error":
+            return str(context["error"])
+        case "literal_error":
+            choice = nearest(str(detail["input"]), _choices(context["expected"]))
+            return f"must be {context['expected']}{shown}; {choice}"
+        case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
+            return f"must be a whole number{shown}"
+        case "float_parsing" | "float_type" | "finite_number":
+            return f"must be a number{shown}"
+        case "bool_parsing" | "bool_type":
+            return f"must be true or false{shown}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']:g}{shown}"
+        case "greater_than":
+            return f"must be more than {context['gt']:g}{shown}"
+        case "less_than_equal":
+            return f"must be at most {context['le']:g}{shown}"
+        case "string_too_long":
+            return f"may have at most {context['max_length']} characters"
+        case "string_too_short" | "too_short":
+            return "must not be empty"
+        case "string_type" | "path_type":
+            return f"must be text{shown}"
+        case "tuple_type" | "list_type":
+            return f"must be a list{shown}; put '- ' before each item"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            known = ", ".join(sorted(_known(model, path)))
+            return f"must be a mapping{f' of {known}' if known else ''}{shown}"
+        case _:
+            return f"{detail['msg']}{shown}"
+
+
+def _shorten(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = "no value" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _choices(expected: str) -> list[str]:
+    """pydantic's ``'a', 'b' or 'c'`` as a list."""
+    return [part.strip(" '") for part in expected.replace(" or ", ", ").split(",")]
+
+
+def _known(model: type[BaseModel], path: KeyPath) -> Iterable[str]:
+    """The keys of the model that stands at `path`."""
+    kind: Any = model
+    for step in path:
+        kind = _below(kind, step)
+    return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
+
+
+def _below(kind: Any, step: str | int) -> Any:
+    """The type of the part `step` of a value of type `kind`; None if that has no parts."""
+    found: Any = None
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        field = kind.model_fields.get(str(step))
+        found = field.annotation if field else None
+    elif get_origin(kind) is dict:
+        found = get_args(kind)[1]
+    elif get_origin(kind) is tuple:
+        found = get_args(kind)[0]
+    while get_origin(found) in (Annotated, Union, UnionType):
+        found = next(arg for arg in get_args(found) if arg is not type(None))
+    return found
+
+
+def cross_check(config: "Config", source: Source) -> None:
+    """Note references that lead nowhere, duplicates and labels without a route."""
+    _check_duplicates(config, source)
+    _check_references(config, source)
+    _check_listeners(config, source)
+    if not any(not problem.warning for problem in source.problems):
+        _check_labels(config, source)
+
+
+def _check_duplicates(config: "Config", source: Source) -> None:
+    lists = {
+        "dialed_numbers": [(n.pattern, n.enabled) for n in config.dialed_numbers],
+        "routes": [(route.pattern, True) for route in config.routes],
+        "direct_routes": [(route.pattern, True) for route in config.direct_routes],
+    }
+    for name, patterns in lists.items():
+        table = PatternTable[int]()
+        for index, (pattern, enabled) in enumerate(patterns):
+            try:
+                if enabled:
+                    table.add(pattern, index)
+            except ValueError as error:
+                source.problem((name, index, "pattern"), str(error))
+
+
+def _check_references(config: "Config", source: Source) -> None:
+    icm = config.icm
+    for index, number in enumerate(config.dialed_numbers):
+        if number.script is not None and number.script not in icm.scripts:
+            _missing(source, ("dialed_numbers", index, "script"), number.script, icm.scripts)
+    for name, steps in icm.scripts.items():
+        for index, step in enumerate(steps):
+            group = step.queue.skill_group if step.queue else None
+            if group is not None and group not in icm.skill_groups:
+                path = ("icm", "scripts", name, index, "queue", "skill_group")
+                _missing(source, path, group, icm.skill_groups)
+    for name, skill_group in icm.skill_groups.items():
+        for index, extension in enumerate(skill_group.agents):
+            if extension not in icm.agents:
+                where = ("icm", "skill_groups", name, "agents", index)
+                _missing(source, where, extension, icm.agents)
+
+
+def _missing(source: Source, path: KeyPath, name: str, known: Iterable[str]) -> None:
+    where = {"script": "icm.scripts", "skill_group": "icm.skill_groups"}
+    place = where.get(str(path[-1]), "icm.agents")
+    source.problem(path, f"{name!r} is not in {place}; {nearest(name, known)}")
+
+
+def _check_listeners(config: "Config", source: Source) -> None:
+    tls = config.sip.tls
+    seen: set[tuple[str, str, int]] = set()
+    for index, one in enumerate(config.sip.listen):
+        place = (one.transport, one.host, one.port)
+        if one.port and place in seen:
+            source.problem(("sip", "listen", index), f"{one} is there twice; remove one")
+        seen.add(place)
+        if one.transport == "tls" and tls.certificate is None:
+            message = f"{one} needs sip.tls.certificate and sip.tls.key"
+            source.problem(("sip", "listen", index), message)
+    for name in ("certificate", "key"):
+        file = getattr(tls, name)
+        if file is not None and not file.is_file():
+            source.problem(("sip", "tls", name), f"there is no file {str(file)!r}")
+    if tls.key is not None and tls.certificate is None:
+        source.problem(("sip", "tls", "key"), "needs sip.tls.certificate beside it")
+
+
+def _check_labels(config: "Config", source: Source) -> None:
+    """Warn of labels that no static route takes, once the parts are known to be sound."""
+    icm = config.icm
+    routed = config.with_lab(_NOWHERE, _NOWHERE) if config.lab.embedded else config
+    table = routed.route_table()
+
+    def check(path: KeyPath, label: str) -> None:
+        text = label.removeprefix("rf").partition(";CLI=")[0]
+        if not text.startswith(("sip:", "sips:")) and table.lookup(text) is None:
+            message = f"label {text!r} has no static route; add one under routes"
+            source.problem(path, message, warning=True)
+
+    for index, number in enumerate(config.dialed_numbers):
+        if number.label is not None and number.enabled:
+            sample = Pattern.parse(number.pattern).body.replace(".", "0") or "0"
+            label = number.label.replace("{dnis}", sample)
+            check(("dialed_numbers", index, "label"), label)
+    needs_vru = False
+    for name, steps in icm.scripts.items():
+        for index, step in enumerate(steps):
+            needs_vru |= step.self_service is not None or step.queue is not None
+            if step.connect is not None and "{dnis}" not in step.connect.label:
+                path = ("icm", "scripts", name, index, "connect", "label")
+                check(path, step.connect.label)
+    for extension in icm.agents:
+        check(("icm", "agents", extension), extension)
+    if needs_vru:
+        check(("icm", "vru_label"), icm.vru_label + str(icm.correlation_ids.last))
+    if len(icm.vru_label) + icm.correlation_ids.digits <= icm.max_dnis_length:
+        message = (
+            f"with a correlation id has no more than icm.max_dnis_length ({icm.max_dnis_length}) "
+            "characters: returns from the VRU would be taken for new calls"
+        )
+        source.problem(("icm", "vru_label"), message, warning=True)

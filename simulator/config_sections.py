@@ -1,0 +1,274 @@
+"""The parts of the configuration, as pydantic models: what may stand where, and what it does.
+
+Times are seconds unless a key says otherwise. A description becomes the comment of its key
+in the file that ``callsim check --defaults`` prints.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    field_validator,
+    model_validator,
+)
+
+from simulator.config_values import HttpListen, Listen, check_probe_url
+
+DEFAULT_RING_NO_ANSWER: Final = 60.0
+
+_CDR_URL: Final = re.compile(r"sqlite:///[^?#]+")
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"{text!r} has a control character in it")
+    return text
+
+
+def one_or_many(value: object) -> object:
+    """A single text stands for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def _cdr_url(text: str) -> str:
+    if not _CDR_URL.fullmatch(text):
+        raise ValueError(f"{text!r} is not sqlite:///FILE, the one kind of store there is")
+    return text
+
+
+Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+ListenAddress = Annotated[Listen, PlainValidator(Listen.parse), PlainSerializer(str)]
+HttpAddress = Annotated[HttpListen, PlainValidator(HttpListen.parse), PlainSerializer(str)]
+RingNoAnswer = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=60,
+        description="Seconds a callee may ring (RNA timer of CVP: 5 to 60; less for tests).",
+    ),
+]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, a key without value is unset."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unset(cls, data: object) -> object:
+        data = {} if data is None else data
+        if isinstance(data, Mapping):
+            return {k: v for k, v in data.items() if v is not None or k not in cls.model_fields}
+        return data
+
+
+class ServerSection(Section):
+    """The process."""
+
+    name: Name = Field(default="callsim", description="Call server name in CDRs and events.")
+    max_calls: int = Field(
+        default=-1,
+        ge=-1,
+        description="Calls at a time; more get 503. -1: no limit (SIP.CallsMaxThreshold).",
+    )
+    grace: float = Field(
+        default=30.0, ge=0, le=86_400, description="Seconds calls may go on after SIGTERM."
+    )
+    data_dir: Path = Field(
+        default=Path("callsim-data"), description="Folder of CDRs, certificate and password."
+    )
+
+
+class TlsSection(Section):
+    """SIP over TLS."""
+
+    certificate: Path | None = Field(
+        default=None, description="PEM file with the certificate chain."
+    )
+    key: Path | None = Field(default=None, description="PEM file with its private key.")
+
+
+class SipSection(Section):
+    """The SIP side."""
+
+    listen: Annotated[tuple[ListenAddress, ...], BeforeValidator(one_or_many)] = Field(
+        default=(Listen("udp", "0.0.0.0", 5060), Listen("tcp", "0.0.0.0", 5060)),
+        min_length=1,
+        description="udp:, tcp: or tls:HOST:PORT, with ;advertise=HOST behind NAT. Port 0: any.",
+    )
+    t1: float = Field(
+        default=0.5, ge=0.01, le=5, description="T1 of RFC 3261: the estimated round trip."
+    )
+    t2: float = Field(
+        default=4.0, ge=0.01, le=60, description="T2: longest interval of retransmission."
+    )
+    t4: float = Field(default=5.0, ge=0.01, le=60, description="T4: how long a message may linger.")
+    tls: TlsSection = Field(
+        default=TlsSection(), description="Without a certificate there is no TLS."
+    )
+    error_refer: bool = Field(
+        default=True,
+        description="Failures go to the error number: 302 before answer, REFER after. "
+        "false: the caller gets the code of the refusal.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _t2_follows(cls, data: object) -> object:
+        """A slow T1 given alone takes T2 with it."""
+        if isinstance(data, Mapping) and data.get("t1") is not None and data.get("t2") is None:
+            try:
+                return {**data, "t2": max(4.0, float(data["t1"]))}
+            except (TypeError, ValueError):
+                return data
+        return data
+
+    @field_validator("t2")
+    @classmethod
+    def _t2_is_not_below_t1(cls, t2: float, info: Any) -> float:
+        if t2 < info.data.get("t1", 0):
+            raise ValueError(f"must not be below sip.t1 ({info.data['t1']:g})")
+        return t2
+
+    def addresses(self) -> tuple[Listen, ...]:
+        """`listen`, with TLS on port 5061 added when there is a certificate and no TLS yet."""
+        if self.tls.certificate is None or any(one.transport == "tls" for one in self.listen):
+            return self.listen
+        first = self.listen[0]
+        return (*self.listen, Listen("tls", first.host, 5061, first.advertise))
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A REST user; the password does not show in `repr`."""
+
+    name: str
+    password: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, value: object) -> "User":
+        """Read ``NAME:PASSWORD``; ValueError (without the password in it) otherwise."""
+        if isinstance(value, User):
+            return value
+        if not isinstance(value, str) or ":" not in value:
+            raise ValueError("must be NAME:PASSWORD")
+        name, _, password = value.partition(":")
+        if not name or not password or not value.isprintable():
+            raise ValueError("must be NAME:PASSWORD, neither empty, without control characters")
+        return cls(name, password)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.password}"
+
+
+def _users(value: object) -> object:
+    """A mapping of names to passwords as the list of NAME:PASSWORD."""
+    if isinstance(value, Mapping):
+        return [f"{name}:{password or ''}" for name, password in value.items()]
+    return one_or_many(value)
+
+
+def _distinct(users: tuple[User, ...]) -> tuple[User, ...]:
+    names = [user.name for user in users]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"user {twice[0]!r} is there twice; keep one")
+    return users
+
+
+class ApiSection(Section):
+    """The REST side."""
+
+    listen: Annotated[tuple[HttpAddress, ...], BeforeValidator(one_or_many)] = Field(
+        default=(HttpListen("https", "0.0.0.0", 8000), HttpListen("http", "127.0.0.1", 8080)),
+        min_length=1,
+        description="https://HOST:PORT or http://HOST:PORT (for loopback). Port 0: any.",
+    )
+    users: Annotated[
+        tuple[Annotated[User, PlainValidator(User.parse), PlainSerializer(str)], ...],
+        BeforeValidator(_users),
+        AfterValidator(_distinct),
+    ] = Field(
+        default=(), description="NAME:PASSWORD each. None: a password is made on first start."
+    )
+    allowed_hosts: Annotated[tuple[Name, ...], BeforeValidator(one_or_many)] = Field(
+        default=(),
+        description="Host names accepted besides addresses, localhost and this machine's; * any.",
+    )
+
+
+class SdpSection(Section):
+    """Session descriptions, which are the endpoints' own."""
+
+    origin: Literal["keep", "passthrough"] = Field(
+        default="keep",
+        description="o= line of later offers: keep what the leg first saw, version plus one, "
+        "or passthrough.",
+    )
+    mid_call: Literal["offer", "offerless"] = Field(
+        default="offer",
+        description="How parties are joined in an answered call: with the target's "
+        "description as offer, or by an INVITE without one.",
+    )
+
+
+class CdrSection(Section):
+    """Call detail records."""
+
+    url: Annotated[str, AfterValidator(_cdr_url)] | None = Field(
+        default=None,
+        description="sqlite:///FILE (four slashes: from the root). Unset: cdr.sqlite in data_dir.",
+    )
+
+
+class HealthSection(Section):
+    """The health operations."""
+
+    public: bool = Field(default=False, description="true: they answer without a password.")
+
+
+class VariablesSection(Section):
+    """Call and peripheral variables."""
+
+    separate: bool = Field(
+        default=False,
+        description="true: peripheral1..10 and callVariable1..10 are two sets, not one.",
+    )
+
+
+class TransferSection(Section):
+    """Transfers by REST or ICM."""
+
+    mode: Literal["reinvite", "refer"] = Field(
+        default="reinvite", description="What a label without the prefix rf does."
+    )
+    ring_no_answer: RingNoAnswer = DEFAULT_RING_NO_ANSWER
+
+
+class Neighbour(Section):
+    """A component that /health/connectivity probes."""
+
+    component: Literal["ICM", "CUCM", "VXMLServer", "ReportingServer", "MediaServer"]
+    url: Annotated[str, AfterValidator(check_probe_url)] = Field(
+        description="sip:HOST:PORT, tcp://HOST:PORT, http://... or https://..."
+    )
+
+
+class LabSection(Section):
+    """The simulated neighbours."""
+
+    embedded: bool = Field(
+        default=False, description="true: VXML gateway and agents run in the server, on loopback."
+    )
