@@ -1,0 +1,169 @@
+"""What one leg asks of the other: re-INVITE, UPDATE and INFO pass through the bridge."""
+
+from typing import TYPE_CHECKING, Final
+
+from simulator.leg import Leg
+from simulator.states import HOLD
+from sip.errors import PeerError, SipError
+from sip.events import Requested, Responded
+from sip.message import Request, Response
+from sip.sdp import SessionDescription
+from sip.transaction.server import ServerTransaction
+from sip.usage.invite import SDP
+
+if TYPE_CHECKING:
+    from simulator.call import Call
+
+# Header fields of a relayed request that mean the same on the other leg.
+_CARRIED: Final = ("info-package", "content-disposition")
+
+
+def partner(call: "Call", leg: Leg) -> Leg | None:
+    """The leg that `leg` talks to, if it is up."""
+    other = call.peer if leg is call.caller else call.caller if leg is call.peer else None
+    return other if other is not None and other.up else None
+
+
+class OfferRelay:
+    """A re-INVITE of one leg, carried to the other, its answer carried back.
+
+    The ACK is passed on as well: it holds the answer when the re-INVITE held no offer.
+    """
+
+    __slots__ = ("call", "origin", "request", "target")
+
+    def __init__(self, call: "Call", origin: Leg, request: Request) -> None:
+        self.call = call
+        self.origin = origin
+        self.request = request
+        self.target: Leg | None = None
+
+    def start(self, now: float) -> None:
+        """Offer to the other leg; without one the call server answers itself."""
+        origin = self.origin
+        target = partner(self.call, origin)
+        if target is not None:
+            self.target = target
+            target.offer(now, self.request.body, self)
+        elif origin is self.call.caller and self.call.work is None:
+            try:
+                body = self.call.server.own_media(origin, self.request.body)
+            except PeerError:
+                origin.session.reject(now, 488)
+                return
+            origin.session.answer(now, origin.describe(body), self.call.server.server_line)
+            self._note_hold(now)
+        else:
+            origin.session.reject(now, 491)
+
+    def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
+        """The other leg agrees: so do we, and wait for the ACK."""
+        origin = self.origin
+        try:
+            origin.session.answer(now, origin.describe(response.body), self.call.server.server_line)
+        except SipError:  # it has hung up meanwhile
+            leg.session.acknowledge(now)
+            return
+        origin.ack_user = self
+        self._note_hold(now)
+
+    def acknowledged(self, leg: Leg, request: Request, now: float) -> None:
+        """The ACK goes on to the other leg."""
+        target = self.target
+        if target is not None and target.up:
+            target.session.acknowledge(now, target.describe(request.body))
+            target.next_offer(now)
+
+    def offer_refused(self, leg: Leg, status: int, reason: str, now: float) -> None:
+        """The other leg does not want it: neither do we, for the same reason."""
+        try:
+            self.origin.session.reject(now, status, reason)
+        except SipError:
+            return
+
+    def _note_hold(self, now: float) -> None:
+        call = self.call
+        body = self.request.body
+        if not body:
+            return
+        try:
+            held = SessionDescription.parse(body).is_hold
+        except PeerError:
+            return
+        if held and call.state in ("connected", "self_service", "queued"):
+            call.enter(HOLD, now, f"by the {self.origin.kind}")
+        elif not held and call.state == "on_hold":
+            call.go_back(now, f"resumed by the {self.origin.kind}")
+
+
+class RequestRelay:
+    """INFO or UPDATE of one leg, carried to the other, its response carried back."""
+
+    __slots__ = ("call", "origin", "request", "transaction")
+
+    def __init__(
+        self, call: "Call", origin: Leg, request: Request, transaction: ServerTransaction
+    ) -> None:
+        self.call = call
+        self.origin = origin
+        self.request = request
+        self.transaction = transaction
+
+    @classmethod
+    def start(cls, call: "Call", origin: Leg, event: Requested, now: float) -> None:
+        """Send the request on; with nobody at the other end answer it here."""
+        request = event.request
+        target = partner(call, origin)
+        relay = cls(call, origin, request, event.transaction)
+        body = request.body
+        if request.method == "UPDATE" and not body:
+            target = None  # a session refresh concerns this leg alone (RFC 4028)
+        if target is None:
+            relay.answer_here(now)
+            return
+        if request.content_type == SDP:
+            origin.take(request)
+            body = target.describe(body)
+        lines = "".join(
+            [f"{name}: {value}\r\n" for name, value in request.lines() if name.lower() in _CARRIED]
+        )
+        content_type = request.get("content-type") or SDP
+        try:
+            target.session.request(now, request.method, lines, body, content_type, relay)
+        except SipError:
+            relay.answer_here(now)
+
+    def answer_here(self, now: float) -> None:
+        """200; an offer in UPDATE is answered as the call server does for itself."""
+        body = b""
+        lines = self.call.server.server_line
+        if self.request.body and self.request.content_type == SDP:
+            if partner(self.call, self.origin) is not None or self.call.work is not None:
+                self.transaction.respond(500, now, "Retry-After: 1\r\n")
+                return
+            try:
+                body = self.call.server.own_media(self.origin, self.request.body)
+            except PeerError:
+                self.transaction.respond(488, now)
+                return
+            body = self.origin.describe(body)
+            lines += f"Content-Type: {SDP}\r\n"
+        if self.request.method == "UPDATE":
+            lines = self.origin.session.contact + lines
+        self.transaction.respond(200, now, lines, body)
+
+    def responded(self, event: Responded, now: float) -> None:
+        """Carry the response back."""
+        response = event.response
+        if response is None:
+            self.transaction.respond(event.status, now)
+            return
+        body = response.body
+        lines = self.call.server.server_line
+        if self.request.method == "UPDATE" and response.status < 300:
+            lines = self.origin.session.contact + lines
+        if body:
+            if response.content_type == SDP:
+                body = self.origin.describe(body)
+            lines += f"Content-Type: {response.get('content-type')}\r\n"
+        self.transaction.respond(event.status, now, lines, body, response.reason)

@@ -1,0 +1,427 @@
+"""A call: its state, its legs, its history, and what each event on a leg means to it.
+
+The state is a table; a command that it has no row for is refused (409 at the API).
+Between a check and a change nothing is awaited, so that nothing needs a lock.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from simulator.bridge import OfferRelay, RequestRelay
+from simulator.cdr_records import CallResult, CdrRecord, LegRecord, LegType
+from simulator.connection import Connection
+from simulator.errors import CallStateError
+from simulator.leg import CALLER, VXML, Leg
+from simulator.leg import TRANSFER as TRANSFER_LEG
+from simulator.refer import ReferTransfer
+from simulator.routing import Route
+from simulator.states import CONNECT, INPUT_NAMES, STATES
+from simulator.treatment import Treatment
+from simulator.variables import Variables
+from sip.events import (
+    Acknowledged,
+    Answered,
+    Cancelled,
+    Event,
+    Hungup,
+    Lost,
+    Progressed,
+    ReferProgressed,
+    Referred,
+    Refused,
+    Reinvited,
+    Requested,
+    Responded,
+)
+from sip.message import reason_phrase
+
+if TYPE_CHECKING:
+    from simulator.server import CallServer
+
+# Reason headers (RFC 3326) with the Q.850 causes of a Call Server.
+NORMAL: Final = "Q.850;cause=16"
+REASONS: Final[Mapping[str, str]] = {
+    "requested": NORMAL,
+    "administrative": "Q.850;cause=31",
+    "timeout": "Q.850;cause=102",
+    "error": "Q.850;cause=41",
+}
+
+_LEG_TYPES: Final[Mapping[str, LegType]] = {CALLER: "inbound", TRANSFER_LEG: "transfer"}
+
+Work = Connection | ReferTransfer
+
+
+class Call:
+    """One call of `server`, from the INVITE of its caller to its CDR.
+
+    `peer` is the leg that the caller talks to, `work` what is under way to change that
+    (a connection or a transfer), `treatment` the ICM script that the call runs.
+    """
+
+    __slots__ = (
+        "_entered",
+        "application",
+        "before",
+        "called",
+        "caller",
+        "calling",
+        "error_code",
+        "guid",
+        "history",
+        "hops",
+        "icm_agent",
+        "icm_label",
+        "icm_skill_group",
+        "legs",
+        "passed",
+        "peer",
+        "queue_time",
+        "result",
+        "route",
+        "self_service_time",
+        "server",
+        "started",
+        "state",
+        "transfer_destination",
+        "treatment",
+        "variables",
+        "work",
+    )
+
+    def __init__(
+        self, server: "CallServer", guid: str, calling: str, called: str, route: Route, now: float
+    ) -> None:
+        self.server = server
+        self.guid = guid
+        self.calling = calling
+        self.called = called
+        self.route = route
+        self.application = route.application or ""
+        self.state: str = "ringing"
+        self.before: str = "ringing"  # the state that a transfer or hold left
+        self.started = now
+        self.hops = 70  # the caller's Max-Forwards
+        self.caller: Leg
+        self.peer: Leg | None = None
+        self.work: Work | None = None
+        self.treatment: Treatment | None = None
+        self.legs: list[Leg] = []
+        self.history: list[tuple[float, str, str]] = []
+        self.variables: Variables | None = None
+        self.passed = ""  # header lines of the caller that the other legs get as well
+        self.icm_label = ""
+        self.icm_skill_group = ""
+        self.icm_agent = ""
+        self.transfer_destination = ""
+        self.result: CallResult = "completed"
+        self.error_code = 0
+        self.self_service_time = 0.0
+        self.queue_time = 0.0
+        self._entered = now
+
+    def __repr__(self) -> str:
+        return f"<Call {self.guid} {self.state}>"
+
+    # State and history.
+
+    def log(self, now: float, event: str, details: str = "") -> None:
+        """Add a line to the history."""
+        self.history.append((now, event, details))
+
+    def check(self, what: int) -> str:
+        """The state that input `what` leads to. Raises CallStateError without a row."""
+        state = STATES[self.state].get(what)
+        if state is None:
+            raise CallStateError(
+                f"the call is {self.state}: {INPUT_NAMES[what]} is not possible now"
+            )
+        return state
+
+    def enter(self, what: int, now: float, details: str = "") -> None:
+        """Take an input of the table. Raises CallStateError, and nothing has changed."""
+        self._set_state(self.check(what), now, details)
+
+    def _set_state(self, state: str, now: float, details: str = "") -> None:
+        spent = now - self._entered
+        if self.state == "self_service":
+            self.self_service_time += spent
+        elif self.state == "queued":
+            self.queue_time += spent
+        self._entered = now
+        if state in ("transferring", "on_hold") and self.state not in ("transferring", "on_hold"):
+            self.before = self.state
+        self.state = state
+        self.history.append((now, state, details))
+
+    def go_back(self, now: float, details: str = "") -> None:
+        """Return to the state that the transfer or hold left."""
+        self._set_state(self.before, now, details)
+
+    # Work: connections and transfers.
+
+    def connected(self, work: Connection, now: float) -> None:
+        """The target of `work` has become the caller's peer."""
+        self.peer = work.target
+        if work.transfer:
+            self.work = None if work.finished else self.work
+            self.log(now, "transfer_completed", work.target.number)
+            self.transfer_destination = work.target.number
+            self._drop_treatment(now)
+        if work.run is not None:
+            self.treatment = work.run
+        if self.treatment is not None and self.treatment.connected(work, now):
+            return
+        self.enter(CONNECT, now, work.target.number)
+
+    def connect_failed(self, work: Work, status: int, reason: str, now: float) -> None:
+        """`work` has come to nothing; the legs are as they were before it."""
+        self.work = None
+        details = f"SIP {status} {reason}"
+        if work.transfer:
+            self.log(now, "transfer_failed", f"{work.destination}: {details}")
+            if self.peer is None and not self._standalone():
+                self.end(now, "error", details, status=status)
+            elif self.state == "transferring":
+                self.go_back(now, details)
+                if self.treatment is not None:
+                    self.treatment.resume(now)
+            return
+        self.log(now, "connect_failed", f"{work.destination}: {details}")
+        if self.treatment is not None:
+            self.treatment.failed(status, reason, now)
+        else:
+            self.refuse(now, status, reason)
+
+    def _standalone(self) -> bool:
+        return self.treatment is not None and self.treatment.standalone
+
+    def referred(self, work: ReferTransfer, now: float) -> None:
+        """A REFER succeeded: the caller is gone to the target, or is sent off now."""
+        self.work = None
+        self.transfer_destination = work.destination
+        self.log(now, "transfer_completed", f"{work.destination} by REFER")
+        self.end(now, "transferred", "REFER succeeded")
+
+    def _drop_treatment(self, now: float) -> None:
+        if self.treatment is not None:
+            self.treatment.stop(now)
+            self.treatment = None
+
+    # The end.
+
+    def refuse(self, now: float, status: int, reason: str) -> None:
+        """No one could be reached: an unanswered caller gets the code, others BYE."""
+        self.error_code = status
+        result: CallResult = "error" if status not in (486, 487, 480, 600) else "abandoned"
+        header = f'SIP;cause={status};text="{reason_phrase(status)}"'
+        self.end(now, result, f"SIP {status} {reason}", reason=header, status=status)
+
+    def end(
+        self,
+        now: float,
+        result: CallResult,
+        details: str,
+        *,
+        reason: str = NORMAL,
+        status: int = 480,
+        by: Leg | None = None,
+    ) -> None:
+        """End every leg, write the CDR and leave the table; once.
+
+        `result` is that of the CDR; `reason` the Reason header of each BYE and CANCEL;
+        `status` what an unanswered caller gets; `by` the leg that hung up.
+        """
+        if self.state == "ended":
+            return
+        self._set_state("ended", now, details)
+        self.result = "transferred" if self.transfer_destination and result != "error" else result
+        if self.work is not None:
+            self.work.abandon(now)
+            self.work = None
+        self._drop_treatment(now)
+        for leg in self.legs:
+            if leg.ended == 0.0 and leg is not by:
+                leg.hang_up(now, reason, status)
+        self.server.finished(self, by, now)
+
+    def record(self, now: float) -> CdrRecord:
+        """The CDR of an ended call."""
+        wall = self.server.wall
+        return CdrRecord(
+            call_guid=self.guid,
+            call_start_time=int(wall(self.started) * 1000),
+            call_end_time=int(wall(now) * 1000),
+            calling_number=self.calling,
+            called_number=self.called,
+            call_result=self.result,
+            self_service_duration=int(self.self_service_time * 1000),
+            queue_duration=int(self.queue_time * 1000),
+            application_name=self.application,
+            call_server_hostname=self.server.config.server.name,
+            vxml_server_hostname=self.vxml_server,
+            sip_call_id=self.caller.session.dialog.call_id,
+            icm_call_key="",
+            ecc_variables=self.variables.ecc if self.variables is not None else {},
+            transfer_destination=self.transfer_destination,
+            error_code=str(self.error_code) if self.error_code else None,
+            legs=[self._leg_record(leg, now) for leg in self.legs],
+        )
+
+    def _leg_record(self, leg: Leg, now: float) -> LegRecord:
+        wall = self.server.wall
+        from_uri, to_uri = self.server.leg_uris(leg)
+        return LegRecord(
+            leg_id=leg.session.dialog.call_id.partition("@")[0],
+            call_guid=self.guid,
+            leg_type=_LEG_TYPES.get(leg.kind, "outbound"),
+            start_time=int(wall(leg.started) * 1000),
+            end_time=int(wall(leg.ended or now) * 1000),
+            from_uri=from_uri,
+            to_uri=to_uri,
+            server_hostname=leg.session.remote_address[0],
+            sip_response_code=leg.status or None,
+        )
+
+    @property
+    def vxml_server(self) -> str:
+        """The host of the VXML gateway the call is on or was on last; empty without."""
+        for leg in reversed(self.legs):
+            if leg.kind == VXML:
+                return leg.session.remote_address[0]
+        return ""
+
+    # Events.
+
+    def handle(self, leg: Leg, event: Event | Responded, now: float) -> None:
+        """One event of one leg."""
+        leg.touched = now
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, leg, event, now)
+
+    def _progressed(self, leg: Leg, event: Progressed, now: float) -> None:
+        if isinstance(self.work, Connection) and leg is self.work.target:
+            self.work.progressed(event.response, now)
+
+    def _answered(self, leg: Leg, event: Answered, now: float) -> None:
+        if leg.answered == 0.0:
+            leg.answered = now
+            leg.status = event.response.status
+            leg.take(event.response)
+            if isinstance(self.work, Connection) and leg is self.work.target:
+                self.work.target_answered(event.response, now)
+            else:  # nobody waits for it any more
+                leg.hang_up(now, NORMAL)
+            return
+        user = leg.offer_over()
+        leg.take(event.response)
+        if user is not None:
+            user.offer_answered(leg, event.response, now)
+        else:
+            leg.session.acknowledge(now)
+        leg.next_offer(now)
+
+    def _refused(self, leg: Leg, event: Refused, now: float) -> None:
+        if leg.answered == 0.0:
+            leg.finish(now, event.status)
+            leg.status = event.status
+            if isinstance(self.work, Connection) and leg is self.work.target:
+                self.work.target_refused(event.status, event.reason, now)
+            return
+        user = leg.offer_over()
+        if user is not None:
+            user.offer_refused(leg, event.status, event.reason, now)
+        leg.next_offer(now)
+
+    def _acknowledged(self, leg: Leg, event: Acknowledged, now: float) -> None:
+        body = leg.take(event.request)
+        user = leg.ack_user
+        leg.ack_user = None
+        if user is not None:
+            user.acknowledged(leg, event.request, now)
+        elif body and leg is self.caller and self.peer is not None:
+            self.peer.describe(body)
+
+    def _cancelled(self, leg: Leg, event: Cancelled, now: float) -> None:
+        leg.finish(now, 487)
+        self.error_code = 487
+        self.log(now, "cancelled", event.request.get("reason") or "")
+        self.end(now, "abandoned", "the caller gave up before the answer", by=leg)
+
+    def _hung_up(self, leg: Leg, event: Hungup, now: float) -> None:
+        leg.finish(now)
+        reason = event.request.get("reason") or NORMAL
+        self.log(now, "hung_up", f"{leg.kind} {leg.number}".rstrip())
+        if leg is self.caller:
+            self._caller_left(leg, reason, now)
+        elif self._goes_on_without(leg, now):
+            leg.session.confirm_bye(now)
+        else:
+            self.end(now, "completed", f"{leg.kind} hung up", reason=reason, by=leg)
+
+    def _caller_left(self, leg: Leg, reason: str, now: float) -> None:
+        if isinstance(self.work, ReferTransfer) and self.work.caller_left(now):
+            self.transfer_destination = self.work.destination
+            self.log(now, "transfer_completed", f"{self.work.destination} by REFER")
+            self.work = None
+            self.end(now, "transferred", "the caller left after REFER", by=leg)
+            return
+        waiting = self.state == "queued" or not leg.answered
+        result: CallResult = "abandoned" if waiting else "completed"
+        self.end(now, result, "the caller hung up", reason=reason, by=leg)
+
+    def _goes_on_without(self, leg: Leg, now: float) -> bool:
+        """Whether the call outlives a leg that is not the caller's."""
+        if isinstance(self.work, Connection) and self.work.left(leg, now):
+            if leg is self.peer:
+                self.peer = None
+            return True
+        if leg is not self.peer:
+            return True
+        self.peer = None
+        if isinstance(self.work, ReferTransfer):
+            return True
+        return self.treatment is not None and self.treatment.peer_left(leg, now)
+
+    def _lost(self, leg: Leg, event: Lost, now: float) -> None:
+        leg.finish(now, event.status)
+        self.log(now, "leg_lost", f"{leg.kind}: SIP {event.status}")
+        if leg is self.caller or not self._goes_on_without(leg, now):
+            self.error_code = event.status
+            self.end(now, "error", f"{leg.kind} lost: SIP {event.status}", by=leg)
+
+    def _reinvited(self, leg: Leg, event: Reinvited, now: float) -> None:
+        leg.take(event.request)
+        OfferRelay(self, leg, event.request).start(now)
+
+    def _requested(self, leg: Leg, event: Requested, now: float) -> None:
+        RequestRelay.start(self, leg, event, now)
+
+    def _responded(self, leg: Leg, event: Responded, now: float) -> None:
+        if isinstance(event.context, RequestRelay):
+            event.context.responded(event, now)
+
+    def _referred(self, leg: Leg, event: Referred, now: float) -> None:
+        event.refer.reject(now, 603)
+
+    def _refer_progressed(self, leg: Leg, event: ReferProgressed, now: float) -> None:
+        if isinstance(self.work, ReferTransfer) and self.work.refer is event.refer:
+            self.work.progressed(event, now)
+
+
+_Handler = Callable[[Call, Leg, Any, float], None]
+_HANDLERS: Final[dict[type[Event | Responded], _Handler]] = {
+    Progressed: Call._progressed,
+    Answered: Call._answered,
+    Refused: Call._refused,
+    Acknowledged: Call._acknowledged,
+    Cancelled: Call._cancelled,
+    Hungup: Call._hung_up,
+    Lost: Call._lost,
+    Reinvited: Call._reinvited,
+    Requested: Call._requested,
+    Responded: Call._responded,
+    Referred: Call._referred,
+    ReferProgressed: Call._refer_progressed,
+}

@@ -1,0 +1,348 @@
+"""Joining the caller to a target: the first connect, ICM's CONNECT, and transfers.
+
+One table serves all of them. The target is called with the caller's description; its
+answer goes to the caller, as the 200 to a caller not yet answered or as the offer of a
+re-INVITE; the target's ACK waits for the caller's [TN178]. The old leg stays until the
+caller has agreed (ICM's own CONNECT ends it first).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from simulator.leg import Leg
+from sip.errors import LocalError
+from sip.message import Request, Response, reason_phrase
+from sip.sdp import SessionDescription, same_media
+from sip.timers import Timer
+
+if TYPE_CHECKING:
+    from simulator.call import Call
+    from simulator.treatment import Treatment
+
+# States.
+IDLE: Final = 0
+HOLDING: Final = 1  # consultation: the caller is asked to hold
+DIALLING: Final = 2
+DIALLING_HELD: Final = 3  # the same with the caller on hold
+ANSWERING: Final = 4  # the caller has the 200, its ACK is awaited
+JOINING: Final = 5  # the caller is offered the target's description
+REALIGNING: Final = 6  # the target is offered what the caller answered
+UNJOINING: Final = 7  # the target left while the caller was asked: the caller's answer is awaited
+RETRIEVING: Final = 8  # the caller is taken back to the old leg
+DONE: Final = 9
+FAILED: Final = 10
+
+# Inputs.
+DIAL: Final = 0
+HOLD_AND_DIAL: Final = 1
+CALLER_AGREED: Final = 2
+CALLER_DIFFERS: Final = 3  # agreed, with another description than the target was offered
+CALLER_REFUSED: Final = 4
+CALLER_ACKED: Final = 5
+TARGET_RINGS: Final = 6
+TARGET_ANSWERED_FIRST: Final = 7  # and the caller is not answered yet
+TARGET_ANSWERED: Final = 8
+TARGET_REFUSED: Final = 9
+TARGET_AGREED: Final = 10
+TARGET_LEFT: Final = 11
+RING_TIMEOUT: Final = 12
+
+NORMAL: Final = "Q.850;cause=16"
+
+
+class Connection:
+    """An attempt to make `target` the peer of the call's caller.
+
+    `old` is the leg that it replaces, if any. `transfer` says that it was asked for from
+    outside, so that a failure returns the call to where it was; `run` is the treatment that
+    goes on with the target. `status` and `reason` say why it failed.
+    """
+
+    __slots__ = (
+        "_offered",
+        "_retrieve",
+        "_ring_no_answer",
+        "_timer",
+        "call",
+        "destination",
+        "old",
+        "reason",
+        "run",
+        "state",
+        "status",
+        "target",
+        "transfer",
+        "uri",
+    )
+
+    def __init__(
+        self,
+        call: "Call",
+        target: Leg,
+        uri: str,
+        ring_no_answer: float,
+        *,
+        transfer: bool = False,
+        run: "Treatment | None" = None,
+    ) -> None:
+        self.call = call
+        self.target = target
+        self.uri = uri
+        self.destination = target.number
+        self.transfer = transfer
+        self.run = run
+        self.old = call.peer
+        self.state = IDLE
+        self.status = 0
+        self.reason = ""
+        self._ring_no_answer = ring_no_answer
+        self._timer: Timer | None = None
+        self._offered = b""  # what the target was offered
+        self._retrieve = b""  # what the caller was told by the old leg
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more is to come."""
+        return self.state >= DONE
+
+    def start(self, now: float, *, hold: bool = False) -> None:
+        """Call the target; with `hold` once the caller has agreed to hold."""
+        self._offered = self.call.caller.received
+        self._retrieve = self.call.caller.sent
+        self.apply(HOLD_AND_DIAL if hold else DIAL, now)
+
+    def apply(self, what: int, now: float, message: Request | Response | None = None) -> None:
+        """Take one input; one that the state has no row for changes nothing."""
+        row = TABLE[self.state].get(what)
+        if row is None:
+            return
+        self.state = row[0]
+        for effect in row[1]:
+            effect(self, now, message)
+
+    # Inputs, as the call and its legs tell them.
+
+    def progressed(self, response: Response, now: float) -> None:
+        """The target rings."""
+        self.apply(TARGET_RINGS, now, response)
+
+    def target_answered(self, response: Response, now: float) -> None:
+        """The target's 200."""
+        first = self.call.caller.answered == 0.0
+        if self.finished:
+            self.target.hang_up(now, NORMAL)
+        else:
+            self.apply(TARGET_ANSWERED_FIRST if first else TARGET_ANSWERED, now, response)
+
+    def target_refused(self, status: int, reason: str, now: float) -> None:
+        """The target cannot be reached."""
+        if self.status == 0:
+            self.status, self.reason = status, reason
+        self.apply(TARGET_REFUSED, now)
+
+    def left(self, leg: Leg, now: float) -> bool:
+        """BYE from a leg that is not the caller's; whether the call goes on all the same."""
+        if leg is self.target:
+            if self.state in (JOINING, UNJOINING):
+                self.status, self.reason = 487, "the target hung up before it was joined"
+                self.apply(TARGET_LEFT, now)
+                return True
+            return False
+        return leg is self.old and not self.finished
+
+    def acknowledged(self, leg: Leg, request: Request, now: float) -> None:
+        """The caller's ACK to our 200."""
+        self.apply(CALLER_ACKED, now, request)
+
+    def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
+        """The caller, or the target, agrees to an offer."""
+        if leg is self.target:
+            self.apply(TARGET_AGREED, now, response)
+        else:
+            differs = self._offered and not same_media(response.body, self._offered)
+            held = self.state in (HOLDING, RETRIEVING)
+            self.apply(CALLER_DIFFERS if differs and not held else CALLER_AGREED, now, response)
+
+    def offer_refused(self, leg: Leg, status: int, reason: str, now: float) -> None:
+        """The caller, or the target, does not agree to an offer."""
+        if leg is self.target:
+            self.apply(TARGET_AGREED, now)  # the call stays up on what was agreed before
+            return
+        if self.status == 0:
+            self.status, self.reason = status, reason
+        self.apply(CALLER_REFUSED, now)
+
+    def timer_fired(self, _what: int, now: float) -> None:
+        """Ring no answer."""
+        self._timer = None
+        self.status, self.reason = 408, "ring no answer"
+        self.apply(RING_TIMEOUT, now)
+
+    def abandon(self, now: float) -> None:
+        """The call ends: so does this; the legs are ended by the call."""
+        self._stop_timer()
+        self.state = FAILED
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+
+
+# Effects.
+
+
+def _dial(work: Connection, now: float, _message: object) -> None:
+    call = work.call
+    server = call.server
+    body = work._offered
+    if call.caller.answered and server.config.sdp.mid_call == "offerless":
+        body = work._offered = b""
+    wheel = server.stack.endpoint.wheel
+    work._timer = wheel.start(now, work._ring_no_answer, work, 0)
+    try:
+        server.place(work.target, work.uri, body, now)
+    except LocalError as error:
+        work.call.log(now, "not_sent", str(error))
+        work.target_refused(503, str(error), now)
+
+
+def _hold_caller(work: Connection, now: float, _message: object) -> None:
+    # What the caller heard last, only that we send now and it listens.
+    description = SessionDescription.parse(work._retrieve).with_direction("sendonly")
+    work.call.caller.offer(now, description.to_bytes(), work)
+
+
+def _relay_progress(work: Connection, now: float, response: Response) -> None:
+    caller = work.call.caller
+    work.target.take(response)
+    if caller.answered == 0.0:
+        body = caller.describe(response.body)
+        caller.session.ring(
+            now, response.status, body, work.call.server.server_line, response.reason
+        )
+        if response.status == 180:
+            work.call.log(now, "ringing", work.destination)
+
+
+def _answer_caller(work: Connection, now: float, response: Response) -> None:
+    work._stop_timer()
+    caller = work.call.caller
+    caller.ack_user = work
+    body = response.body or work.target.received  # the answer may have come in a 183
+    caller.session.answer(now, caller.describe(body), work.call.server.server_line)
+    caller.answered = now
+    caller.status = 200
+    work.call.connected(work, now)
+
+
+def _offer_to_caller(work: Connection, now: float, response: Response) -> None:
+    work._stop_timer()
+    work.call.caller.offer(now, response.body or work.target.received, work)
+
+
+def _ack_target_first(work: Connection, now: float, request: Request) -> None:
+    target = work.target
+    if target.up:
+        target.session.acknowledge(now, target.describe(request.body))
+        target.next_offer(now)
+
+
+def _ack_both(work: Connection, now: float, response: Response) -> None:
+    work.call.caller.session.acknowledge(now)
+    # The target's 200 was an offer only if our INVITE to it had none.
+    target = work.target
+    target.session.acknowledge(now, b"" if work._offered else target.describe(response.body))
+
+
+def _ack_caller(work: Connection, now: float, _message: object) -> None:
+    work.call.caller.session.acknowledge(now)
+
+
+def _adopt(work: Connection, now: float, _message: object) -> None:
+    old = work.old
+    work.call.connected(work, now)
+    if old is not None and old.ended == 0.0:
+        old.hang_up(now, NORMAL)
+
+
+def _realign_target(work: Connection, now: float, _message: object) -> None:
+    work.target.offer(now, work.call.caller.received, work)
+
+
+def _ack_target_again(work: Connection, now: float, message: Response | None) -> None:
+    if message is not None and work.target.up:
+        work.target.session.acknowledge(now)
+
+
+def _finish(work: Connection, now: float, _message: object) -> None:
+    if work.call.work is work:
+        work.call.work = None
+
+
+def _end_target(work: Connection, now: float, _message: object) -> None:
+    work._stop_timer()
+    if work.target.ended == 0.0:
+        work.target.hang_up(now, NORMAL)
+
+
+def _retrieve_caller(work: Connection, now: float, _message: object) -> None:
+    if work.old is not None and work.old.up:
+        work.call.caller.offer(now, work._retrieve, work)
+    else:
+        work.apply(CALLER_REFUSED, now)
+
+
+def _report_failure(work: Connection, now: float, _message: object) -> None:
+    work._stop_timer()
+    status = work.status or 500
+    work.call.connect_failed(work, status, work.reason or reason_phrase(status), now)
+
+
+Effect = Callable[[Connection, float, Any], None]
+_FAIL: Final = (FAILED, (_end_target, _report_failure))
+_RETRIEVE: Final = (RETRIEVING, (_end_target, _retrieve_caller))
+
+TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
+    IDLE: {
+        DIAL: (DIALLING, (_dial,)),
+        HOLD_AND_DIAL: (HOLDING, (_hold_caller,)),
+    },
+    HOLDING: {
+        CALLER_AGREED: (DIALLING_HELD, (_ack_caller, _dial)),
+        CALLER_REFUSED: (FAILED, (_report_failure,)),
+    },
+    DIALLING: {
+        TARGET_RINGS: (DIALLING, (_relay_progress,)),
+        TARGET_ANSWERED_FIRST: (ANSWERING, (_answer_caller,)),
+        TARGET_ANSWERED: (JOINING, (_offer_to_caller,)),
+        TARGET_REFUSED: _FAIL,
+        RING_TIMEOUT: _FAIL,
+    },
+    DIALLING_HELD: {
+        TARGET_RINGS: (DIALLING_HELD, (_relay_progress,)),
+        TARGET_ANSWERED: (JOINING, (_offer_to_caller,)),
+        TARGET_REFUSED: _RETRIEVE,
+        RING_TIMEOUT: _RETRIEVE,
+    },
+    ANSWERING: {CALLER_ACKED: (DONE, (_ack_target_first, _finish))},
+    JOINING: {
+        CALLER_AGREED: (DONE, (_ack_both, _adopt, _finish)),
+        CALLER_DIFFERS: (REALIGNING, (_ack_both, _adopt, _realign_target)),
+        CALLER_REFUSED: (RETRIEVING, (_end_target, _retrieve_caller)),
+        TARGET_LEFT: (UNJOINING, ()),
+    },
+    REALIGNING: {TARGET_AGREED: (DONE, (_ack_target_again, _finish))},
+    UNJOINING: {
+        CALLER_AGREED: (RETRIEVING, (_ack_caller, _retrieve_caller)),
+        CALLER_DIFFERS: (RETRIEVING, (_ack_caller, _retrieve_caller)),
+        CALLER_REFUSED: (RETRIEVING, (_retrieve_caller,)),
+    },
+    RETRIEVING: {
+        CALLER_AGREED: (FAILED, (_ack_caller, _report_failure)),
+        CALLER_DIFFERS: (FAILED, (_ack_caller, _report_failure)),
+        CALLER_REFUSED: (FAILED, (_report_failure,)),
+    },
+    DONE: {},
+    FAILED: {},
+}

@@ -1,0 +1,150 @@
+"""Connectivity: each neighbour is asked when somebody wants to know.
+
+SIP neighbours get OPTIONS, others a TCP connection or an HTTP request.
+"""
+
+import asyncio
+import socket
+import time
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from simulator.config_sections import Neighbour
+from simulator.views import ConnectionView
+from sip.errors import InvalidValue
+from sip.events import Responded
+from sip.transaction.layer import hop_of
+
+if TYPE_CHECKING:
+    from simulator.server import CallServer
+
+PATIENCE: Final = 2.0
+"""Seconds that a neighbour has for its answer."""
+
+
+class Prober:
+    """Probes the neighbours of `server` and remembers when each last answered."""
+
+    def __init__(self, server: "CallServer") -> None:
+        self._server = server
+        self._last: dict[tuple[str, str], float] = {}
+
+    async def probe_all(self) -> list[ConnectionView]:
+        """Every configured neighbour, the ICM and the CDR store of this process included."""
+        neighbours = self._server.config.neighbours
+        probes = [self._probe(neighbour) for neighbour in neighbours]
+        views = list(await asyncio.gather(*probes))
+        named = {view.component for view in views}
+        if "ICM" not in named:
+            views.insert(0, self._icm())
+        if "ReportingServer" not in named:
+            views.append(await self._store())
+        return views
+
+    def responded(self, event: Responded, _now: float) -> None:
+        """The answer to an OPTIONS; any answer says that somebody is there [HB]."""
+        future = event.context
+        if isinstance(future, asyncio.Future) and not future.done():
+            future.set_result(event.status if event.response is not None else None)
+
+    async def _probe(self, neighbour: Neighbour) -> ConnectionView:
+        url = neighbour.url
+        host, port = _place(url)
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                if url.startswith("sip"):
+                    status = await self._options(url)
+                elif url.startswith("tcp"):
+                    status = await _connect(host, port)
+                else:
+                    status = await _get(url)
+        except TimeoutError:
+            status = "timeout"
+        except (OSError, aiohttp.ClientError, InvalidValue):
+            status = "disconnected"
+        latency = round((time.perf_counter() - started) * 1000)
+        return await self._view(neighbour.component, url, host, port, status, latency)
+
+    async def _options(self, url: str) -> str:
+        stack = self._server.stack
+        answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        now = stack.now()
+        stack.endpoint.options(now, url, from_=f"<{self._from(url)}>", context=answer)
+        stack.pump(now)
+        return "connected" if await answer is not None else "disconnected"
+
+    def _from(self, url: str) -> str:
+        host, listener = self._server.stack.endpoint.way_to(url)
+        return f"sip:callsim@{listener.sent_by(host)}"
+
+    async def _view(
+        self, component: str, url: str, host: str, port: int, status: str, latency: int
+    ) -> ConnectionView:
+        key = (component, url)
+        if status == "connected":
+            self._last[key] = time.time()
+        return ConnectionView(
+            component=component,  # type: ignore[arg-type]
+            hostname=host,
+            ip_address=await _address(host),
+            port=port,
+            status=status,  # type: ignore[arg-type]
+            latency=latency if status == "connected" else None,
+            last_successful_contact=self._last.get(key),
+        )
+
+    def _icm(self) -> ConnectionView:
+        """The scripted ICM is this process: it is there as long as anybody answers."""
+        here = socket.gethostname()
+        return ConnectionView("ICM", here, "127.0.0.1", 0, "connected", 0, time.time())
+
+    async def _store(self) -> ConnectionView:
+        store = self._server.store
+        key = ("ReportingServer", "")
+        status, latency = "connected", None
+        try:
+            seconds = await asyncio.get_running_loop().run_in_executor(None, store.ping)
+            latency = round(seconds * 1000)
+            self._last[key] = time.time()
+        except Exception:  # whatever the store raises: it is not there
+            status = "error"
+        if not store.healthy:
+            status = "error"
+        here = socket.gethostname()
+        last = self._last.get(key)
+        return ConnectionView("ReportingServer", here, "127.0.0.1", 0, status, latency, last)  # type: ignore[arg-type]
+
+
+def _place(url: str) -> tuple[str, int]:
+    if url.startswith("sip"):
+        host, port, _ = hop_of(url)
+        return host, port
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+
+
+async def _connect(host: str, port: int) -> str:
+    _, writer = await asyncio.open_connection(host, port)
+    writer.close()
+    await writer.wait_closed()
+    return "connected"
+
+
+async def _get(url: str) -> str:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(url, allow_redirects=False) as answer,
+    ):
+        return "connected" if answer.status < 500 else "error"
+
+
+async def _address(host: str) -> str:
+    """The IP address of a host; empty where its name leads nowhere."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return ""
+    return str(found[0][4][0])

@@ -1,0 +1,217 @@
+"""What readers ask of the call server; nothing here changes anything."""
+
+import os
+import resource
+import time
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+from simulator.errors import SessionNotFound
+from simulator.leg import Leg
+from simulator.views import (
+    CallDetailView,
+    CallState,
+    CallView,
+    ConnectionView,
+    HealthView,
+    HistoryEntry,
+    IcmRouteResult,
+    SessionView,
+)
+from sip.usage.invite import STATE_NAMES, InviteSession
+from sip.values import NameAddr
+
+if TYPE_CHECKING:
+    from simulator.call import Call
+    from simulator.cdr import SqliteCdrStore
+    from simulator.config import Config
+    from simulator.probes import Prober
+    from simulator.routing import DialPlan, Lookup
+    from sip.aio.stack import SipStack
+
+_PAGE: Final = resource.getpagesize()
+CALL_STATES: Final = get_args(CallState)
+
+
+class Queries:
+    """The reading half of `CallServer`."""
+
+    calls: "dict[str, Call]"
+    config: "Config"
+    plan: "DialPlan"
+    prober: "Prober"
+    stack: "SipStack"
+    store: "SqliteCdrStore"
+    draining: bool
+    started: float
+    version: str
+    _cpu: tuple[float, float] = (0.0, 0.0)
+    _cpu_percent: float = 0.0
+
+    def find(self, guid: str) -> "Call":
+        """The active call `guid`. Raises CallNotFound."""
+        raise NotImplementedError
+
+    def wall(self, now: float) -> float:
+        """Seconds since the epoch for a time of the loop's clock."""
+        raise NotImplementedError
+
+    def active_calls(
+        self, state: str | None, called_number: str | None, limit: int
+    ) -> tuple[int, list[CallView]]:
+        """How many calls match, and the oldest `limit` of them."""
+        calls = self.calls
+        if state is None and called_number is None:
+            total = len(calls)
+            found = [call for call, _ in zip(calls.values(), range(limit), strict=False)]
+        else:
+            matching = [
+                call
+                for call in calls.values()
+                if (state is None or call.state == state)
+                and (called_number is None or call.called == called_number)
+            ]
+            total = len(matching)
+            found = matching[:limit]
+        now = self.stack.now()
+        return total, [self._view(call, now) for call in found]
+
+    def _view(self, call: "Call", now: float) -> CallView:
+        return CallView(
+            guid=call.guid,
+            state=_state(call),
+            calling_number=call.calling,
+            called_number=call.called,
+            start_time=self.wall(call.started),
+            duration=int(now - call.started),
+            application_name=call.application,
+        )
+
+    def call_detail(self, guid: str) -> CallDetailView:
+        """One call. Raises CallNotFound."""
+        call = self.find(guid)
+        dialog = call.caller.session.dialog
+        now = self.stack.now()
+        return CallDetailView(
+            guid=call.guid,
+            state=_state(call),
+            calling_number=call.calling,
+            called_number=call.called,
+            start_time=self.wall(call.started),
+            duration=int(now - call.started),
+            application_name=call.application,
+            sip_call_id=dialog.call_id,
+            sip_from_tag=dialog.remote_tag or "",
+            sip_to_tag=dialog.local_tag,
+            icm_route_result=IcmRouteResult(call.icm_label, call.icm_skill_group, call.icm_agent),
+            vxml_server=call.vxml_server,
+            history=[
+                HistoryEntry(self.wall(at), event, details) for at, event, details in call.history
+            ],
+            ecc_variables=call.variables.ecc if call.variables is not None else {},
+        )
+
+    def lookup(self, dialed_number: str, calling_number: str | None = None) -> "Lookup":
+        """The routing decision for a number. Raises NotRoutable for impossible text."""
+        return self.plan.lookup(dialed_number, calling_number or "")
+
+    # Sessions: the dialog table itself.
+
+    def sessions(self, limit: int) -> tuple[int, list[SessionView]]:
+        """How many SIP sessions belong to calls, and the oldest `limit` of them."""
+        table = self.stack.endpoint.sessions
+        found = [view for session in table.values() if (view := self._session(session))]
+        return len(found), found[:limit]
+
+    def session(self, session_id: str) -> SessionView:
+        """One session by its id. Raises SessionNotFound."""
+        session = self.stack.endpoint.sessions.get(session_id)
+        view = self._session(session) if session is not None else None
+        if view is None:
+            raise SessionNotFound(f"no SIP session has the id {session_id!r}")
+        return view
+
+    def _session(self, session: InviteSession) -> SessionView | None:
+        leg = session.user
+        if not isinstance(leg, Leg):
+            return None
+        dialog = session.dialog
+        from_uri, to_uri = self.leg_uris(leg)
+        ours, theirs = dialog.local_tag, dialog.remote_tag or ""
+        host, port = session.remote_address
+        transport = session.listener.transport
+        return SessionView(
+            session_id=dialog.local_tag,
+            call_id=dialog.call_id,
+            call_guid=leg.call.guid,
+            state=STATE_NAMES[session.state],  # type: ignore[arg-type]
+            method="INVITE",
+            from_uri=from_uri,
+            to_uri=to_uri,
+            from_tag=ours if session.outgoing else theirs,
+            to_tag=theirs if session.outgoing else ours,
+            cseq=dialog.last_cseq,
+            transport=transport,  # type: ignore[arg-type]
+            local_address=session.listener.sent_by(host),
+            remote_address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            start_time=self.wall(leg.started),
+            last_activity_time=self.wall(leg.touched),
+        )
+
+    def leg_uris(self, leg: Leg) -> tuple[str, str]:
+        """From and To URI of a leg's INVITE."""
+        dialog = leg.session.dialog
+        ours = NameAddr.parse(dialog.local).uri
+        theirs = NameAddr.parse(dialog.remote).uri
+        return (ours, theirs) if leg.session.outgoing else (theirs, ours)
+
+    # Health.
+
+    def health(self) -> HealthView:
+        """The server as a whole; percentages are of one core and of the machine's memory."""
+        listening = bool(self.stack.endpoint.listeners)
+        status: Literal["healthy", "degraded", "unhealthy"] = "healthy"
+        if not listening:
+            status = "unhealthy"
+        elif self.draining or not self.store.healthy:
+            status = "degraded"
+        return HealthView(
+            server_name=self.config.server.name,
+            status=status,
+            uptime=self.stack.now() - self.started,
+            version=self.version,
+            active_calls=len(self.calls),
+            max_calls=self.config.server.max_calls,
+            sip_stack_status="running" if listening else "stopped",
+            cpu_usage=self._cpu_usage(),
+            memory_usage=_memory_usage(),
+        )
+
+    def _cpu_usage(self) -> float:
+        """Percent of one core since the last time it was asked, at least a second ago."""
+        used, at = time.process_time(), time.monotonic()
+        before, since = self._cpu
+        if at - since < 1.0:
+            return self._cpu_percent
+        self._cpu = (used, at)
+        if since:
+            self._cpu_percent = round(100.0 * (used - before) / (at - since), 1)
+        return self._cpu_percent
+
+    async def connectivity(self) -> list[ConnectionView]:
+        """Probe every neighbour now."""
+        return await self.prober.probe_all()
+
+
+def _state(call: "Call") -> CallState:
+    return call.state  # type: ignore[return-value]
+
+
+def _memory_usage() -> float:
+    """Resident memory as percent of the machine's; 0 where /proc does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            resident = int(file.read().split()[1]) * _PAGE
+        total = os.sysconf("SC_PHYS_PAGES") * _PAGE
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return round(100.0 * resident / total, 2)

@@ -1,0 +1,155 @@
+"""Transfer by REFER: the caller is asked to call the target itself [CG-XFER].
+
+NOTIFY decides. A BYE of the caller after 202 or a 2xx NOTIFY is success; without a BYE
+two seconds after success the call server says it. A failure leaves the call as it was.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from sip.events import ReferProgressed
+from sip.grammar import escape_user
+from sip.message import reason_phrase
+from sip.timers import Timer
+from sip.usage.refer import SentRefer
+
+if TYPE_CHECKING:
+    from simulator.call import Call
+
+# States.
+SENT: Final = 0
+ACCEPTED: Final = 1
+SUCCEEDED: Final = 2
+DONE: Final = 3
+FAILED: Final = 4
+
+# Inputs.
+ACCEPT: Final = 0  # 2xx to the REFER
+REFUSE: Final = 1
+NEWS: Final = 2  # NOTIFY with a provisional status
+SUCCESS: Final = 3  # NOTIFY with 2xx
+FAILURE: Final = 4  # NOTIFY with 300 and above, or the end of the subscription without an outcome
+CALLER_LEFT: Final = 5
+NO_NEWS: Final = 6
+NO_BYE: Final = 7
+
+BYE_WAIT: Final = 2.0
+"""Seconds that the caller has for its BYE after success."""
+
+
+class ReferTransfer:
+    """A REFER on the caller's leg; `status` and `reason` are the last that were heard."""
+
+    __slots__ = ("_timer", "call", "destination", "reason", "refer", "state", "status")
+
+    transfer: Final = True
+
+    def __init__(self, call: "Call", destination: str) -> None:
+        self.call = call
+        self.destination = destination
+        self.refer: SentRefer
+        self.state = SENT
+        self.status = 0
+        self.reason = ""
+        self._timer: Timer | None = None
+
+    def start(self, uri: str, patience: float, now: float) -> None:
+        """Send the REFER; without an outcome after `patience` seconds it has failed."""
+        server = self.call.server
+        session = self.call.caller.session
+        here = session.listener.sent_by(session.remote_address[0])
+        by = f"Referred-By: <sip:{escape_user(self.call.called)}@{here}>\r\n"
+        self.refer = session.refer(now, uri, by + server.agent_line)
+        self._timer = server.stack.endpoint.wheel.start(now, patience, self, NO_NEWS)
+
+    def apply(self, what: int, now: float) -> bool:
+        """Take one input; False when the state has no row for it."""
+        row = TABLE[self.state].get(what)
+        if row is None:
+            return False
+        self.state = row[0]
+        for effect in row[1]:
+            effect(self, now)
+        return True
+
+    def progressed(self, event: ReferProgressed, now: float) -> None:
+        """News of the REFER."""
+        status = event.status
+        self.status = status or 487
+        self.reason = event.reason or reason_phrase(self.status)
+        self.call.log(
+            now, "notified" if event.notified else "refer_answered", f"SIP {status} {event.reason}"
+        )
+        if not event.notified:
+            self.apply(ACCEPT if status < 300 else REFUSE, now)
+        elif 200 <= status < 300:
+            self.apply(SUCCESS, now)
+        else:
+            self.apply(FAILURE if event.final else NEWS, now)
+
+    def caller_left(self, now: float) -> bool:
+        """The caller's BYE; whether that is the success of this transfer."""
+        return self.apply(CALLER_LEFT, now)
+
+    def timer_fired(self, what: int, now: float) -> None:
+        """No outcome in time, or no BYE after success."""
+        self._timer = None
+        if what == NO_NEWS:
+            self.status, self.reason = 408, "no NOTIFY told an outcome"
+        self.apply(what, now)
+
+    def abandon(self, now: float) -> None:
+        """The call ends: so does this."""
+        self.state = FAILED if self.state != DONE else DONE
+        _stop(self, now)
+
+
+# Effects.
+
+
+def _stop(work: ReferTransfer, _now: float) -> None:
+    if work._timer is not None:
+        work._timer.stop()
+        work._timer = None
+
+
+def _wait_for_bye(work: ReferTransfer, now: float) -> None:
+    _stop(work, now)
+    work._timer = work.call.server.stack.endpoint.wheel.start(now, BYE_WAIT, work, NO_BYE)
+
+
+def _report_success(work: ReferTransfer, now: float) -> None:
+    work.call.referred(work, now)
+
+
+def _report_failure(work: ReferTransfer, now: float) -> None:
+    _stop(work, now)
+    work.call.connect_failed(work, work.status, work.reason, now)
+
+
+Effect = Callable[[ReferTransfer, float], Any]
+
+TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
+    SENT: {
+        ACCEPT: (ACCEPTED, ()),
+        REFUSE: (FAILED, (_report_failure,)),
+        NEWS: (ACCEPTED, ()),  # NOTIFY overtook the 202
+        SUCCESS: (SUCCEEDED, (_wait_for_bye,)),
+        FAILURE: (FAILED, (_report_failure,)),
+        NO_NEWS: (FAILED, (_report_failure,)),
+    },
+    ACCEPTED: {
+        ACCEPT: (ACCEPTED, ()),
+        NEWS: (ACCEPTED, ()),
+        SUCCESS: (SUCCEEDED, (_wait_for_bye,)),
+        FAILURE: (FAILED, (_report_failure,)),
+        CALLER_LEFT: (DONE, (_stop,)),
+        NO_NEWS: (FAILED, (_report_failure,)),
+    },
+    SUCCEEDED: {
+        CALLER_LEFT: (DONE, (_stop,)),
+        NO_BYE: (DONE, (_report_success,)),
+    },
+    DONE: {},
+    FAILED: {},
+}

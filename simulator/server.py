@@ -1,0 +1,428 @@
+"""The call server: takes calls in, places legs, carries out commands.
+
+One process, one event loop; REST and SIP act on the same `Call` objects. A command is
+checked and carried out with no ``await`` between; only its answer may wait (for a CDR).
+"""
+
+import asyncio
+import logging
+import time
+from functools import lru_cache
+from typing import Final
+
+from simulator.agents import Agent, SkillGroups
+from simulator.call import NORMAL, REASONS, Call
+from simulator.cdr import SqliteCdrStore
+from simulator.cdr_records import CallResult
+from simulator.config import Config
+from simulator.config_plan import Connect, Queue, SelfService, Step
+from simulator.connection import Connection
+from simulator.errors import CallNotFound
+from simulator.identifiers import guid_lines, new_guid, received_guid
+from simulator.leg import CALLER, VXML, Leg
+from simulator.leg import TRANSFER as TRANSFER_LEG
+from simulator.probes import Prober
+from simulator.queries import Queries
+from simulator.refer import ReferTransfer
+from simulator.routing import DialPlan, Label, NotRoutable, Route
+from simulator.states import CONNECT, TRANSFER
+from simulator.treatment import Treatment
+from simulator.variables import Variables
+from simulator.views import TerminateReason, TransferCommand, VariablesView
+from sip.aio.stack import SipStack
+from sip.errors import PeerError
+from sip.events import Event, Invited, Responded
+from sip.grammar import escape_user
+from sip.message import Request
+from sip.sdp import Origin, fast_answer, make_offer
+from sip.uri import OtherUri, parse_uri
+from sip.usage.invite import InviteSession
+
+log = logging.getLogger(__name__)
+
+BYE_PATIENCE: Final = 0.2
+"""Seconds that the answer to a BYE waits for the CDR at most."""
+
+# What a caller says of itself goes to the other legs as it is (CVP passes them on [REC]).
+_PASSED: Final = frozenset(
+    "p-asserted-identity remote-party-id diversion history-info call-info privacy "
+    "user-to-user subject".split()
+)
+
+
+class CallServer(Queries):
+    """All calls of one process. `stack` carries SIP, `store` keeps the CDRs."""
+
+    def __init__(
+        self, config: Config, stack: SipStack, store: SqliteCdrStore, version: str
+    ) -> None:
+        self.stack = stack
+        self.store = store
+        self.version = version
+        self.calls: dict[str, Call] = {}
+        self.ready = False
+        self.draining = False
+        self.media_port = 9  # where the call server's own media would go; see own_media
+        self.agent_line = stack.endpoint.user_agent_line
+        self.server_line = f"Server: Callsim/{version}\r\n"
+        self.started = stack.now()
+        self._wall_offset = time.time() - self.started
+        self._stored: dict[str, asyncio.Future[None]] = {}
+        self._idle: asyncio.Event = asyncio.Event()
+        self._correlation = 0
+        self.configure(config)
+        self.prober = Prober(self)
+
+    def configure(self, config: Config) -> None:
+        """Take a configuration: calls in progress keep the routes they have."""
+        self.config = config
+        self.plan = DialPlan(config)
+        self.skill_groups = SkillGroups(config, self.stack.endpoint.wheel, _offer_agent)
+
+    def wall(self, now: float) -> float:
+        """Seconds since the epoch for a time of the loop's clock."""
+        return self._wall_offset + now
+
+    # Events.
+
+    def on_event(self, event: Event | Responded, now: float) -> None:
+        """What the SIP stack reports."""
+        session = event.session
+        if session is None:
+            assert isinstance(event, Responded)
+            self.prober.responded(event, now)
+        elif isinstance(session.user, Leg):
+            session.user.call.handle(session.user, event, now)
+        elif isinstance(event, Invited):
+            try:
+                self._offered(session, event.request, now)
+            except PeerError as error:
+                session.reject(now, error.status, error.reason)
+
+    def _offered(self, session: InviteSession, request: Request, now: float) -> None:
+        """A call arrives: NEW_CALL."""
+        limit = self.config.server.max_calls
+        if self.draining or 0 <= limit <= len(self.calls):
+            session.reject(now, 503, lines=f"Retry-After: 5\r\n{self.server_line}")
+            return
+        hops = _max_forwards(request)
+        if hops == 0:  # RFC 7332: a back-to-back user agent counts hops as well
+            session.reject(now, 483, lines=self.server_line)
+            return
+        called = user_part(request.uri) or user_part(request.to.uri)
+        calling = user_part(request.from_.uri)
+        guid = received_guid(request)
+        if guid is None or guid in self.calls:
+            host = session.listener.local_host(session.remote_address[0])
+            guid = new_guid(self.stack.endpoint.ids, host)
+        try:
+            route = self.plan.route_call(called, calling)
+        except NotRoutable as error:
+            log.info("%s: %s", guid, error)
+            route = Route("", called, "preroute", "", "label")
+        call = Call(self, guid, calling, called, route, now)
+        call.hops = hops
+        leg = Leg(call, CALLER, calling, now)
+        leg.session = session
+        session.user = leg
+        call.caller = leg
+        call.legs.append(leg)
+        leg.take(request)
+        call.passed = guid_lines(guid) + _passed_lines(request)
+        self.calls[guid] = call
+        call.log(now, "offered", f"{calling} to {called}")
+        self._treat(call, route, now)
+
+    def _treat(self, call: Call, route: Route, now: float) -> None:
+        if route.kind == "script":
+            assert route.script is not None
+            call.treatment = Treatment(call, self.config.icm.scripts[route.script])
+            call.treatment.next(now)
+        elif route.kind == "direct":
+            assert route.destination is not None
+            self.connect(call, Leg(call, "callee", call.called, now), route.destination, now)
+        elif route.kind == "label" and route.label is not None:
+            self.connect_label(call, route.label, "callee", now)
+        else:
+            call.refuse(now, 404, "no route to this number")
+
+    # Legs.
+
+    def connect(
+        self, call: Call, leg: Leg, uri: str, now: float, ring_no_answer: float = 0.0
+    ) -> None:
+        """Connect the caller to `uri` by a new leg."""
+        work = Connection(call, leg, uri, ring_no_answer or call.route.ring_no_answer)
+        call.work = work
+        work.start(now)
+
+    def connect_label(
+        self, call: Call, label: str, kind: str, now: float, agent: Agent | None = None
+    ) -> None:
+        """CONNECT: the label's route decides where to; without one 404."""
+        leg = Leg(call, kind, Label.parse(label).text, now)
+        uri = self.plan.route_label(label)
+        if uri is None:
+            call.log(now, "no_route", f"label {label}: add it under routes")
+            leg.ended = now
+            call.connect_failed(Connection(call, leg, "", 1.0), 404, "no route to the label", now)
+            return
+        if agent is not None:
+            leg.agent = agent.extension
+            self.skill_groups.take(agent)
+        old = call.peer
+        if old is not None and old.kind == VXML:
+            # The VRU is released before the agent is called [TN178].
+            call.peer = None
+            old.hang_up(now, NORMAL)
+        self.connect(call, leg, uri, now)
+
+    def connect_vxml(self, call: Call, now: float) -> None:
+        """TEMPORARY_CONNECT: VRU label and correlation id make the number [TN178]."""
+        self.connect_label(call, self.vru_number(), VXML, now)
+
+    def vru_number(self) -> str:
+        """The VRU label with the next correlation id."""
+        icm = self.config.icm
+        ids = icm.correlation_ids
+        number = ids.first + self._correlation % (ids.last - ids.first + 1)
+        self._correlation += 1
+        return f"{icm.vru_label}{number:0{ids.digits}d}"
+
+    def place(self, leg: Leg, uri: str, body: bytes, now: float) -> None:
+        """Send the INVITE of an outbound leg. Raises InvalidValue when there is no way."""
+        call = leg.call
+        leg.started = now
+        call.legs.append(leg)
+        endpoint = self.stack.endpoint
+        host, listener = endpoint.way_to(uri)
+        local = listener.local_host(host)
+        number = escape_user(call.calling) or "anonymous"
+        from_ = f"<sip:{number}@{listener.sent_by(host)}>"
+        counter = endpoint.ids.below(1 << 31)
+        leg.session = endpoint.invite(
+            now,
+            uri,
+            from_=from_,
+            to=f"<{uri.partition(';')[0]}>",
+            call_id=f"{call.guid}-{int(self.wall(now) * 1000)}{counter}@{local}",
+            contact_user=number,
+            body=leg.describe(body),
+            lines=f"Expires: 60\r\n{call.passed}{self.agent_line}",
+            max_forwards=call.hops - 1,
+        )
+        leg.session.user = leg
+
+    def answer_standalone(self, call: Call, now: float) -> None:
+        """The call server itself is the far end: 200 at once."""
+        leg = call.caller
+        try:
+            body = self.own_media(leg, leg.received)
+        except PeerError:
+            call.refuse(now, 488, "the offer cannot be read")
+            return
+        leg.session.answer(now, leg.describe(body), self.server_line)
+        leg.answered = now
+        leg.status = 200
+        call.enter(CONNECT, now, "standalone")
+
+    def own_media(self, leg: Leg, offer: bytes) -> bytes:
+        """The call server's own description: it takes the media and says nothing.
+
+        Raises PeerError when the offer cannot be read.
+        """
+        session = leg.session
+        host = session.listener.local_host(session.remote_address[0])
+        number = int(leg.call.guid[:7], 16)
+        if offer:
+            return fast_answer(offer, host, self.media_port, Origin.local(host, number))
+        return make_offer(host, self.media_port, number).to_bytes()
+
+    # The end of a call.
+
+    def finished(self, call: Call, by: Leg | None, now: float) -> None:
+        """A call has ended: its CDR goes to the store, then the BYE is answered."""
+        del self.calls[call.guid]
+        for leg in call.legs:
+            if leg.agent is not None:
+                self.skill_groups.release(leg.agent, now)
+                leg.agent = None
+        session = by.session if by is not None else None
+        if session is not None:
+            self.stack.endpoint.wheel.start(now, BYE_PATIENCE, _ByeAnswer(session), 0)
+        guid = call.guid
+
+        def stored() -> None:
+            waiting = self._stored.pop(guid, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
+            if session is not None:
+                session.confirm_bye(self.stack.now())
+
+        self.store.submit(call.record(now), stored)
+        if not self.calls:
+            self._idle.set()
+
+    # Commands.
+
+    def find(self, guid: str) -> Call:
+        """The active call `guid`. Raises CallNotFound."""
+        call = self.calls.get(guid)
+        if call is None:
+            raise CallNotFound(f"no active call has the GUID {guid!r}")
+        return call
+
+    def transfer(self, guid: str, command: TransferCommand) -> None:
+        """Begin a transfer; the outcome comes in the call's history.
+
+        Raises CallNotFound, CallStateError, NotRoutable and VariableError; then nothing
+        has changed.
+        """
+        call = self.find(guid)
+        call.check(TRANSFER)
+        label = Label.parse(command.label or command.destination)
+        route = self.plan.resolve_transfer(label.text)
+        self.check_reachable(route)
+        if command.ecc_variables:
+            self.set_variables(guid, command.ecc_variables, None, None)
+        now = self.stack.now()
+        refer = label.refer or self.config.transfer.mode == "refer"
+        consult = command.transfer_type == "consultation"
+        how = "consultation" if consult else "REFER" if refer else "blind"
+        call.enter(TRANSFER, now, f"{how} to {label.text}")
+        if command.label:
+            call.icm_label = command.label
+        if refer and not consult:
+            self._refer(call, label.text, route, now)
+        else:
+            self._transfer(call, label.text, route, now, hold=consult)
+        self.stack.pump(now)
+
+    def check_reachable(self, route: Route) -> None:
+        """Raises NotRoutable where a transfer along `route` leads nowhere."""
+        if route.script is not None:
+            first = self.config.icm.scripts[route.script][0].action
+            if not isinstance(first, SelfService | Queue | Connect):
+                raise NotRoutable(
+                    f"{route.number!r} is not a number to transfer to: "
+                    "no other leg answers it (its script begins with answer or release)"
+                )
+        elif route.destination is None:
+            raise NotRoutable(f"no static route for {route.label or route.number!r}")
+
+    def _refer(self, call: Call, destination: str, route: Route, now: float) -> None:
+        work = ReferTransfer(call, destination)
+        call.work = work
+        uri = route.destination
+        if uri is None:  # a number of ours: the caller calls us again
+            session = call.caller.session
+            uri = f"sip:{destination}@{session.listener.sent_by(session.remote_address[0])}"
+        work.start(uri, self.config.transfer.ring_no_answer, now)
+
+    def _transfer(self, call: Call, number: str, route: Route, now: float, *, hold: bool) -> None:
+        kind, uri, run = TRANSFER_LEG, route.destination, None
+        if route.script is not None:
+            steps: tuple[Step, ...] = self.config.icm.scripts[route.script]
+            action = steps[0].action
+            if isinstance(action, Connect):
+                uri = self.plan.route_label(action.label.replace("{dnis}", number))
+            else:
+                kind, run = VXML, Treatment(call, steps)
+                uri = self.plan.route_label(self.vru_number())
+        leg = Leg(call, kind, number, now)
+        patience = route.ring_no_answer
+        work = Connection(call, leg, uri or "", patience, transfer=True, run=run)
+        call.work = work
+        can_hold = hold and call.caller.sent != b""
+        work.start(now, hold=can_hold)
+
+    async def terminate(self, guid: str, reason: TerminateReason) -> None:
+        """End a call on all its legs; returns when its CDR is stored. Raises CallNotFound."""
+        call = self.find(guid)
+        now = self.stack.now()
+        stored = self._stored[guid] = asyncio.get_running_loop().create_future()
+        call.log(now, "terminate", reason)
+        result: CallResult = "completed" if call.caller.answered else "abandoned"
+        if reason in ("error", "timeout"):
+            result = "error"
+        call.end(now, result, f"terminated: {reason}", reason=REASONS[reason])
+        self.stack.pump(now)
+        await stored
+
+    def call_variables(self, guid: str) -> VariablesView:
+        """The variables of a call. Raises CallNotFound."""
+        variables = self.find(guid).variables or Variables()
+        return VariablesView(variables.ecc, variables.peripheral, variables.call)
+
+    def set_variables(
+        self,
+        guid: str,
+        ecc: dict[str, str] | None,
+        peripheral: dict[str, str] | None,
+        call: dict[str, str] | None,
+    ) -> VariablesView:
+        """Merge variables into a call's. Raises CallNotFound and VariableError."""
+        found = self.find(guid)
+        variables = found.variables
+        if variables is None:
+            variables = Variables(separate=self.config.variables.separate)
+        variables.update(ecc, peripheral, call)
+        found.variables = variables
+        return VariablesView(variables.ecc, variables.peripheral, variables.call)
+
+    async def drain(self, grace: float) -> None:
+        """Refuse new calls, let the others end for `grace` seconds, end what is left."""
+        self.draining = True
+        self.ready = False
+        self.stack.endpoint.service_status = 503
+        if self.calls:
+            self._idle.clear()
+            try:
+                await asyncio.wait_for(self._idle.wait(), grace)
+            except TimeoutError:
+                now = self.stack.now()
+                for call in list(self.calls.values()):
+                    call.end(now, "error", "the server was stopped", reason=REASONS["error"])
+                self.stack.pump(now)
+
+
+class _ByeAnswer:
+    """Answers a BYE whose CDR takes too long."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: InviteSession) -> None:
+        self._session = session
+
+    def timer_fired(self, _what: int, now: float) -> None:
+        self._session.confirm_bye(now)
+
+
+def _offer_agent(treatment: Treatment, agent: Agent, now: float) -> None:
+    treatment.agent_found(agent, now)
+
+
+def _passed_lines(request: Request) -> str:
+    """The caller's header lines that go to the other legs."""
+    if not any(key in _PASSED or key[:2] == "x-" for key in request.keys())  # noqa: SIM118:
+        return ""
+    return "".join(
+        [
+            f"{name}: {value}\r\n"
+            for name, value in request.lines()
+            if (key := name.lower()) in _PASSED or key[:2] == "x-"
+        ]
+    )
+
+
+def _max_forwards(request: Request) -> int:
+    """Max-Forwards as a number, 70 where it is missing or no number."""
+    text = request.get("max-forwards") or ""
+    return min(int(text), 255) if text.isascii() and text.isdigit() and len(text) < 6 else 70
+
+
+@lru_cache(maxsize=4096)
+def user_part(uri: str) -> str:
+    """The user part of a SIP or tel URI, escapes undone, without its parameters."""
+    parsed = parse_uri(uri)
+    return "" if isinstance(parsed, OtherUri) else parsed.number

@@ -1,0 +1,42 @@
+"""The states of a call, as a table: state and input to the next state.
+
+An input that a state has no row for is refused, and nothing changes. The end of a
+transfer or of a hold leads back to the state it left, which the call remembers.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from simulator.views import CallState
+
+# Inputs of the call's table.
+SELF_SERVICE: Final = 0
+QUEUE: Final = 1
+CONNECT: Final = 2
+TRANSFER: Final = 3
+HOLD: Final = 4
+RESUME: Final = 5
+END: Final = 6
+INPUT_NAMES: Final = ("self-service", "queue", "connect", "transfer", "hold", "resume", "end")
+
+_ACTIVE: Final[Mapping[int, CallState]] = {
+    SELF_SERVICE: "self_service",
+    QUEUE: "queued",
+    CONNECT: "connected",
+    TRANSFER: "transferring",
+}
+STATES: Final[Mapping[str, Mapping[int, str]]] = {
+    "ringing": {
+        SELF_SERVICE: "self_service",
+        QUEUE: "queued",
+        CONNECT: "connected",
+        END: "ended",
+    },
+    "self_service": {**_ACTIVE, HOLD: "on_hold", END: "ended"},
+    "queued": {**_ACTIVE, HOLD: "on_hold", END: "ended"},
+    "connected": {**_ACTIVE, HOLD: "on_hold", END: "ended"},
+    "on_hold": {**_ACTIVE, RESUME: "connected", END: "ended"},
+    "transferring": {SELF_SERVICE: "self_service", QUEUE: "queued", CONNECT: "connected",
+                     END: "ended"},
+    "ended": {},
+}  # fmt: skip

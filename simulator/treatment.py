@@ -1,0 +1,174 @@
+"""The treatment of a call by an ICM script: self-service, queue, connect, release.
+
+ICM's messages (TEMPORARY_CONNECT, CONNECT, RELEASE) are what the steps do to the call:
+a leg to the VXML gateway under VRU label plus correlation id, a leg to an agent under its
+label, the end of the call [TN178].
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from simulator.config_plan import Answer, Connect, Queue, Release, SelfService, Step
+from simulator.leg import AGENT, VXML, Leg
+from simulator.states import QUEUE, SELF_SERVICE
+
+if TYPE_CHECKING:
+    from simulator.agents import Agent
+    from simulator.call import Call
+    from simulator.connection import Connection
+    from sip.timers import Timer
+
+_STEP_OVER: Final = 0
+_MOST_REQUERIES: Final = 3
+
+
+class Treatment:
+    """A script at work on a call: `steps`, and the one it is at."""
+
+    __slots__ = ("_at", "_requeries", "_steps", "_timer", "_waiting", "call", "due")
+
+    def __init__(self, call: "Call", steps: tuple[Step, ...]) -> None:
+        self.call = call
+        self.due = False  # the step was over while a transfer was under way
+        self._steps = steps
+        self._at = -1
+        self._requeries = 0
+        self._timer: Timer | None = None
+        self._waiting = ""  # the skill group in whose queue the call is
+
+    @property
+    def standalone(self) -> bool:
+        """Whether the call server itself is the far end."""
+        return isinstance(self._action(), Answer)
+
+    def _action(self) -> Answer | SelfService | Queue | Connect | Release | None:
+        return self._steps[self._at].action if 0 <= self._at < len(self._steps) else None
+
+    def next(self, now: float) -> None:
+        """Do the next step; after the last the call is released."""
+        self._stop_timer()
+        self._leave_queue()
+        self.due = False
+        self._requeries = 0
+        self._at += 1
+        action = self._action()
+        call = self.call
+        if isinstance(action, Answer):
+            call.server.answer_standalone(call, now)
+        elif isinstance(action, SelfService):
+            call.application = action.application
+            self._on_vxml(now)
+        elif isinstance(action, Queue):
+            call.icm_skill_group = action.skill_group
+            self._on_vxml(now)
+        elif isinstance(action, Connect):
+            self._connect(action.label.replace("{dnis}", call.called), AGENT, now)
+        elif isinstance(action, Release):
+            call.log(now, "released", f"SIP {action.status}")
+            call.refuse(now, action.status, "released by ICM")
+        else:
+            call.end(now, "completed", "end of the script")
+
+    def _on_vxml(self, now: float) -> None:
+        """TEMPORARY_CONNECT, unless the caller is with the VXML gateway already."""
+        peer = self.call.peer
+        if peer is not None and peer.kind == VXML and peer.up:
+            self._arrived(now)
+        else:
+            self.call.server.connect_vxml(self.call, now)
+
+    def _connect(self, label: str, kind: str, now: float, agent: "Agent | None" = None) -> None:
+        self.call.icm_label = label
+        self.call.server.connect_label(self.call, label, kind, now, agent)
+
+    # What the call tells.
+
+    def connected(self, work: "Connection", now: float) -> bool:
+        """The target answered; True when this treatment has set the call's state."""
+        if work.target.kind != VXML:
+            return False
+        if self._at < 0:
+            self.next(now)
+        else:
+            self._arrived(now)
+        return True
+
+    def _arrived(self, now: float) -> None:
+        """The caller is with the VXML gateway: the step begins."""
+        action = self._action()
+        call = self.call
+        if isinstance(action, SelfService):
+            call.enter(SELF_SERVICE, now, action.application)
+            if action.seconds is not None:
+                self._start_timer(now, action.seconds)
+        elif isinstance(action, Queue):
+            call.enter(QUEUE, now, action.skill_group)
+            self._waiting = action.skill_group
+            queue = call.server.skill_groups.queues[action.skill_group]
+            if action.seconds is not None and self._timer is None:
+                self._start_timer(now, action.seconds)
+            queue.enter(self, now, again=self._requeries > 0)
+
+    def agent_found(self, agent: "Agent", now: float) -> None:
+        """CONNECT: the queue has an agent for the call."""
+        self._waiting = ""
+        if self.call.work is not None:  # a transfer is under way: wait for its outcome
+            self.call.server.skill_groups.queues[self.call.icm_skill_group].enter(self, now)
+            return
+        self.call.icm_agent = agent.agent_id
+        self._connect(agent.extension, AGENT, now, agent)
+
+    def failed(self, status: int, reason: str, now: float) -> None:
+        """A step could not reach its target: requery the queue, or give up."""
+        action = self._action()
+        if isinstance(action, Queue) and self.call.caller.up and self._requeries < _MOST_REQUERIES:
+            self._requeries += 1
+            self.call.log(now, "requery", f"RequeryStatus after SIP {status} {reason}")
+            self._on_vxml(now)
+        else:
+            self.call.refuse(now, status, reason)
+
+    def peer_left(self, leg: Leg, now: float) -> bool:
+        """BYE from the caller's peer; True when the treatment goes on without it."""
+        if leg.kind != VXML:
+            return False
+        action = self._action()
+        if isinstance(action, SelfService):
+            self.call.log(now, "application_ended", action.application)
+            if self._at + 1 < len(self._steps):
+                leg.session.confirm_bye(now)
+                self.next(now)
+                return True
+        return False
+
+    def resume(self, now: float) -> None:
+        """A transfer failed: go on where the script was."""
+        if self.due:
+            self.next(now)
+
+    def timer_fired(self, _what: int, now: float) -> None:
+        """The time of the step is over."""
+        self._timer = None
+        if self.call.work is not None:
+            self.due = True
+        else:
+            self.next(now)
+
+    def stop(self, _now: float) -> None:
+        """The script ends here."""
+        self._stop_timer()
+        self._leave_queue()
+
+    def _start_timer(self, now: float, delay: float) -> None:
+        self._stop_timer()
+        wheel = self.call.server.stack.endpoint.wheel
+        self._timer = wheel.start(now, delay, self, _STEP_OVER)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+
+    def _leave_queue(self) -> None:
+        if self._waiting:
+            self.call.server.skill_groups.queues[self._waiting].leave(self)
+            self._waiting = ""
