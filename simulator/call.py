@@ -128,6 +128,9 @@ class Call:
     def log(self, now: float, event: str, details: str = "") -> None:
         """Add a line to the history."""
         self.history.append((now, event, details))
+        watch = self.server.watch
+        if watch is not None:
+            watch(self, now, event, details)
 
     def check(self, what: int) -> str:
         """The state that input `what` leads to. Raises CallStateError without a row."""
@@ -152,7 +155,7 @@ class Call:
         if state in ("transferring", "on_hold") and self.state not in ("transferring", "on_hold"):
             self.before = self.state
         self.state = state
-        self.history.append((now, state, details))
+        self.log(now, state, details)
 
     def go_back(self, now: float, details: str = "") -> None:
         """Return to the state that the transfer or hold left."""

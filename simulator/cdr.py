@@ -178,8 +178,8 @@ class SqliteCdrStore:
             first = self._incoming.get()
             if first is None:
                 break
-            if self.gather and not self._closing.is_set():
-                time.sleep(self.gather)
+            if self.gather:
+                self._closing.wait(self.gather)
             group = [first]
             open_ended = self._take_all(group)
             open_ended = self._store(group, open_ended)

@@ -46,6 +46,12 @@ def _cdr_url(text: str) -> str:
     return text
 
 
+def _path(path: Path) -> Path:
+    _printable(str(path))
+    return path
+
+
+FilePath = Annotated[Path, AfterValidator(_path)]
 Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 ListenAddress = Annotated[Listen, PlainValidator(Listen.parse), PlainSerializer(str)]
@@ -86,7 +92,7 @@ class ServerSection(Section):
     grace: float = Field(
         default=30.0, ge=0, le=86_400, description="Seconds calls may go on after SIGTERM."
     )
-    data_dir: Path = Field(
+    data_dir: FilePath = Field(
         default=Path("callsim-data"), description="Folder of CDRs, certificate and password."
     )
 
@@ -94,17 +100,17 @@ class ServerSection(Section):
 class TlsSection(Section):
     """SIP over TLS."""
 
-    certificate: Path | None = Field(
+    certificate: FilePath | None = Field(
         default=None, description="PEM file with the certificate chain."
     )
-    key: Path | None = Field(default=None, description="PEM file with its private key.")
+    key: FilePath | None = Field(default=None, description="PEM file with its private key.")
 
 
 class SipSection(Section):
     """The SIP side."""
 
     listen: Annotated[tuple[ListenAddress, ...], BeforeValidator(one_or_many)] = Field(
-        default=(Listen("udp", "0.0.0.0", 5060), Listen("tcp", "0.0.0.0", 5060)),
+        default=(Listen("udp", "0.0.0.0", 5060),),
         min_length=1,
         description="udp:, tcp: or tls:HOST:PORT, with ;advertise=HOST behind NAT. Port 0: any.",
     )

@@ -59,7 +59,8 @@ def split_address(text: str, default_port: int | None, *, any_port: bool) -> tup
         raise ValueError(f"{text!r} is not HOST:PORT; an IPv6 address goes in brackets: [::1]:5060")
     host, port = match.groups()
     if not host:
-        raise ValueError(f"{text!r} names no host; 0.0.0.0 or [::] listens on every interface")
+        hint = "; 0.0.0.0 or [::] listens on every interface" if any_port else ""
+        raise ValueError(f"{text!r} names no host{hint}")
     host = check_host(host)
     if port is None:
         return host, default_port

@@ -30,9 +30,13 @@ def received_guid(request: Request) -> str | None:
     return None
 
 
-def new_guid(ids: IdSource, host: str) -> str:
-    """A GUID of our own; its last word is `host` where that is an IPv4 address."""
-    return ids.hex(24).upper() + _last_word(host)
+def new_guid(ids: IdSource, host: str, milliseconds: int) -> str:
+    """A GUID of our own, made at `milliseconds` since the epoch.
+
+    It rises with time, which keeps the index of the CDR store compact; its last word is
+    `host` where that is an IPv4 address.
+    """
+    return f"{milliseconds:012X}{ids.hex(12).upper()}{_last_word(host)}"
 
 
 @lru_cache(maxsize=64)

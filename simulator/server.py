@@ -7,6 +7,7 @@ checked and carried out with no ``await`` between; only its answer may wait (for
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -50,6 +51,9 @@ _PASSED: Final = frozenset(
 )
 
 
+Watch = Callable[[Call, float, str, str], None]
+
+
 class CallServer(Queries):
     """All calls of one process. `stack` carries SIP, `store` keeps the CDRs."""
 
@@ -60,6 +64,7 @@ class CallServer(Queries):
         self.store = store
         self.version = version
         self.calls: dict[str, Call] = {}
+        self.watch: Watch | None = None  # told every line of every call's history
         self.ready = False
         self.draining = False
         self.media_port = 9  # where the call server's own media would go; see own_media
@@ -114,7 +119,7 @@ class CallServer(Queries):
         guid = received_guid(request)
         if guid is None or guid in self.calls:
             host = session.listener.local_host(session.remote_address[0])
-            guid = new_guid(self.stack.endpoint.ids, host)
+            guid = new_guid(self.stack.endpoint.ids, host, int(self.wall(now) * 1000))
         try:
             route = self.plan.route_call(called, calling)
         except NotRoutable as error:
@@ -404,7 +409,7 @@ def _offer_agent(treatment: Treatment, agent: Agent, now: float) -> None:
 
 def _passed_lines(request: Request) -> str:
     """The caller's header lines that go to the other legs."""
-    if not any(key in _PASSED or key[:2] == "x-" for key in request.keys())  # noqa: SIM118:
+    if not any(key in _PASSED or key[:2] == "x-" for key in request.keys()):  # noqa: SIM118
         return ""
     return "".join(
         [

@@ -45,21 +45,31 @@ class Dialog:
 
     @classmethod
     def from_request(cls, request: Request, local_tag: str) -> "Dialog":
-        """The callee's side (section 12.1.1); a request without Contact has no target."""
+        """The callee's side (section 12.1.1); From stands in for a missing Contact (RFC 2543)."""
         local = f"{request.get('to')};tag={local_tag}"
-        target = contact_uri(request) or ""
-        dialog = cls(request.call_id, local, local_tag, request.get("from") or "", target)
+        remote = request.get("from") or ""
+        target = contact_uri(request) or request.from_.uri
+        dialog = cls(request.call_id, local, local_tag, remote, target)
         dialog.remote_tag = request.from_tag
         dialog.remote_cseq = dialog.last_cseq = request.cseq[0]
         dialog.routes = tuple(request.values("record-route"))
         return dialog
 
     def meet(self, response: Response) -> None:
-        """The caller's side learns its peer from a 1xx or 2xx (section 12.1.2)."""
-        self.remote_tag = response.to_tag
+        """The caller's side learns its peer from a 1xx or 2xx (section 12.1.2).
+
+        A malformed Record-Route counts as none: a 2xx must be acknowledged all the same.
+        """
+        tag = response.to_tag
+        if tag != self.remote_tag:  # another fork numbers its requests by itself
+            self.remote_cseq = -1
+        self.remote_tag = tag
         self.remote = response.get("to") or self.remote
-        routes = response.values("record-route")
-        self.routes = tuple(reversed(routes)) if routes else ()
+        try:
+            routes = response.values("record-route")
+        except ParseError:
+            routes = []
+        self.routes = tuple(reversed(routes))
         self.refresh(response)
 
     def fork(self, response: Response) -> "Dialog":
@@ -127,7 +137,7 @@ def route_uri(value: str) -> str:
 
 def is_loose(uri: str) -> bool:
     """Whether a route URI has ``lr`` (section 16.12)."""
-    if ";lr" not in uri:
+    if ";lr" not in uri.lower():
         return False
     try:
         parsed = parse_uri(uri)

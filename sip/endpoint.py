@@ -6,11 +6,14 @@ program and sleeps until `next_time`. The program calls `invite`, `options` and 
 verbs of its sessions. Every call carries ``now``, the time in seconds.
 """
 
+import re
 from typing import Final
+from zlib import crc32
 
 from sip.dialog import Dialog, contact_uri
 from sip.errors import InvalidValue, ParseError, PeerError
 from sip.events import Event, Responded
+from sip.grammar import format_host
 from sip.ids import IdSource
 from sip.message import Request, Response, build_request, parse, reason_phrase
 from sip.timers import Timers
@@ -32,6 +35,7 @@ METHODS: Final = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE",
 _NOT_SERVED: Final = frozenset(("REGISTER", "PRACK", "SUBSCRIBE", "PUBLISH", "MESSAGE"))
 _ALLOW: Final = f"Allow: {', '.join(METHODS)}\r\n"
 _ACCEPT: Final = f"Accept: {SDP}\r\n"
+_unsendable: Final = re.compile("[\r\n\0\ud800-\udc7f\udd00-\udfff]").search
 
 
 class Endpoint(Transactions):
@@ -106,8 +110,10 @@ class Endpoint(Transactions):
         """Call `uri`; `from_` and `to` are name-addrs without tags, as text.
 
         `next_hop`, a URI, overrides where the INVITE goes to (an outbound proxy).
-        Raises InvalidValue, and nothing is sent, when the destination cannot be used.
+        Raises InvalidValue, and nothing is sent, when the destination cannot be used or
+        a text cannot stand in a header line.
         """
+        _check_lines(uri, from_, to, call_id, contact_user)
         host, listener = self.way_to(next_hop or uri)
         tag = self.new_tag()
         call_id = call_id or f"{self.ids.hex(32)}@{listener.local_host(host)}"
@@ -125,8 +131,9 @@ class Endpoint(Transactions):
     ) -> None:
         """Ask `uri` for its capabilities; the answer comes as `Responded` with `context`.
 
-        Raises InvalidValue when the destination cannot be used.
+        Raises InvalidValue like `invite`.
         """
+        _check_lines(from_)
         host, listener = self.way_to(uri)
         call_id = f"{self.ids.hex(32)}@{listener.local_host(host)}"
         tag = self.new_tag()
@@ -181,7 +188,9 @@ class Endpoint(Transactions):
 
     def forget(self, session: InviteSession) -> None:
         """A session is over."""
-        self.sessions.pop(session.local_tag, None)
+        tag = session.local_tag
+        if self.sessions.get(tag) is session:
+            del self.sessions[tag]
 
     # Requests that arrive (section 8.2), in the order the RFC inspects them.
 
@@ -275,13 +284,12 @@ class Endpoint(Transactions):
         if method == "INVITE":
             _check_content(request)
             tag = self.new_tag()
+            dialog = Dialog.from_request(request, tag)
             transaction = InviteServerTransaction(
                 self, key, listener, address, request, tag, merge_key
             )
             self.servers[key] = self.merged[merge_key] = transaction
-            session = InviteSession(
-                self, Dialog.from_request(request, tag), listener, outgoing=False
-            )
+            session = InviteSession(self, dialog, listener, outgoing=False)
             self.sessions[tag] = session
             session.contact = self.contact_line(listener, address[0], "")
             session.invited(transaction, request, now)
@@ -313,15 +321,18 @@ class Endpoint(Transactions):
             self.discarded += 1
             return
         if tag is None:
-            digest = hash((request.top_via, request.call_id, request.get("cseq")))
-            tag = f"ds{digest & 0xFFFFFFFF:08x}"
-        if status == 420:
-            lines += _unsupported(request, self.extensions)
-        elif status == 405:
+            digest = f"{request.get('via')} {request.call_id} {request.get('cseq')}"
+            tag = f"ds{crc32(digest.encode('utf-8', 'surrogateescape')):08x}"
+        if status == 405:
             lines += _ALLOW
+        elif status == 406:
+            host = listener.local_host(address[0])
+            lines += f'Warning: 399 {format_host(host)} "only {SDP} is offered"\r\n'
         elif status == 415:
             lines += _ACCEPT + "Accept-Encoding: identity\r\n"
         try:
+            if status == 420:
+                lines += _unsupported(request, self.extensions)
             prefix = response_prefix(request, address, tag)
             target = reply_address(request, address)
         except PeerError:
@@ -332,6 +343,12 @@ class Endpoint(Transactions):
             f"{prefix}{lines}Content-Length: 0\r\n\r\n"
         )
         self.send(listener, target, head.encode("utf-8", "surrogateescape"))
+
+
+def _check_lines(*texts: str) -> None:
+    """A line break in a value would add header fields of its own."""
+    if found := _unsendable(" ".join(texts)):
+        raise InvalidValue(f"{found[0]!r} cannot stand in a SIP header line: remove it")
 
 
 def _unsupported(request: Request, extensions: frozenset[str]) -> str:

@@ -60,7 +60,7 @@ for _short, _long in COMPACT.items():
     _KEYS[_short] = _KEYS[_short.upper()] = _long
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
-_FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
+_FOLD: Final = re.compile(r"(?<![ \t])[ \t]*\r\n[ \t]+")  # linear, however long the white space
 _MISSING: Final = ("via", "from", "to", "call-id", "cseq")
 
 REASONS: Final = {
@@ -169,7 +169,7 @@ class Message:
             if key is None:
                 if line[:1] in (" ", "\t"):  # folded (section 7.3.1): unfold all, start again
                     self.head = _FOLD.sub(" ", head)
-                    if line[:1] in (" ", "\t") and index == 1:
+                    if index == 1:
                         self._fault("a folded line follows the start line")
                         return fields
                     self._more = None

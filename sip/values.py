@@ -126,8 +126,7 @@ class NameAddr:
 
     def with_tag(self, tag: str) -> "NameAddr":
         """A copy with this ``tag`` in place of any other."""
-        rest = tuple(param for param in self.params if param[0].lower() != "tag")
-        return replace(self, params=(*rest, ("tag", tag)))
+        return replace(self, params=(*_take(self.params, "tag")[1], ("tag", tag)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +232,9 @@ class CSeq:
     @classmethod
     def parse(cls, text: str) -> "CSeq":
         """Read a CSeq; a number of 2**31 or more is a `ParseError`."""
-        found = _cseq(text)
-        if found is None:
-            raise ParseError("Malformed CSeq")
-        return cls(parse_int(found[1], "CSeq number", _MAX_CSEQ), found[2])
+        if found := _cseq(text):
+            return cls(parse_int(found[1], "CSeq number", _MAX_CSEQ), found[2])
+        raise ParseError("Malformed CSeq")
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
@@ -435,10 +433,9 @@ def parse_sipfrag(body: bytes) -> tuple[int, str] | None:
 
     None if the body does not begin with a SIP/2.0 status line of 100 to 699.
     """
-    found = _status_line(body)
-    if found is None:
-        return None
-    return int(found[1]), (found[2] or b"").decode("utf-8", "surrogateescape").strip(" \t")
+    if found := _status_line(body):
+        return int(found[1]), (found[2] or b"").decode("utf-8", "surrogateescape").strip(" \t")
+    return None
 
 
 def sipfrag(status: int, reason: str) -> bytes:

@@ -20,19 +20,23 @@ Tap = Callable[[str, bytes, Listener, Address, float], None]
 """Sees each message: ``"in"`` or ``"out"``, octets, listener, peer, time."""
 
 
+def _ignore(event: Event | Responded, _now: float) -> None:
+    """The handler until there is one."""
+
+
 class SipStack:
     """An `Endpoint` on real sockets, in the running event loop.
 
-    `handler` gets every event with the time. After the program has called a verb on a
+    `handler` gets every event with the time; it may be set until the first arrives. After the program has called a verb on a
     session outside of the handler it calls `pump`, which sends and re-arms.
     """
 
     def __init__(
-        self, handler: Handler, timers: Timers | None = None, user_agent: str = ""
+        self, timers: Timers | None = None, user_agent: str = "", handler: Handler | None = None
     ) -> None:
         self.endpoint = Endpoint([], IdSource(os.urandom), timers, user_agent)
         self.tap: Tap | None = None
-        self._handler = handler
+        self.handler = handler or _ignore
         self._loop = asyncio.get_running_loop()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_time = 0.0
@@ -104,7 +108,7 @@ class SipStack:
                 endpoint.events = []
                 for event in events:
                     try:
-                        self._handler(event, now)
+                        self.handler(event, now)
                     except Exception:
                         log.exception("%s was not handled", type(event).__name__)
         finally:

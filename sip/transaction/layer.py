@@ -210,7 +210,7 @@ class Transactions:
 
     def receive_response(self, response: Response, now: float) -> None:
         """Match a response to its transaction (section 17.1.3), or drop it."""
-        if response.defect is None and len(response.all("via")) == 1:
+        if response.defect is None and len(response.values("via")) == 1:
             branch, _ = branch_and_sent_by(response.top_via)
             transaction = self.clients.get(f"{branch} {response.cseq[1]}")
             if transaction is not None:

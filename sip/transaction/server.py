@@ -26,21 +26,28 @@ from sip.transaction.machine import (
     TransactionLayer,
 )
 from sip.transport import Address, Listener
+from sip.values import Via
 
 
 def response_prefix(request: Request, address: Address, to_tag: str | None) -> str:
     """The header lines that every response copies (section 8.2.6.2), as one text.
 
     The top Via gets ``received`` and ``rport`` (section 18.2.1, RFC 3581); To gets
-    `to_tag` unless it has one.
+    `to_tag` unless it has one. What a defective request lacks, its answer lacks too.
     """
     via = stamped_via(request, address)
     vias = request.all("via")
     if len(vias) > 1:
         via = "\r\nVia: ".join([via, *vias[1:]])
     to = request.get("to") or ""
-    if to_tag and request.to_tag is None:
+    if to_tag and to and request.to_tag is None:
         to = f"{to};tag={to_tag}"
+    if request.defect is not None:
+        lines = [f"Via: {via}\r\n", f"To: {to}\r\n" if to else ""]
+        for name, key in (("From", "from"), ("Call-ID", "call-id"), ("CSeq", "cseq")):
+            value = request.get(key)
+            lines.append(f"{name}: {value}\r\n" if value else "")
+        return "".join(lines)
     return (
         f"Via: {via}\r\nFrom: {request.get('from')}\r\nTo: {to}\r\n"
         f"Call-ID: {request.get('call-id')}\r\nCSeq: {request.get('cseq')}\r\n"
@@ -54,7 +61,9 @@ def stamped_via(request: Request, address: Address) -> str:
     host, port = address
     stamped = top
     at = top.find(";rport")
-    if at >= 0 and (len(top) == at + 6 or top[at + 6] in ";, \t"):
+    if ";received" in top:  # the sender's word for it: replaced
+        stamped = str(Via.parse(top).stamped(host, port))
+    elif at >= 0 and (len(top) == at + 6 or top[at + 6] in "; \t"):
         # RFC 3581 section 4: both parameters, whatever the sent-by says.
         stamped = f"{top[: at + 6]}={port}{top[at + 6 :]};received={host}"
     elif sent_by_host(top) != host:
@@ -141,10 +150,12 @@ def reply_address(request: Request, address: Address) -> Address:
     if ";rport" in via or sent_by_host(via) != address[0]:
         return address
     sent_by = via.partition(";")[0].rstrip(" \t")
-    port = sent_by[sent_by.rfind("]") + 1 :].rpartition(":")[2]
-    if port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536:
+    _, colon, port = sent_by[sent_by.rfind("]") + 1 :].partition(":")
+    if not colon:
+        return (address[0], 5060)
+    if port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536:
         return (address[0], int(port))
-    return (address[0], 5060) if ":" not in sent_by else address
+    return address
 
 
 # Effects.

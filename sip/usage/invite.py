@@ -28,10 +28,11 @@ from sip.events import (
 )
 from sip.message import Request, Response, reason_phrase
 from sip.timers import Timer
-from sip.transaction.client import ClientTransaction
+from sip.transaction.client import ClientTransaction, ClientUser
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address, Listener
 from sip.usage.refer import ReceivedRefer, SentRefer
+from sip.values import NameAddr
 
 if TYPE_CHECKING:
     from sip.endpoint import Endpoint
@@ -60,10 +61,12 @@ class InviteSession:
 
     __slots__ = (
         "_ack",
+        "_ack_address",
         "_ack_number",
         "_bye_lines",
         "_cancel_lines",
         "_final",
+        "_final_address",
         "_final_deadline",
         "_final_interval",
         "_final_number",
@@ -72,6 +75,7 @@ class InviteSession:
         "_leaving",
         "_offer",
         "_offer_timer",
+        "_offered",
         "_pending_bye",
         "client_invite",
         "contact",
@@ -104,8 +108,10 @@ class InviteSession:
         self.refers: dict[int, SentRefer] | None = None
         self._invite_number = 0  # CSeq of our last INVITE
         self._ack: bytes | None = None  # the ACK sent, to repeat for each repeated 2xx
+        self._ack_address: Address = ("", 0)
         self._ack_number = 0
         self._final: bytes | None = None  # our 2xx that waits for its ACK
+        self._final_address: Address = ("", 0)
         self._final_number = 0
         self._final_interval = 0.0
         self._final_deadline = 0.0
@@ -113,6 +119,7 @@ class InviteSession:
         self._cancel_lines: str | None = None  # cancel() was called
         self._bye_lines: str | None = None  # bye() waits for the ACK of our 2xx
         self._offer: tuple[bytes, str] | None = None  # a re-INVITE that waits its turn
+        self._offered: tuple[bytes, str] | None = None  # the re-INVITE under way
         self._offer_timer: Timer | None = None
         self._pending_bye: ServerTransaction | None = None
         self._leaving = False  # our BYE is under way
@@ -144,7 +151,8 @@ class InviteSession:
         endpoint = self.endpoint
         lines = self._response_lines(endpoint.capability_lines + lines, body)
         self._final = invite.respond(200, now, lines, body)
-        self._final_number = self.dialog.remote_cseq
+        self._final_address = invite.address
+        self._final_number, _ = invite.request.cseq
         timers = endpoint.timers
         self._final_deadline = now + timers.timeout
         self._final_interval = timers.t1
@@ -210,7 +218,7 @@ class InviteSession:
 
     def acknowledge(self, now: float, body: bytes = b"") -> None:
         """Send the ACK for the 2xx of our last INVITE (section 13.2.2.4)."""
-        if self.state < CONFIRMED or self._ack_number == self._invite_number:
+        if self.client_invite is not None or self._ack_number == self._invite_number:
             raise InvalidState("acknowledge: no 2xx waits for its ACK")
         self._send_ack(self.dialog, now, body)
         self._try_offer(now)
@@ -218,7 +226,8 @@ class InviteSession:
     def _send_ack(self, dialog: Dialog, now: float, body: bytes = b"") -> None:
         endpoint = self.endpoint
         lines = f"Content-Type: {SDP}\r\n" if body else ""
-        number = self._invite_number
+        ours = dialog is self.dialog
+        number = self._invite_number if ours else dialog.local_cseq
 
         def send(address: Address | None, _now: float) -> None:
             if address is None:
@@ -227,13 +236,13 @@ class InviteSession:
             _, head = dialog.request_head("ACK", number, via, lines)
             text = f"{head}Content-Length: {len(body)}\r\n\r\n"
             data = text.encode("utf-8", "surrogateescape") + body
-            if dialog is self.dialog:
+            if ours:
                 self._ack = data
-                self._ack_number = number
-                self.remote_address = address
+                self._ack_address = self.remote_address = address
             endpoint.send(self.listener, address, data)
 
-        if dialog is self.dialog:
+        if ours:
+            self._ack = None
             self._ack_number = number
         endpoint.locate(dialog.next_hop(), send, now)
 
@@ -243,7 +252,8 @@ class InviteSession:
         """Offer a new session description; without a body the peer is asked for one.
 
         Waits for its turn while another INVITE transaction of this dialog is under
-        way, and comes again after a 491 (section 14.1).
+        way, and comes again after a 491 (section 14.1). A later offer replaces one that
+        still waits.
         """
         if self.state != CONFIRMED or self._leaving:
             raise InvalidState("reinvite: the session is not established")
@@ -263,7 +273,9 @@ class InviteSession:
     def _try_offer(self, now: float) -> None:
         if self._offer is None or self._offer_timer is not None or self.busy or self._leaving:
             return
-        body, lines = self._offer
+        self._offered = self._offer
+        self._offer = None
+        body, lines = self._offered
         self._send_invite(now, body, lines)
 
     def _send_invite(self, now: float, body: bytes, lines: str) -> None:
@@ -277,10 +289,9 @@ class InviteSession:
         """End the session. While our 2xx waits for its ACK, BYE waits too (section 15)."""
         if self.state != CONFIRMED or self._leaving:
             raise InvalidState("bye: the session is not established")
-        if self.server_invite is not None:  # a re-INVITE that we have not answered
-            self.reject(now, 487)
         self._offer = None
         self._leaving = True
+        self._drop_server_invite(now)
         if self._final is not None:
             self._bye_lines = lines
         else:
@@ -302,7 +313,7 @@ class InviteSession:
         context: object = None,
     ) -> None:
         """Send INFO, UPDATE or another request in the dialog; see `Responded`."""
-        if self.state == TERMINATED or self.dialog.remote_tag is None:
+        if self._leaving or self.dialog.remote_tag is None:
             raise InvalidState(f"{method}: no dialog yet or any more")
         self.send_request(now, method, lines, body, content_type, context=context, user=self)
 
@@ -310,12 +321,12 @@ class InviteSession:
         """Ask the peer to call `target`, a URI (RFC 3515); see `ReferProgressed`."""
         if self.state != CONFIRMED or self._leaving:
             raise InvalidState("refer: the session is not established")
+        lines = f"{self.contact}Refer-To: {NameAddr(target)}\r\n{lines}"
         refer = SentRefer(self, target)
         refer.number = self.dialog.local_cseq + 1
         if self.refers is None:
             self.refers = {}
         self.refers[refer.number] = refer
-        lines = f"{self.contact}Refer-To: <{target}>\r\n{lines}"
         self.send_request(now, "REFER", lines, user=refer)
         return refer
 
@@ -328,7 +339,7 @@ class InviteSession:
         content_type: str = "",
         *,
         context: object = None,
-        user: "InviteSession | SentRefer | ReceivedRefer | None" = None,
+        user: ClientUser | None = None,
     ) -> ClientTransaction:
         """Send a request with the next CSeq in a client transaction of its own."""
         dialog = self.dialog
@@ -348,7 +359,8 @@ class InviteSession:
         transaction = self.endpoint.start_client_at(
             hop, method, make, self.listener, user or self, now, context
         )
-        self.remote_address = transaction.address
+        if transaction.key:  # else its name is being looked up
+            self.remote_address = transaction.address
         return transaction
 
     # What the transactions report.
@@ -390,41 +402,40 @@ class InviteSession:
 
     def _accepted(self, tx: ClientTransaction, response: Response, now: float) -> None:
         if tx is not self.client_invite:
-            self._repeated_2xx(response, now)
+            self._repeated_2xx(tx, response, now)
             return
         self.client_invite = None
-        initial = self.state < CONFIRMED
-        self.state = CONFIRMED
-        if initial:
+        self._offered = None
+        if self.state < CONFIRMED:
+            self.state = CONFIRMED
             self.dialog.meet(response)
         else:
             self.dialog.refresh(response)
-            self._offer = None
-        if self._cancel_lines is not None or self._leaving:
-            self._send_ack(self.dialog, now)
-            if not self._leaving:  # the 2xx crossed our CANCEL
-                self._leaving = True
-                self._send_bye(now, self._cancel_lines or "")
-            if initial:
-                phrase = reason_phrase(487)
-                self.endpoint.events.append(Refused(self, 487, phrase, response))
+        if self._cancel_lines is None and not self._leaving:
+            self.endpoint.events.append(Answered(self, response))
             return
-        self.endpoint.events.append(Answered(self, response))
+        self._send_ack(self.dialog, now)
+        if not self._leaving:  # the 2xx crossed our CANCEL
+            self._leaving = True
+            self._send_bye(now, self._cancel_lines or "")
+        self.endpoint.events.append(Refused(self, 487, reason_phrase(487), response))
 
-    def _repeated_2xx(self, response: Response, now: float) -> None:
+    def _repeated_2xx(self, tx: ClientTransaction, response: Response, now: float) -> None:
         """A retransmitted 2xx gets its ACK again; another fork's gets ACK and BYE."""
         dialog = self.dialog
-        if response.to_tag == dialog.remote_tag:
+        tag = response.to_tag
+        if tag == dialog.remote_tag:
             if self._ack is not None and response.cseq[0] == self._ack_number:
-                self.endpoint.send(self.listener, self.remote_address, self._ack)
+                self.endpoint.send(self.listener, self._ack_address, self._ack)
             return
         fork = dialog.fork(response)
         fork.local_cseq = response.cseq[0]
         self._send_ack(fork, now)
-        other = InviteSession(self.endpoint, fork, self.listener, outgoing=True)
-        other.state = CONFIRMED
-        other._leaving = True
-        other.send_request(now, "BYE", "")
+        ended = tx.context if isinstance(tx.context, set) else set()
+        if tag not in ended:  # one BYE for each fork
+            tx.context = ended | {tag}
+            other = InviteSession(self.endpoint, fork, self.listener, outgoing=True)
+            other.send_request(now, "BYE", "", user=_Unheard())
 
     def _refused(
         self,
@@ -438,21 +449,26 @@ class InviteSession:
             return
         self.client_invite = None
         self._ack_number = self._invite_number  # the transaction has sent the ACK
+        offered = self._offered
+        self._offered = None
         if self.state != CONFIRMED:
             self._end(now)
-        elif status == 491 and self._offer is not None:
+        elif self._leaving:
+            pass
+        elif status == 491 and offered is not None and self._offer is None:
             # Section 14.1: the owner of the Call-ID waits longer.
-            tens = 210 + self.endpoint.ids.below(191) if self.outgoing else self._short_wait()
-            self._offer_timer = self.endpoint.wheel.start(now, tens / 100, self, _RETRY_OFFER)
+            ids = self.endpoint.ids
+            hundredths = 210 + ids.below(191) if self.outgoing else ids.below(201)
+            self._offer = offered
+            self._offer_timer = self.endpoint.wheel.start(
+                now, hundredths / 100, self, _RETRY_OFFER
+            )
             return
+        elif status in (408, 481):
+            self._lose(now, status)
         else:
-            self._offer = None
-            if status in (408, 481) and not self._leaving:
-                self._lose(now, status)
+            self._try_offer(now)
         self.endpoint.events.append(Refused(self, status, reason, response))
-
-    def _short_wait(self) -> int:
-        return self.endpoint.ids.below(201)
 
     def _final_received(
         self, tx: ClientTransaction, status: int, response: Response | None, now: float
@@ -462,6 +478,8 @@ class InviteSession:
             self._end(now)
             events.append(Closed(self))
             return
+        if response is not None and status < 300 and tx.request.method == "UPDATE":
+            self.dialog.refresh(response)
         events.append(Responded(self, tx.context, status, response))
         if status in (408, 481) and self.state == CONFIRMED and not self._leaving:
             self._lose(now, status)  # section 12.2.1.2
@@ -470,6 +488,7 @@ class InviteSession:
         """The dialog is broken: say BYE all the same and report it."""
         self._leaving = True
         self._stop_2xx()
+        self._drop_server_invite(now)
         self._send_bye(now, "")
         self.endpoint.events.append(Lost(self, status))
 
@@ -504,6 +523,8 @@ class InviteSession:
         if self.state != CONFIRMED:
             self._end(now)
             self.endpoint.events.append(Cancelled(self, request))
+        else:
+            self._try_offer(now)
 
     def request_received(
         self, transaction: ServerTransaction, request: Request, now: float
@@ -511,19 +532,21 @@ class InviteSession:
         """A request in the dialog, its CSeq checked."""
         self.remote_address = transaction.address
         handler = _HANDLERS.get(request.method)
-        if handler is None:
+        if self.state == TERMINATED and request.method != "NOTIFY":
+            transaction.respond(481, now)
+        elif handler is None:
             self.endpoint.events.append(Requested(self, request, transaction))
         else:
             handler(self, transaction, request, now)
 
     def _reinvited(self, tx: ServerTransaction, request: Request, now: float) -> None:
-        if self.client_invite is not None:
-            tx.respond(491, now)  # glare (section 14.2)
-        elif self.server_invite is not None or self._final is not None:
+        if self._leaving:
+            tx.respond(481, now)
+        elif self.client_invite is not None or self._final is not None:
+            tx.respond(491, now)  # glare (section 14.2), or our 2xx waits for its ACK
+        elif self.server_invite is not None:
             seconds = self.endpoint.ids.below(11)
             tx.respond(500, now, f"Retry-After: {seconds}\r\n")
-        elif self._leaving or self.state != CONFIRMED:
-            tx.respond(481, now)
         else:
             self.dialog.refresh(request)
             self.server_invite = tx
@@ -532,15 +555,13 @@ class InviteSession:
             self.endpoint.events.append(Reinvited(self, request))
 
     def _hung_up(self, tx: ServerTransaction, request: Request, now: float) -> None:
-        if self.state == TERMINATED:
-            tx.respond(481, now)
-            return
         if self._leaving or (self.state != CONFIRMED and self.outgoing):
             tx.respond(200, now)  # BYE crossed ours, or the callee gave up an early dialog
+            if self._bye_lines is not None:  # ours still waited for the ACK of our 2xx
+                self._stop_2xx()
+                self._end(now)
+                self.endpoint.events.append(Closed(self))
             return
-        if self.server_invite is not None:  # section 15.1.2
-            self.server_invite.respond(487, now)
-            self.server_invite = None
         self._pending_bye = tx
         self._stop_2xx()
         self._end(now)
@@ -583,8 +604,11 @@ class InviteSession:
 
     def _end(self, now: float) -> None:
         """Over; REFER subscriptions still open keep the dialog for a while (RFC 5057)."""
+        if self.state == TERMINATED:
+            return
         self.state = TERMINATED
         self._leaving = True
+        self._drop_server_invite(now)
         if self._offer_timer is not None:
             self._offer_timer.target = None
             self._offer_timer = None
@@ -592,6 +616,13 @@ class InviteSession:
             self.endpoint.wheel.start(now, self.endpoint.timers.timeout, self, _REFERS_OVER)
         else:
             self.endpoint.forget(self)
+
+    def _drop_server_invite(self, now: float) -> None:
+        """An INVITE that nobody will answer any more (section 15.1.2)."""
+        invite = self.server_invite
+        if invite is not None:
+            self.server_invite = None
+            invite.respond(487, now)
 
     def refer_over(self, refer: SentRefer) -> None:
         """A REFER has had its last news."""
@@ -626,10 +657,24 @@ class InviteSession:
                 self._lose(now, 408)
             return
         endpoint.retransmitted += 1
-        endpoint.send(self.listener, self.remote_address, self._final)
+        endpoint.send(self.listener, self._final_address, self._final)
         self._final_interval = min(self._final_interval * 2, endpoint.timers.t2)
         delay = min(self._final_interval, self._final_deadline - now)
         self._final_timer = endpoint.wheel.start(now, delay, self, _REPEAT_2XX)
+
+
+class _Unheard:
+    """The user of a request whose outcome changes nothing: BYE to a fork."""
+
+    __slots__ = ()
+
+    def response_received(
+        self, transaction: ClientTransaction, response: Response, now: float
+    ) -> None:
+        """As good as any."""
+
+    def transaction_failed(self, transaction: ClientTransaction, status: int, now: float) -> None:
+        """The fork will find out by itself."""
 
 
 _Handler = Callable[[InviteSession, ServerTransaction, Request, float], None]

@@ -23,14 +23,15 @@ class SentRefer:
     moment of sending.
     """
 
-    __slots__ = ("number", "over", "session", "status", "target")
+    __slots__ = ("final", "number", "over", "session", "status", "target")
 
     def __init__(self, session: "InviteSession", target: str) -> None:
         self.session = session
         self.target = target
         self.number = 0  # the CSeq of the REFER, the id of its subscription
         self.status = 0  # the last that was heard
-        self.over = False
+        self.final = False  # the outcome has been reported
+        self.over = False  # so has the end of the subscription
 
     @staticmethod
     def matching(refers: "dict[int, SentRefer] | None", request: Request) -> "SentRefer | None":
@@ -87,11 +88,14 @@ class SentRefer:
     ) -> None:
         if self.over:
             return
-        self.status = status
         final = ended or status >= (200 if notified else 300)
         if ended or (final and not notified):
             self.over = True
             self.session.refer_over(self)
+        if self.final:  # a 202 after the news, or the end of the subscription after them
+            return
+        self.status = status
+        self.final = final
         self.session.endpoint.events.append(
             ReferProgressed(self, status, reason, notified=notified, final=final)
         )

@@ -28,6 +28,8 @@ NOT_SANS_IO = set(
 # Where the simulator touches the network; every other module of it is pure.
 SHELL = (
     "simulator/__main__",
+    "simulator/queries",
+    "simulator/service",
     "simulator/demo",
     "simulator/lab",
     "simulator/probes",

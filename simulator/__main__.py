@@ -1,0 +1,241 @@
+"""The `callsim` command: reads its options, puts the parts together, runs them."""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from simulator.cdr import CdrStoreError
+from simulator.config import OPTION_KEYS, Config, ConfigError, Override, check_config
+from simulator.routing import DialPlan, NotRoutable
+from simulator.server import CallServer
+from simulator.service import ServiceError, call_server, callsim_version
+
+_GC_THRESHOLD: Final = 50_000
+
+_EPILOG: Final = """\
+examples:
+  callsim demo                          see a whole call, steered over REST
+  callsim serve                         SIP on port 5060, REST on 8000 (HTTPS) and 8080
+  callsim serve --route '3>=sip:10.0.0.7:5060'
+                                        calls to numbers that begin with 3 go to that callee
+  callsim check --defaults > plan.yaml  a configuration to start from
+  callsim lookup 7001                   where would a call to 7001 go?
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code (0 good, 1 failed, 2 wrong options)."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=options.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        return int(options.run(options))
+    except (ConfigError, ServiceError, CdrStoreError, NotRoutable) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="callsim",
+        description="A call server that behaves like a Cisco Unified CVP Call Server, on real SIP.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"callsim {callsim_version()}")
+    parser.add_argument(
+        "--log-level",
+        default=os.environ.get("CALLSIM_LOG_LEVEL", "warning"),
+        choices=("debug", "info", "warning", "error"),
+        help="what goes to standard error (default: warning)",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the call server until SIGTERM")
+    _add_server_options(serve)
+    serve.set_defaults(run=_serve)
+
+    demo = commands.add_parser(
+        "demo",
+        help="a whole call before your eyes, steered over REST",
+        description="Starts a server and its neighbours on loopback, places a call, drives it "
+        "through self-service, queue and agent, transfers and ends it over REST, and prints "
+        "the SIP ladder as it happens and the CDR. Then stays up for your own calls.",
+    )
+    _add_server_options(demo)
+    demo.add_argument("--exit", action="store_true", help="end after the call: 0 if all went right")
+    demo.set_defaults(run=_demo)
+
+    lookup = commands.add_parser(
+        "lookup", help="the routing decision for a number, as the API gives it"
+    )
+    lookup.add_argument("number", metavar="NUMBER", help="the dialed number")
+    lookup.add_argument("--calling", default="", metavar="NUMBER", help="the calling number")
+    lookup.add_argument("--explain", action="store_true", help="list every pattern that matches")
+    _add_config_options(lookup)
+    lookup.set_defaults(run=_lookup)
+
+    check = commands.add_parser(
+        "check",
+        help="validate a configuration file",
+        description="Names every fault by line, key and fix. Exit code 0: usable, 1: not.",
+    )
+    check.add_argument("file", nargs="?", metavar="FILE", help="the configuration (YAML)")
+    check.add_argument(
+        "--defaults", action="store_true", help="print the built-in plan as a file to start from"
+    )
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _add_config_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="configuration file (YAML)")
+    parser.add_argument(
+        "--route",
+        action="append",
+        metavar="PATTERN=URI",
+        help="calls to these numbers go straight to that callee (repeatable)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any configuration key, such as --set sip.t1=0.1 (repeatable)",
+    )
+
+
+def _add_server_options(parser: argparse.ArgumentParser) -> None:
+    _add_config_options(parser)
+    parser.add_argument(
+        "--sip",
+        action="append",
+        metavar="udp:HOST:PORT",
+        help="SIP listener (repeatable; default udp:0.0.0.0:5060); "
+        "';advertise=HOST' behind NAT or in a container",
+    )
+    parser.add_argument(
+        "--api",
+        action="append",
+        metavar="URL",
+        help="REST listener (repeatable; default https://0.0.0.0:8000 and http://127.0.0.1:8080)",
+    )
+    parser.add_argument(
+        "--user",
+        action="append",
+        metavar="NAME:PASSWORD",
+        help="REST user (repeatable; without one a password is made on first start)",
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help="CDRs, certificate, password")
+    parser.add_argument(
+        "--grace", metavar="SECONDS", help="how long calls may go on after SIGTERM (default 30)"
+    )
+
+
+def _overrides(options: argparse.Namespace) -> list[Override]:
+    """Options as the configuration takes them, ``--set`` last."""
+    found: list[Override] = [
+        (OPTION_KEYS[name], value)
+        for name in OPTION_KEYS
+        if (value := getattr(options, name, None)) is not None
+    ]
+    return [*found, *options.set]
+
+
+def _environment() -> Mapping[str, str]:
+    """The variables of the configuration; CALLSIM_LOG_LEVEL is the command's own."""
+    return {name: value for name, value in os.environ.items() if name != "CALLSIM_LOG_LEVEL"}
+
+
+def load_config(options: argparse.Namespace) -> Config:
+    """The configuration that the options name. Raises ConfigError."""
+    path = Path(options.config) if options.config else None
+    return Config.load(path, _environment(), _overrides(options))
+
+
+def _serve(options: argparse.Namespace) -> int:
+    return asyncio.run(_run_server(load_config(options)))
+
+
+async def _run_server(config: Config) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with _service(config) as (server, addresses):
+        for listener in server.stack.endpoint.listeners:
+            print(f"sip {listener.transport.lower()}:{listener.host}:{listener.port}")
+        for address in addresses:
+            print(f"api {address}")
+        print("ready", flush=True)
+        gc.collect()
+        gc.freeze()  # what is here now stays: the collector need not look at it again
+        gc.set_threshold(_GC_THRESHOLD, 50, 50)
+        await stop.wait()
+        await server.drain(config.server.grace)
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from simulator.demo import run_demo
+
+    return asyncio.run(run_demo(load_config(options), _service, leave=options.exit))
+
+
+@asynccontextmanager
+async def _service(config: Config) -> AsyncIterator[tuple[CallServer, list[str]]]:
+    """The whole server: SIP, CDRs, and the REST surface with the URLs it is at."""
+    from api.app import serve_api  # the one place that knows both sides
+
+    async with call_server(config) as server, serve_api(server, config) as addresses:
+        yield server, [f"{address}/cvp/rest" for address in addresses]
+
+
+def _lookup(options: argparse.Namespace) -> int:
+    config = load_config(options)
+    if config.lab.embedded:  # the ports are made at start; 0 stands for them
+        config = config.with_lab("sip:127.0.0.1:1", "sip:127.0.0.1:1")
+    plan = DialPlan(config)
+    found = plan.lookup(options.number, options.calling)
+    from api.models import routing_result
+
+    print(routing_result(found).model_dump_json(by_alias=True, exclude_none=True, indent=2))
+    if options.explain:
+        for pattern, why in plan.explain(options.number):
+            print(f"{pattern}: {why}")
+    return 0 if found.matched else 1
+
+
+def _check(options: argparse.Namespace) -> int:
+    if options.defaults:
+        print(Config.builtin().to_yaml(), end="")
+        return 0
+    if options.file is None:
+        print("check: give FILE, or --defaults", file=sys.stderr)
+        return 2
+    problems = check_config(options.file)
+    for problem in problems:
+        print(problem)
+    if any(not problem.warning for problem in problems):
+        return 1
+    print(f"{options.file}: good")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""``callsim demo``: one whole call, from INVITE to CDR, steered over REST.
+
+It is a client like any other: the caller and the neighbours speak SIP to the server, and
+every command goes to it over HTTP.
+"""
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from simulator.call import Call
+from simulator.config import Config
+from simulator.config_values import HttpListen, Listen
+from simulator.lab.lab import Lab
+from simulator.ladder import Ladder
+from simulator.server import CallServer
+from simulator.service import ServiceError, with_neighbours
+from sip.grammar import parse_host_port
+from sip.transport import Address, Listener
+
+Service = Callable[[Config], AbstractAsyncContextManager[tuple[CallServer, list[str]]]]
+
+NUMBER: Final = "7001"
+TRANSFER_TO: Final = "1002"
+PATIENCE: Final = 30.0
+"""Seconds that the whole call may take."""
+
+
+class DemoFailed(Exception):
+    """The call did not go as it should; the text says where."""
+
+
+class Demo:
+    """The call: `play` drives it, `history` is what the call server said of it."""
+
+    def __init__(self, server: CallServer, lab: Lab, url: str, user: str, password: str) -> None:
+        self.server = server
+        self.lab = lab
+        self.url = url
+        self.auth = aiohttp.BasicAuth(user, password)
+        self.history: list[str] = []
+        self._changed = asyncio.Event()
+        parties: dict[Address, str] = {}
+        for name in ("caller", "vxml", "agents"):
+            host, port = parse_host_port(lab.addresses[name].removeprefix("sip:"))
+            parties[host, port or 5060] = {"vxml": "VXML gateway"}.get(name, name)
+        self.ladder = Ladder("call server", parties, "caller")
+        server.stack.tap = self._message
+        server.watch = self._news
+
+    def _message(
+        self, direction: str, data: bytes, listener: Listener, address: Address, now: float
+    ) -> None:
+        line = self.ladder.message(direction, data, listener, address, now)
+        if line is not None:
+            print(line)
+
+    def _news(self, _call: Call, _now: float, event: str, details: str) -> None:
+        self.history.append(event)
+        print(self.ladder.note(f"{event}: {details}" if details else event))
+        self._changed.set()
+
+    async def until(self, event: str) -> None:
+        """Wait until the call's history has `event`."""
+        while event not in self.history:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def rest(self, method: str, path: str, body: object = None) -> Any:
+        """One REST operation, shown; raises DemoFailed unless it succeeds."""
+        url = f"{self.url}{path}"
+        async with (
+            aiohttp.ClientSession(auth=self.auth) as session,
+            session.request(method, url, json=body) as answer,
+        ):
+            result = await answer.json()
+            shown = "" if body is None else f" {body}"
+            print(f"\n  REST  {method} {path}{shown}\n        {answer.status} {result}\n")
+            if answer.status >= 300:
+                raise DemoFailed(f"{method} {path} was answered {answer.status}: {result}")
+            return result
+
+    async def play(self) -> None:
+        """The call from INVITE to CDR. Raises DemoFailed."""
+        print(f"\nA caller dials {NUMBER}: self-service, then the queue, then an agent.\n")
+        print(self.ladder.header())
+        caller = await self.lab.caller.call(NUMBER)
+        await self.until("queued")
+        listed = await self.rest("GET", f"/call?calledNumber={NUMBER}")
+        guid = listed["calls"][0]["callGuid"]
+        await self.rest(
+            "PUT", f"/call/{guid}/variables", {"callVariables": {"callVariable1": "gold"}}
+        )
+        await self.until("connected")
+        print(f"\nThe supervisor moves the call to extension {TRANSFER_TO}, over REST.")
+        await self.rest("POST", f"/call/{guid}/transfer", {"destination": TRANSFER_TO})
+        await self.until("transfer_completed")
+        await self.lab.agents.until(
+            lambda: any(
+                call.established and call.number == TRANSFER_TO for call in self.lab.agents.calls
+            )
+        )
+        detail = await self.rest("GET", f"/call/{guid}")
+        if detail["state"] != "connected":
+            raise DemoFailed(f"after the transfer the call is {detail['state']}")
+        print("\nAnd ends it, over REST.")
+        await self.rest("POST", f"/call/{guid}/terminate", {"reason": "requested"})
+        await caller.until(lambda: caller.ending is not None)
+        await self.lab.agents.until(lambda: not self.lab.agents.calls)
+        self._show_record(guid)
+
+    def _show_record(self, guid: str) -> None:
+        record = self.server.store.get(guid)
+        if record is None:
+            raise DemoFailed("the call has no CDR")
+        print("\nIts call detail record:\n")
+        for name, value in asdict(record).items():
+            if name != "legs" and value not in ("", None, 0, {}):
+                print(f"  {name:22} {value}")
+        for leg in record.legs:
+            print(f"  leg {leg.leg_type:18} {leg.from_uri} to {leg.to_uri}, {leg.duration} ms")
+        if record.call_result != "transferred":
+            raise DemoFailed(f"the CDR says {record.call_result!r}")
+
+
+async def run_demo(config: Config, service: Service, *, leave: bool) -> int:
+    """Play the call; then stay up unless `leave`. 0 when all went right, 1 otherwise."""
+    with tempfile.TemporaryDirectory(prefix="callsim-demo-") as folder:
+        config, password = _prepared(config, folder)
+        async with Lab() as lab:
+            config = with_neighbours(config, lab)
+            async with service(config) as (server, addresses):
+                lab.caller.server = _sip_address(server)
+                url = next(address for address in addresses if address.startswith("http:"))
+                user = config.api.users[0].name
+                print(
+                    f"SIP:  {lab.caller.server}\nREST: {url}   (user {user}, password {password})"
+                )
+                demo = Demo(server, lab, url, user, password)
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        await demo.play()
+                except (DemoFailed, TimeoutError) as error:
+                    print(f"\nThe demo failed: {error or 'it took too long'}")
+                    return 1
+                print("\nAll went right.")
+                if not leave:
+                    await _stay(lab.caller.server, url, user, password)
+    return 0
+
+
+async def _stay(sip: str, url: str, user: str, password: str) -> None:
+    host_port = sip.removeprefix("sip:")
+    print(
+        f"""
+The server stays up. In another terminal, for example:
+  sipp -sn uac -s 7001 -m 1 -d 20000 {host_port}
+  curl -u {user}:{password} {url}/call
+  curl -u {user}:{password} -X POST {url}/call/GUID/terminate
+Ctrl-C ends it."""
+    )
+    await asyncio.Event().wait()
+
+
+def _prepared(config: Config, folder: str) -> tuple[Config, str]:
+    """The configuration of the demo: loopback, its own user and folder unless given."""
+    changes: dict[str, Any] = {"lab": config.lab.model_copy(update={"embedded": False})}
+    given = type(config).model_fields
+    if config.sip.listen == given["sip"].default.listen:
+        changes["sip"] = config.sip.model_copy(update={"listen": (_free_udp(5060),)})
+    if config.api.listen == given["api"].default.listen:
+        changes["api"] = config.api.model_copy(update={"listen": (_free_http(8080),)})
+    api = changes.get("api", config.api)
+    if not any(listen.scheme == "http" for listen in api.listen):
+        raise ServiceError("--api: the demo needs a http:// listener")
+    password = secrets.token_urlsafe(9)
+    if not api.users:
+        user = f"demo:{password}"
+        api = type(api).model_validate({**api.model_dump(), "users": [user]})
+        changes["api"] = api
+    server = config.server.model_copy(update={"grace": 0.0})
+    if server.data_dir == type(server)().data_dir:
+        server = server.model_copy(update={"data_dir": Path(folder)})
+    return config.model_copy(update={**changes, "server": server}), api.users[0].password
+
+
+def _free_udp(port: int) -> Listen:
+    """Loopback at `port`, or at any free one when that is taken."""
+    return Listen("udp", "127.0.0.1", port if _is_free(port, udp=True) else 0)
+
+
+def _free_http(port: int) -> HttpListen:
+    return HttpListen.parse(f"http://127.0.0.1:{port if _is_free(port, udp=False) else 0}")
+
+
+def _is_free(port: int, *, udp: bool) -> bool:
+    import socket
+
+    kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _sip_address(server: CallServer) -> str:
+    listener = server.stack.endpoint.listeners[0]
+    return f"sip:{listener.sent_by('127.0.0.1')}"

@@ -1,0 +1,97 @@
+"""Putting a call server together: sockets, CDR store, and the embedded neighbours."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from simulator.cdr import SqliteCdrStore
+from simulator.config import Config
+from simulator.config_sections import Neighbour
+from simulator.lab.lab import Lab
+from simulator.server import CallServer
+from sip.aio.stack import SipStack
+from sip.timers import Timers
+
+
+def callsim_version() -> str:
+    """The version of the installed package."""
+    try:
+        return version("callsim")
+    except PackageNotFoundError:
+        return "0"
+
+
+class ServiceError(Exception):
+    """The server cannot start; the text names the option and the fix."""
+
+
+@asynccontextmanager
+async def call_server(config: Config) -> AsyncIterator[CallServer]:
+    """A running call server; at the end calls are drained and CDRs are on disk.
+
+    With ``lab.embedded`` the neighbours run beside it on loopback. Raises ServiceError
+    and CdrStoreError.
+    """
+    loop = asyncio.get_running_loop()
+    version_ = callsim_version()
+    timers = Timers(config.sip.t1, config.sip.t2, config.sip.t4)
+    stack = SipStack(timers, user_agent=f"Callsim/{version_}")
+
+    def notify(done: list[Callable[[], None]]) -> None:
+        loop.call_soon_threadsafe(run, done)
+
+    def run(done: list[Callable[[], None]]) -> None:
+        for one in done:
+            one()
+        stack.pump()
+
+    store = SqliteCdrStore(config.cdr_path, notify)
+    lab = Lab(timers=timers) if config.lab.embedded else None
+    try:
+        _listen(stack, config)
+        if lab is not None:
+            await lab.start()
+            config = with_neighbours(config, lab)
+        server = CallServer(config, stack, store, version_)
+        stack.handler = server.on_event
+        server.ready = True
+        try:
+            yield server
+        finally:
+            server.ready = False
+            await server.drain(0.0 if server.draining else config.server.grace)
+    finally:
+        if lab is not None:
+            await lab.close()
+        await asyncio.to_thread(store.close)
+        stack.close()
+
+
+def _listen(stack: SipStack, config: Config) -> None:
+    for listen in config.sip.addresses():
+        if listen.transport != "udp":
+            raise ServiceError(
+                f"sip.listen: {listen}: this version serves UDP only; use udp:HOST:PORT"
+            )
+        try:
+            stack.listen_udp(listen.host, listen.port, listen.advertise)
+        except OSError as error:
+            raise ServiceError(
+                f"sip.listen: cannot open {listen}: {error.strerror or error}; "
+                "choose another by --sip udp:HOST:PORT"
+            ) from error
+
+
+def with_neighbours(config: Config, lab: Lab) -> Config:
+    """`config` with routes to the embedded neighbours, which connectivity then probes."""
+    addresses = lab.addresses
+    config = config.with_lab(addresses["agents"], addresses["vxml"])
+    named = {neighbour.component for neighbour in config.neighbours}
+    found = [("VXMLServer", addresses["vxml"]), ("CUCM", addresses["agents"])]
+    added = [
+        Neighbour.model_validate({"component": component, "url": url})
+        for component, url in found
+        if component not in named
+    ]
+    return config.model_copy(update={"neighbours": (*config.neighbours, *added)})

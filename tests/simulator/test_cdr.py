@@ -1,0 +1,433 @@
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.cdr import CdrRecord, CdrStoreError, Done, LegRecord, SqliteCdrStore
+from simulator.cdr_records import from_row, repaired, to_row
+
+GUID = "F13437331000013A5FCA33210A4244A9"
+WAIT = 10.0  # seconds; only a broken store makes a test wait so long
+
+
+def record(guid: str = GUID, start: int = 1_700_000_000_000, legs: int = 2) -> CdrRecord:
+    return CdrRecord(
+        call_guid=guid,
+        call_start_time=start,
+        call_end_time=start + 5_000,
+        calling_number="sipp",
+        called_number="7000",
+        self_service_duration=2_000,
+        queue_duration=1_000,
+        application_name="support",
+        sip_call_id="1-2@127.0.0.1",
+        ecc_variables={"user.a": "ä"},
+        legs=[
+            LegRecord(
+                leg_id=f"{n}-2",
+                call_guid=guid,
+                leg_type="outbound" if n else "inbound",
+                start_time=start + n,
+                end_time=start + 5_000,
+                from_uri="sip:sipp@127.0.0.1",
+                to_uri="sip:7000@127.0.0.1",
+                sip_response_code=200,
+            )
+            for n in range(legs)
+        ],
+    )
+
+
+def large(start: int) -> CdrRecord:
+    """A record that does not fit into the pages that a new file has."""
+    one = record(start=start)
+    one.ecc_variables = {"user.a": "x" * 5_000}
+    return one
+
+
+class Told:
+    """Runs what the store hands to `notify`, and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.groups: list[int] = []
+        self.threads: set[str] = set()
+        self.called = threading.Semaphore(0)
+
+    def notify(self, callables: list[Done]) -> None:
+        self.groups.append(len(callables))
+        self.threads.add(threading.current_thread().name)
+        for done in callables:
+            done()
+
+    def done(self) -> None:
+        self.called.release()
+
+    def wait(self, count: int = 1) -> None:
+        for _ in range(count):
+            assert self.called.acquire(timeout=WAIT)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def store(tmp_path: Path, told: Told) -> Iterator[SqliteCdrStore]:
+    with SqliteCdrStore(tmp_path / "data" / "cdr.sqlite", told.notify, gather=0) as opened:
+        yield opened
+
+
+def other_reader(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, timeout=0)
+
+
+def test_a_record_is_on_disk_when_done_is_called(store: SqliteCdrStore, told: Told) -> None:
+    store.submit(record(), told.done)
+    told.wait()
+    reader = other_reader(store.path)
+    assert reader.execute("SELECT count(*) FROM cdr").fetchone() == (1,)
+    reader.close()
+    assert store.get(GUID) == record()
+    assert store.legs(GUID) == record().legs
+    assert store.pending == 0
+    assert (store.healthy, store.reason) == (True, "")
+    assert told.threads == {"cdr-writer"}
+
+
+def test_durations_are_milliseconds() -> None:
+    assert record().call_duration == 5_000
+    assert record().legs[1].duration == 4_999
+
+
+def test_what_is_not_there_is_not_found(store: SqliteCdrStore) -> None:
+    assert store.get(GUID) is None
+    assert store.legs(GUID) == []
+    assert store.recent(10) == []
+    assert store.count() == 0
+    assert store.ping() >= 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 63, 64, 65, 150])
+def test_groups_of_any_size_are_stored_whole(tmp_path: Path, told: Told, count: int) -> None:
+    records = [record(f"{n:032X}", start=n, legs=n % 3) for n in range(count)]
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify) as store:
+        for one in records:
+            store.submit(one, told.done)
+        told.wait(count)
+        assert store.count() == count
+        assert store.recent(count + 1) == records[::-1]
+        assert store.recent(1) == records[-1:]
+        assert store.recent(0) == []
+    assert sum(told.groups) == count
+
+
+def test_records_that_come_together_share_a_commit(
+    store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+    commit = store._commit
+
+    def held(records: list[CdrRecord]) -> None:
+        entered.set()
+        assert go_on.wait(WAIT)
+        commit(records)
+
+    monkeypatch.setattr(store, "_commit", held)
+    store.submit(record(start=0), told.done)
+    assert entered.wait(WAIT)
+    for n in range(1, 20):
+        store.submit(record(start=n), told.done)
+    assert store.pending == 20
+    go_on.set()
+    told.wait(20)
+    assert told.groups == [1, 19]
+
+
+def test_the_order_of_submission_is_kept(store: SqliteCdrStore, told: Told) -> None:
+    order: list[int] = []
+
+    def note(n: int) -> Callable[[], None]:
+        def done() -> None:
+            order.append(n)
+            told.done()
+
+        return done
+
+    for n in range(200):
+        store.submit(record(start=n), note(n))
+    told.wait(200)
+    assert order == list(range(200))
+
+
+def test_closing_stores_all_that_waits(tmp_path: Path, told: Told) -> None:
+    store = SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=60)
+    for n in range(50):
+        store.submit(record(start=n))
+    assert store.close() == 0
+    assert store.close() == 0
+    assert not (tmp_path / "cdr.sqlite-wal").exists()
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify) as again:
+        assert again.count() == 50
+
+
+def test_the_same_record_twice_is_one(store: SqliteCdrStore, told: Told) -> None:
+    store.submit(record(), told.done)
+    told.wait()
+    store.submit(record(), told.done)
+    told.wait()
+    assert store.count() == 1
+
+
+def test_a_guid_may_come_again_in_another_call(store: SqliteCdrStore, told: Told) -> None:
+    store.submit(record(start=2), told.done)
+    store.submit(record(start=1), told.done)
+    told.wait(2)
+    assert store.count() == 2
+    found = store.get(GUID)
+    assert found is not None
+    assert found.call_start_time == 2
+
+
+# -- faults --------------------------------------------------------------------------------
+
+
+def failing(store: SqliteCdrStore, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """An event that is set when a commit has failed."""
+    failed = threading.Event()
+    note = store._failed
+
+    def noted(error: Exception) -> None:
+        note(error)
+        failed.set()
+
+    monkeypatch.setattr(store, "_failed", noted)
+    return failed
+
+
+def test_a_full_disk_delays_records_and_loses_none(
+    store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = failing(store, monkeypatch)
+    monkeypatch.setattr(store, "_LONGEST_BACKOFF", 0.01)
+    store._writer_connection.execute("PRAGMA max_page_count=1").fetchone()
+    for n in range(200):
+        store.submit(large(n), told.done)
+    assert failed.wait(WAIT)
+    assert not store.healthy
+    assert "full" in store.reason
+    assert store.pending == 200
+    assert told.groups == []
+    store.submit(large(200), told.done)
+    store._writer_connection.execute("PRAGMA max_page_count=1000000").fetchone()
+    told.wait(201)
+    assert (store.healthy, store.reason, store.pending) == (True, "", 0)
+    assert [one.call_start_time for one in store.recent(300)] == list(range(200, -1, -1))
+
+
+def test_a_locked_file_delays_records(
+    store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = failing(store, monkeypatch)
+    store._writer_connection.execute("PRAGMA busy_timeout=0").fetchone()
+    other = other_reader(store.path)
+    other.execute("BEGIN IMMEDIATE")
+    store.submit(record(), told.done)
+    assert failed.wait(WAIT)
+    assert "locked" in store.reason
+    assert store.get(GUID) is None  # readers go on
+    other.execute("COMMIT")
+    other.close()
+    told.wait()
+    assert store.healthy
+
+
+def test_closing_while_the_store_fails_gives_up_in_time(
+    store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = failing(store, monkeypatch)
+    store._writer_connection.execute("PRAGMA max_page_count=1").fetchone()
+    for n in range(100):
+        store.submit(large(n), told.done)
+    assert failed.wait(WAIT)
+    assert store.close() == 100
+    assert told.groups == []
+
+
+def test_closing_tries_once_more(
+    store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = failing(store, monkeypatch)
+    monkeypatch.setattr(store, "_LONGEST_BACKOFF", 60.0)
+    broken = threading.Event()
+    broken.set()
+    commit = store._commit
+
+    def sometimes(records: list[CdrRecord]) -> None:
+        if broken.is_set():
+            raise sqlite3.OperationalError("disk I/O error")
+        commit(records)
+
+    monkeypatch.setattr(store, "_commit", sometimes)
+    store.submit(record(), told.done)
+    assert failed.wait(WAIT)
+    broken.clear()
+    assert store.close() == 0
+    told.wait()
+
+
+def test_a_record_that_sqlite_cannot_take_is_repaired(store: SqliteCdrStore, told: Told) -> None:
+    odd = record()
+    odd.called_number = "7\ud800"
+    odd.hold_count = 2**70
+    odd.ecc_variables = {"\ud800": "\udfff"}
+    store.submit(odd, told.done)
+    store.submit(record(start=1), told.done)
+    told.wait(2)
+    found = store.get(GUID)
+    assert found is not None
+    assert (found.called_number, found.hold_count) == ("7\\ud800", 2**63 - 1)
+    assert found.ecc_variables == {"\\ud800": "\\udfff"}
+    assert store.healthy
+
+
+def test_a_record_that_is_none_is_lost_alone(
+    store: SqliteCdrStore, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = record()
+    wrong.legs = ["not a leg"]  # type: ignore[list-item]
+    store.submit(wrong)
+    store.submit(record(start=1), told.done)
+    told.wait()
+    assert store.count() == 1
+    assert "malformed and lost" in caplog.text
+    assert store.close() == 1
+
+
+def test_a_missing_guid_or_time_does_not_stop_the_store(store: SqliteCdrStore, told: Told) -> None:
+    wrong = record()
+    wrong.call_guid = None  # type: ignore[assignment]
+    wrong.call_end_time = None  # type: ignore[assignment]
+    store.submit(wrong, told.done)
+    told.wait()
+    found = store.get("")
+    assert found is not None
+    assert found.call_end_time == 0
+
+
+def test_nobody_to_tell_does_not_stop_the_store(tmp_path: Path) -> None:
+    def closed(callables: list[Done]) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", closed, gather=0) as store:
+        for n in range(3):
+            store.submit(record(start=n), lambda: None)
+        assert store.close() == 0
+
+
+def test_reading_a_broken_store_says_so(store: SqliteCdrStore) -> None:
+    store._reader_connection.close()
+    for read in (store.ping, store.count, lambda: store.get(GUID)):
+        with pytest.raises(CdrStoreError, match="cannot be read"):
+            read()
+
+
+# -- opening -------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, told: Told) -> None:
+    path = tmp_path / "cdr.sqlite"
+    path.write_text("something else, and long enough to be looked at" * 100)
+    with pytest.raises(CdrStoreError, match=r"cannot be opened: .*; see cdr.url"):
+        SqliteCdrStore(path, told.notify)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, told: Told) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CdrStoreError, match="cannot be opened"):
+        SqliteCdrStore(tmp_path / "file" / "cdr.sqlite", told.notify)
+
+
+def test_a_later_schema_is_refused(tmp_path: Path, told: Told) -> None:
+    path = tmp_path / "cdr.sqlite"
+    SqliteCdrStore(path, told.notify).close()
+    other = other_reader(path)
+    other.execute("UPDATE schema_version SET version = 99")
+    other.close()
+    with pytest.raises(CdrStoreError, match="has schema 99, this Callsim knows 1"):
+        SqliteCdrStore(path, told.notify)
+
+
+def test_the_store_is_durable_and_indexed(store: SqliteCdrStore, told: Told) -> None:
+    writer = store._writer_connection
+    assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert writer.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert writer.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
+    for column in "call_guid call_start_time call_end_time called_number calling_number".split():
+        query = f"EXPLAIN QUERY PLAN SELECT id FROM cdr WHERE {column} = 1"
+        (plan,) = store._read(query)
+        assert "USING COVERING INDEX" in plan[3]
+
+
+def test_the_log_starts_over_under_steady_load(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqliteCdrStore, "_CHECKPOINT_EVERY", 0.001)
+    monkeypatch.setattr(SqliteCdrStore, "_LONG_LOG", 50)
+    cuts = threading.Semaphore(0)
+    checkpoint = SqliteCdrStore._checkpoint
+
+    def counted(store: SqliteCdrStore, connection: sqlite3.Connection) -> int:
+        pages = checkpoint(store, connection)
+        if connection is store._writer_connection and pages > 0:
+            cuts.release()
+        return pages
+
+    monkeypatch.setattr(SqliteCdrStore, "_checkpoint", counted)
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=0) as store:
+        start = 0
+        for _ in range(5):
+            while not cuts.acquire(blocking=False):
+                assert start < 20_000, "the log was never cut"
+                store.submit(record(start=start), told.done)
+                told.wait()
+                start += 1
+        size = (tmp_path / "cdr.sqlite-wal").stat().st_size
+        assert store.count() == start
+    assert size < 20_000 * 2048
+
+
+# -- rows ----------------------------------------------------------------------------------
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+LEGS = st.builds(
+    LegRecord,
+    leg_id=TEXT,
+    call_guid=st.just(GUID),
+    leg_type=st.sampled_from(["inbound", "outbound", "transfer", "conference"]),
+    start_time=st.integers(0, 2**62),
+    end_time=st.integers(0, 2**62),
+    from_uri=TEXT,
+    to_uri=TEXT,
+    sip_response_code=st.none() | st.integers(100, 699),
+)
+RECORDS = st.builds(
+    CdrRecord,
+    call_guid=st.just(GUID),
+    call_start_time=st.integers(0, 2**62),
+    call_end_time=st.integers(0, 2**62),
+    calling_number=TEXT,
+    error_code=st.none() | TEXT,
+    ecc_variables=st.dictionaries(TEXT, TEXT, max_size=3),
+    legs=st.lists(LEGS, max_size=3),
+)
+
+
+@given(RECORDS)
+def test_a_record_survives_its_row(one: CdrRecord) -> None:
+    assert from_row(to_row(one)) == one
+    assert repaired(one) == one
