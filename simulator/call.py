@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from simulator.bridge import OfferRelay, RequestRelay
-from simulator.cdr_records import CallResult, CdrRecord, LegRecord, LegType
+from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.errors import CallStateError
-from simulator.leg import CALLER, VXML, Leg
-from simulator.leg import TRANSFER as TRANSFER_LEG
+from simulator.leg import VXML, Leg
 from simulator.refer import ReferTransfer
 from simulator.routing import Route
 from simulator.states import CONNECT, INPUT_NAMES, STATES
@@ -47,8 +46,6 @@ REASONS: Final[Mapping[str, str]] = {
     "error": "Q.850;cause=41",
 }
 
-_LEG_TYPES: Final[Mapping[str, LegType]] = {CALLER: "inbound", TRANSFER_LEG: "transfer"}
-
 Work = Connection | ReferTransfer
 
 
@@ -60,9 +57,10 @@ class Call:
     """
 
     __slots__ = (
+        "_before_hold",
+        "_before_transfer",
         "_entered",
         "application",
-        "before",
         "called",
         "caller",
         "calling",
@@ -99,7 +97,7 @@ class Call:
         self.route = route
         self.application = route.application or ""
         self.state: str = "ringing"
-        self.before: str = "ringing"  # the state that a transfer or hold left
+        self._before_transfer = self._before_hold = self.state
         self.started = now
         self.hops = 70  # the caller's Max-Forwards
         self.caller: Leg
@@ -152,14 +150,17 @@ class Call:
         elif self.state == "queued":
             self.queue_time += spent
         self._entered = now
-        if state in ("transferring", "on_hold") and self.state not in ("transferring", "on_hold"):
-            self.before = self.state
+        if state == "transferring":
+            self._before_transfer = self.state
+        elif state == "on_hold" and self.state != "transferring":
+            self._before_hold = self.state
         self.state = state
         self.log(now, state, details)
 
     def go_back(self, now: float, details: str = "") -> None:
         """Return to the state that the transfer or hold left."""
-        self._set_state(self.before, now, details)
+        transferring = self.state == "transferring"
+        self._set_state(self._before_transfer if transferring else self._before_hold, now, details)
 
     # Work: connections and transfers.
 
@@ -167,7 +168,6 @@ class Call:
         """The target of `work` has become the caller's peer."""
         self.peer = work.target
         if work.transfer:
-            self.work = None if work.finished else self.work
             self.log(now, "transfer_completed", work.target.number)
             self.transfer_destination = work.target.number
             self._drop_treatment(now)
@@ -183,7 +183,7 @@ class Call:
         details = f"SIP {status} {reason}"
         if work.transfer:
             self.log(now, "transfer_failed", f"{work.destination}: {details}")
-            if self.peer is None and not self._standalone():
+            if self.peer is None and not self.standalone:
                 self.end(now, "error", details, status=status)
             elif self.state == "transferring":
                 self.go_back(now, details)
@@ -194,9 +194,11 @@ class Call:
         if self.treatment is not None:
             self.treatment.failed(status, reason, now)
         else:
-            self.refuse(now, status, reason)
+            self.give_up(now, status, reason)
 
-    def _standalone(self) -> bool:
+    @property
+    def standalone(self) -> bool:
+        """Whether the call server itself is the far end."""
         return self.treatment is not None and self.treatment.standalone
 
     def referred(self, work: ReferTransfer, now: float) -> None:
@@ -213,12 +215,21 @@ class Call:
 
     # The end.
 
+    def give_up(self, now: float, status: int, reason: str) -> None:
+        """`refuse`, after the time that ICM has for other instructions [TN178]."""
+        wait = self.server.config.icm.wait
+        if wait == 0.0 or self.route.kind == "direct":
+            self.refuse(now, status, reason)
+            return
+        self.log(now, "waiting_for_icm", f"{wait:g} s")
+        refusal = _Refusal(self, status, reason)
+        self.server.stack.endpoint.wheel.start(now, wait, refusal, 0)
+
     def refuse(self, now: float, status: int, reason: str) -> None:
         """No one could be reached: an unanswered caller gets the code, others BYE."""
         self.error_code = status
-        result: CallResult = "error" if status not in (486, 487, 480, 600) else "abandoned"
         header = f'SIP;cause={status};text="{reason_phrase(status)}"'
-        self.end(now, result, f"SIP {status} {reason}", reason=header, status=status)
+        self.end(now, "error", f"SIP {status} {reason}", reason=header, status=status)
 
     def end(
         self,
@@ -247,44 +258,6 @@ class Call:
             if leg.ended == 0.0 and leg is not by:
                 leg.hang_up(now, reason, status)
         self.server.finished(self, by, now)
-
-    def record(self, now: float) -> CdrRecord:
-        """The CDR of an ended call."""
-        wall = self.server.wall
-        return CdrRecord(
-            call_guid=self.guid,
-            call_start_time=int(wall(self.started) * 1000),
-            call_end_time=int(wall(now) * 1000),
-            calling_number=self.calling,
-            called_number=self.called,
-            call_result=self.result,
-            self_service_duration=int(self.self_service_time * 1000),
-            queue_duration=int(self.queue_time * 1000),
-            application_name=self.application,
-            call_server_hostname=self.server.config.server.name,
-            vxml_server_hostname=self.vxml_server,
-            sip_call_id=self.caller.session.dialog.call_id,
-            icm_call_key="",
-            ecc_variables=self.variables.ecc if self.variables is not None else {},
-            transfer_destination=self.transfer_destination,
-            error_code=str(self.error_code) if self.error_code else None,
-            legs=[self._leg_record(leg, now) for leg in self.legs],
-        )
-
-    def _leg_record(self, leg: Leg, now: float) -> LegRecord:
-        wall = self.server.wall
-        from_uri, to_uri = self.server.leg_uris(leg)
-        return LegRecord(
-            leg_id=leg.session.dialog.call_id.partition("@")[0],
-            call_guid=self.guid,
-            leg_type=_LEG_TYPES.get(leg.kind, "outbound"),
-            start_time=int(wall(leg.started) * 1000),
-            end_time=int(wall(leg.ended or now) * 1000),
-            from_uri=from_uri,
-            to_uri=to_uri,
-            server_hostname=leg.session.remote_address[0],
-            sip_response_code=leg.status or None,
-        )
 
     @property
     def vxml_server(self) -> str:
@@ -338,13 +311,11 @@ class Call:
         leg.next_offer(now)
 
     def _acknowledged(self, leg: Leg, event: Acknowledged, now: float) -> None:
-        body = leg.take(event.request)
+        leg.take(event.request)
         user = leg.ack_user
         leg.ack_user = None
         if user is not None:
             user.acknowledged(leg, event.request, now)
-        elif body and leg is self.caller and self.peer is not None:
-            self.peer.describe(body)
 
     def _cancelled(self, leg: Leg, event: Cancelled, now: float) -> None:
         leg.finish(now, 487)
@@ -354,6 +325,9 @@ class Call:
 
     def _hung_up(self, leg: Leg, event: Hungup, now: float) -> None:
         leg.finish(now)
+        if self.state == "ended":
+            leg.session.confirm_bye(now)
+            return
         reason = event.request.get("reason") or NORMAL
         self.log(now, "hung_up", f"{leg.kind} {leg.number}".rstrip())
         if leg is self.caller:
@@ -411,6 +385,22 @@ class Call:
     def _refer_progressed(self, leg: Leg, event: ReferProgressed, now: float) -> None:
         if isinstance(self.work, ReferTransfer) and self.work.refer is event.refer:
             self.work.progressed(event, now)
+
+
+class _Refusal:
+    """A call that is given up when its time is over, unless something else happens first."""
+
+    __slots__ = ("_call", "_reason", "_status")
+
+    def __init__(self, call: Call, status: int, reason: str) -> None:
+        self._call = call
+        self._status = status
+        self._reason = reason
+
+    def timer_fired(self, _what: int, now: float) -> None:
+        if self._call.work is None and self._call.state != "ended":
+            self._call.refuse(now, self._status, self._reason)
+            self._call.server.stack.pump(now)
 
 
 _Handler = Callable[[Call, Leg, Any, float], None]

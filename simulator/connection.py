@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from simulator.leg import Leg
-from sip.errors import LocalError
+from sip.errors import LocalError, PeerError
 from sip.message import Request, Response, reason_phrase
 from sip.sdp import SessionDescription, same_media
 from sip.timers import Timer
@@ -26,6 +26,7 @@ DIALLING: Final = 2
 DIALLING_HELD: Final = 3  # the same with the caller on hold
 ANSWERING: Final = 4  # the caller has the 200, its ACK is awaited
 JOINING: Final = 5  # the caller is offered the target's description
+JOINING_HELD: Final = 11  # the same to a caller on hold
 REALIGNING: Final = 6  # the target is offered what the caller answered
 UNJOINING: Final = 7  # the target left while the caller was asked: the caller's answer is awaited
 RETRIEVING: Final = 8  # the caller is taken back to the old leg
@@ -103,7 +104,7 @@ class Connection:
     @property
     def finished(self) -> bool:
         """Whether nothing more is to come."""
-        return self.state >= DONE
+        return self.state in (DONE, FAILED)
 
     def start(self, now: float, *, hold: bool = False) -> None:
         """Call the target; with `hold` once the caller has agreed to hold."""
@@ -143,7 +144,7 @@ class Connection:
     def left(self, leg: Leg, now: float) -> bool:
         """BYE from a leg that is not the caller's; whether the call goes on all the same."""
         if leg is self.target:
-            if self.state in (JOINING, UNJOINING):
+            if self.state in (JOINING, JOINING_HELD, UNJOINING):
                 self.status, self.reason = 487, "the target hung up before it was joined"
                 self.apply(TARGET_LEFT, now)
                 return True
@@ -203,13 +204,17 @@ def _dial(work: Connection, now: float, _message: object) -> None:
     try:
         server.place(work.target, work.uri, body, now)
     except LocalError as error:
-        work.call.log(now, "not_sent", str(error))
+        work.target.ended = now
         work.target_refused(503, str(error), now)
 
 
 def _hold_caller(work: Connection, now: float, _message: object) -> None:
     # What the caller heard last, only that we send now and it listens.
-    description = SessionDescription.parse(work._retrieve).with_direction("sendonly")
+    try:
+        description = SessionDescription.parse(work._retrieve).with_direction("sendonly")
+    except PeerError as error:
+        work.offer_refused(work.call.caller, 488, f"no hold: {error}", now)
+        return
     work.call.caller.offer(now, description.to_bytes(), work)
 
 
@@ -287,7 +292,8 @@ def _end_target(work: Connection, now: float, _message: object) -> None:
 
 
 def _retrieve_caller(work: Connection, now: float, _message: object) -> None:
-    if work.old is not None and work.old.up:
+    old = work.old
+    if work.call.standalone if old is None else old.up:
         work.call.caller.offer(now, work._retrieve, work)
     else:
         work.apply(CALLER_REFUSED, now)
@@ -321,7 +327,7 @@ TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
     },
     DIALLING_HELD: {
         TARGET_RINGS: (DIALLING_HELD, (_relay_progress,)),
-        TARGET_ANSWERED: (JOINING, (_offer_to_caller,)),
+        TARGET_ANSWERED: (JOINING_HELD, (_offer_to_caller,)),
         TARGET_REFUSED: _RETRIEVE,
         RING_TIMEOUT: _RETRIEVE,
     },
@@ -329,7 +335,13 @@ TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
     JOINING: {
         CALLER_AGREED: (DONE, (_ack_both, _adopt, _finish)),
         CALLER_DIFFERS: (REALIGNING, (_ack_both, _adopt, _realign_target)),
-        CALLER_REFUSED: (RETRIEVING, (_end_target, _retrieve_caller)),
+        CALLER_REFUSED: _FAIL,
+        TARGET_LEFT: (UNJOINING, ()),
+    },
+    JOINING_HELD: {
+        CALLER_AGREED: (DONE, (_ack_both, _adopt, _finish)),
+        CALLER_DIFFERS: (REALIGNING, (_ack_both, _adopt, _realign_target)),
+        CALLER_REFUSED: _RETRIEVE,
         TARGET_LEFT: (UNJOINING, ()),
     },
     REALIGNING: {TARGET_AGREED: (DONE, (_ack_target_again, _finish))},

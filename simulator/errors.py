@@ -15,3 +15,7 @@ class SessionNotFound(CallServerError, LookupError):
 
 class CallStateError(CallServerError):
     """The call's present state does not allow the operation."""
+
+
+class RecordNotStored(CallServerError):
+    """The command was carried out, but the CDR store has not taken the record in time."""

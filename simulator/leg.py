@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sip.errors import ParseError, SipError
+from sip.errors import InvalidState, ParseError, SipError
 from sip.message import Request, Response
 from sip.sdp import Origin, origin_line, rewrite_origin, same_media
 from sip.usage.invite import CONFIRMED, EARLY, INITIAL, TERMINATED, InviteSession
@@ -129,7 +129,11 @@ class Leg:
             return
         self.offer_user = user
         self.touched = now
-        self.session.reinvite(now, self.describe(body), self.call.server.agent_line)
+        try:
+            self.session.reinvite(now, self.describe(body), self.call.server.agent_line)
+        except InvalidState as error:  # it is ending
+            self.offer_user = None
+            user.offer_refused(self, 481, str(error), now)
 
     def offer_over(self) -> OfferUser | None:
         """The outcome of the present offer is here: whom to tell; the next one may go."""

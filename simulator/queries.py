@@ -17,8 +17,8 @@ from simulator.views import (
     IcmRouteResult,
     SessionView,
 )
+from sip.dialog import name_addr_uri
 from sip.usage.invite import STATE_NAMES, InviteSession
-from sip.values import NameAddr
 
 if TYPE_CHECKING:
     from simulator.call import Call
@@ -160,8 +160,8 @@ class Queries:
     def leg_uris(self, leg: Leg) -> tuple[str, str]:
         """From and To URI of a leg's INVITE."""
         dialog = leg.session.dialog
-        ours = NameAddr.parse(dialog.local).uri
-        theirs = NameAddr.parse(dialog.remote).uri
+        ours = name_addr_uri(dialog.local)
+        theirs = name_addr_uri(dialog.remote)
         return (ours, theirs) if leg.session.outgoing else (theirs, ours)
 
     # Health.

@@ -6,9 +6,9 @@ checked and carried out with no ``await`` between; only its answer may wait (for
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Final
 
 from simulator.agents import Agent, SkillGroups
@@ -18,12 +18,20 @@ from simulator.cdr_records import CallResult
 from simulator.config import Config
 from simulator.config_plan import Connect, Queue, SelfService, Step
 from simulator.connection import Connection
-from simulator.errors import CallNotFound
-from simulator.identifiers import guid_lines, new_guid, received_guid
+from simulator.errors import CallNotFound, RecordNotStored
+from simulator.headers import (
+    guid_lines,
+    max_forwards,
+    new_guid,
+    passed_lines,
+    received_guid,
+    user_part,
+)
 from simulator.leg import CALLER, VXML, Leg
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.probes import Prober
 from simulator.queries import Queries
+from simulator.records import record_of
 from simulator.refer import ReferTransfer
 from simulator.routing import DialPlan, Label, NotRoutable, Route
 from simulator.states import CONNECT, TRANSFER
@@ -31,12 +39,13 @@ from simulator.treatment import Treatment
 from simulator.variables import Variables
 from simulator.views import TerminateReason, TransferCommand, VariablesView
 from sip.aio.stack import SipStack
+from sip.dialog import name_addr_uri
 from sip.errors import PeerError
 from sip.events import Event, Invited, Responded
 from sip.grammar import escape_user
 from sip.message import Request
-from sip.sdp import Origin, fast_answer, make_offer
-from sip.uri import OtherUri, parse_uri
+from sip.offer_answer import fast_answer, make_offer
+from sip.sdp import Origin
 from sip.usage.invite import InviteSession
 
 log = logging.getLogger(__name__)
@@ -44,11 +53,13 @@ log = logging.getLogger(__name__)
 BYE_PATIENCE: Final = 0.2
 """Seconds that the answer to a BYE waits for the CDR at most."""
 
-# What a caller says of itself goes to the other legs as it is (CVP passes them on [REC]).
-_PASSED: Final = frozenset(
-    "p-asserted-identity remote-party-id diversion history-info call-info privacy "
-    "user-to-user subject".split()
-)
+_MEDIA_IN_USE: Final = re.compile(rb"^m=[^ ]+ [1-9]", re.MULTILINE)
+
+STORE_PATIENCE: Final = 10.0
+"""Seconds that a command waits for the CDR at most."""
+
+LAST_WORDS: Final = 2.0
+"""Seconds that the far ends have for answers when the server stops."""
 
 
 Watch = Callable[[Call, float, str, str], None]
@@ -93,6 +104,8 @@ class CallServer(Queries):
     def on_event(self, event: Event | Responded, now: float) -> None:
         """What the SIP stack reports."""
         session = event.session
+        if self.draining and not self.stack.endpoint.sessions:
+            self._idle.set()
         if session is None:
             assert isinstance(event, Responded)
             self.prober.responded(event, now)
@@ -110,12 +123,12 @@ class CallServer(Queries):
         if self.draining or 0 <= limit <= len(self.calls):
             session.reject(now, 503, lines=f"Retry-After: 5\r\n{self.server_line}")
             return
-        hops = _max_forwards(request)
+        hops = max_forwards(request)
         if hops == 0:  # RFC 7332: a back-to-back user agent counts hops as well
             session.reject(now, 483, lines=self.server_line)
             return
-        called = user_part(request.uri) or user_part(request.to.uri)
-        calling = user_part(request.from_.uri)
+        called = user_part(request.uri) or user_part(name_addr_uri(request.get("to") or ""))
+        calling = user_part(name_addr_uri(request.get("from") or ""))
         guid = received_guid(request)
         if guid is None or guid in self.calls:
             host = session.listener.local_host(session.remote_address[0])
@@ -133,7 +146,7 @@ class CallServer(Queries):
         call.caller = leg
         call.legs.append(leg)
         leg.take(request)
-        call.passed = guid_lines(guid) + _passed_lines(request)
+        call.passed = guid_lines(guid) + passed_lines(request)
         self.calls[guid] = call
         call.log(now, "offered", f"{calling} to {called}")
         self._treat(call, route, now)
@@ -198,7 +211,6 @@ class CallServer(Queries):
         """Send the INVITE of an outbound leg. Raises InvalidValue when there is no way."""
         call = leg.call
         leg.started = now
-        call.legs.append(leg)
         endpoint = self.stack.endpoint
         host, listener = endpoint.way_to(uri)
         local = listener.local_host(host)
@@ -217,6 +229,7 @@ class CallServer(Queries):
             max_forwards=call.hops - 1,
         )
         leg.session.user = leg
+        call.legs.append(leg)
 
     def answer_standalone(self, call: Call, now: float) -> None:
         """The call server itself is the far end: 200 at once."""
@@ -225,6 +238,9 @@ class CallServer(Queries):
             body = self.own_media(leg, leg.received)
         except PeerError:
             call.refuse(now, 488, "the offer cannot be read")
+            return
+        if not _MEDIA_IN_USE.search(body):
+            call.refuse(now, 488, "nothing in the offer can be answered")
             return
         leg.session.answer(now, leg.describe(body), self.server_line)
         leg.answered = now
@@ -264,9 +280,7 @@ class CallServer(Queries):
             if session is not None:
                 session.confirm_bye(self.stack.now())
 
-        self.store.submit(call.record(now), stored)
-        if not self.calls:
-            self._idle.set()
+        self.store.submit(record_of(call, now), stored)
 
     # Commands.
 
@@ -352,7 +366,10 @@ class CallServer(Queries):
             result = "error"
         call.end(now, result, f"terminated: {reason}", reason=REASONS[reason])
         self.stack.pump(now)
-        await stored
+        try:
+            await asyncio.wait_for(stored, STORE_PATIENCE)
+        except TimeoutError:
+            raise RecordNotStored("the call has ended, but its CDR is not stored yet") from None
 
     def call_variables(self, guid: str) -> VariablesView:
         """The variables of a call. Raises CallNotFound."""
@@ -380,15 +397,24 @@ class CallServer(Queries):
         self.draining = True
         self.ready = False
         self.stack.endpoint.service_status = 503
-        if self.calls:
-            self._idle.clear()
-            try:
-                await asyncio.wait_for(self._idle.wait(), grace)
-            except TimeoutError:
-                now = self.stack.now()
-                for call in list(self.calls.values()):
-                    call.end(now, "error", "the server was stopped", reason=REASONS["error"])
-                self.stack.pump(now)
+        if await self._gone(grace):
+            return
+        now = self.stack.now()
+        for call in list(self.calls.values()):
+            call.end(now, "error", "the server was stopped", reason=REASONS["error"])
+        self.stack.pump(now)
+        await self._gone(LAST_WORDS)
+
+    async def _gone(self, patience: float) -> bool:
+        """Wait until no session is left, `patience` seconds at most; whether it is so."""
+        if not self.stack.endpoint.sessions:
+            return True
+        self._idle.clear()
+        try:
+            await asyncio.wait_for(self._idle.wait(), patience)
+        except TimeoutError:
+            return False
+        return True
 
 
 class _ByeAnswer:
@@ -405,29 +431,3 @@ class _ByeAnswer:
 
 def _offer_agent(treatment: Treatment, agent: Agent, now: float) -> None:
     treatment.agent_found(agent, now)
-
-
-def _passed_lines(request: Request) -> str:
-    """The caller's header lines that go to the other legs."""
-    if not any(key in _PASSED or key[:2] == "x-" for key in request.keys()):  # noqa: SIM118
-        return ""
-    return "".join(
-        [
-            f"{name}: {value}\r\n"
-            for name, value in request.lines()
-            if (key := name.lower()) in _PASSED or key[:2] == "x-"
-        ]
-    )
-
-
-def _max_forwards(request: Request) -> int:
-    """Max-Forwards as a number, 70 where it is missing or no number."""
-    text = request.get("max-forwards") or ""
-    return min(int(text), 255) if text.isascii() and text.isdigit() and len(text) < 6 else 70
-
-
-@lru_cache(maxsize=4096)
-def user_part(uri: str) -> str:
-    """The user part of a SIP or tel URI, escapes undone, without its parameters."""
-    parsed = parse_uri(uri)
-    return "" if isinstance(parsed, OtherUri) else parsed.number

@@ -114,6 +114,7 @@ class Treatment:
         if self.call.work is not None:  # a transfer is under way: wait for its outcome
             self.call.server.skill_groups.queues[self.call.icm_skill_group].enter(self, now)
             return
+        self._stop_timer()
         self.call.icm_agent = agent.agent_id
         self._connect(agent.extension, AGENT, now, agent)
 
@@ -125,7 +126,7 @@ class Treatment:
             self.call.log(now, "requery", f"RequeryStatus after SIP {status} {reason}")
             self._on_vxml(now)
         else:
-            self.call.refuse(now, status, reason)
+            self.call.give_up(now, status, reason)
 
     def peer_left(self, leg: Leg, now: float) -> bool:
         """BYE from the caller's peer; True when the treatment goes on without it."""

@@ -118,15 +118,20 @@ def contact_uri(message: Message) -> str | None:
     value = message.get("contact")
     if value is None:
         return None
+    try:
+        return name_addr_uri(value)
+    except ParseError:
+        return None
+
+
+def name_addr_uri(value: str) -> str:
+    """The URI of a From, To or (the first) Contact value, as text. Raises ParseError."""
     if '"' not in value:
         start = value.find("<")
         end = value.find(">", start)
         if start >= 0 and end > start:
             return value[start + 1 : end]
-    try:
-        return NameAddr.parse_many(value)[0].uri
-    except ParseError:
-        return None
+    return NameAddr.parse_many(value)[0].uri
 
 
 def route_uri(value: str) -> str:

@@ -1,4 +1,4 @@
-"""Session descriptions (RFC 8866) and offer/answer (RFC 3264).
+"""Session descriptions (RFC 8866).
 
 A description is kept as its lines: what this module does not know stays where it was,
 and a well-formed body with CRLF comes back octet for octet. The functions at the end
@@ -7,7 +7,6 @@ work on bytes, for code that relays bodies and must not pay for the model.
 
 import itertools
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
@@ -17,21 +16,23 @@ from sip.grammar import check_host, check_int, from_peer, parse_int
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 
-DEFAULT_CODECS = ("PCMU", "PCMA", "telephone-event")
 
-_MIRRORED: dict[Direction, Direction] = {
+MIRRORED: dict[Direction, Direction] = {
     "sendrecv": "sendrecv",
     "sendonly": "recvonly",
     "recvonly": "sendonly",
     "inactive": "inactive",
 }
-_DIRECTION_LINES: dict[str, Direction] = {f"a={name}": name for name in _MIRRORED}
+_DIRECTION_LINES: dict[str, Direction] = {f"a={name}": name for name in MIRRORED}
 
 # RFC 3551 section 6: payload types that need no rtpmap.
-_STATIC = {"0": "PCMU/8000", "3": "GSM/8000", "8": "PCMA/8000", "9": "G722/8000", "18": "G729/8000"}
-_STATIC_TYPES = {name: payload for payload, name in _STATIC.items()}
-_EVENTS_TYPE = 101  # not required anywhere, but what nearly all send
-_PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
+STATIC_ENCODINGS = {
+    "0": "PCMU/8000",
+    "3": "GSM/8000",
+    "8": "PCMA/8000",
+    "9": "G722/8000",
+    "18": "G729/8000",
+}
 _MAX_ID = 10**20 - 1  # an NTP timestamp has 20 digits at most
 
 _line = re.compile(r"[A-Za-z]=[^\x00\r\n\ud800-\udc7f\udd00-\udfff]*").fullmatch
@@ -40,19 +41,7 @@ _m_line = re.compile(
 ).fullmatch
 _c_line = re.compile(r"c=[^ ]+ [^ ]+ [^ ]+ *").fullmatch
 _word = re.compile(r"[^\x00-\x20\x7f\ud800-\udc7f\udd00-\udfff]+").fullmatch
-# s=, i=, b= and the like, and attributes that give no direction.
-_PLAIN_LINES = (
-    r"(?:[beikpsu]=[^\x00\r\n]*\r\n|c=[^ \x00\r\n]+ [^ \x00\r\n]+ [^ \x00\r\n]+\r\n"
-    r"|a=(?!sendrecv\r|sendonly\r|recvonly\r|inactive\r)[^\x00\r\n]*\r\n)*"
-)
-_plain_offer = re.compile(
-    r"v=0\r\no=[!-~]+ [0-9]{1,19} [0-9]{1,19} [!-~]+ [!-~]+ [!-~]+\r\n"
-    rf"{_PLAIN_LINES}t=0 0\r\n{_PLAIN_LINES}m=audio ([1-9][0-9]{{0,4}}) (.*\r\n)".encode(),
-    re.DOTALL,
-).fullmatch
-_REMEMBERED = 1024  # octets of a section; longer ones are not worth their memory
 _o_s_t = re.compile(rb"^[ost]=[^\n]*\n", re.MULTILINE).sub
-_codec = re.compile(r"[A-Za-z0-9\-.!%*_+]+(?:/[0-9]{1,6}(?:/[0-9]{1,3})?)?").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +174,7 @@ class Media:
     @property
     def encodings(self) -> dict[str, str]:
         """What each format is, as ``{"0": "PCMU/8000"}``: its rtpmap, or RFC 3551; or ``""``."""
-        mapped = dict(_STATIC)
+        mapped = dict(STATIC_ENCODINGS)
         for name, value in self.attributes:
             if name == "rtpmap" and value:
                 payload, _, encoding = value.partition(" ")
@@ -194,8 +183,8 @@ class Media:
 
     def with_direction(self, direction: Direction) -> "Media":
         """A copy with this direction, in place of its direction line or after its last line."""
-        if direction not in _MIRRORED:
-            raise InvalidValue(f"SDP direction: {direction!r} is none; use {', '.join(_MIRRORED)}")
+        if direction not in MIRRORED:
+            raise InvalidValue(f"SDP direction: {direction!r} is none; use {', '.join(MIRRORED)}")
         lines = self.lines
         kept = [line for line in lines if line not in _DIRECTION_LINES]
         place = next((i for i, line in enumerate(lines) if line in _DIRECTION_LINES), len(lines))
@@ -295,64 +284,6 @@ class SessionDescription:
         return replace(self, lines=lines, media=media)
 
 
-def make_offer(
-    address: str, port: int, session_id: int, codecs: Sequence[str] = DEFAULT_CODECS
-) -> SessionDescription:
-    """An offer of one audio stream, RFC 3264 section 5, in our order of preference.
-
-    A codec is ``name[/clock rate[/channels]]``; one that RFC 3551 gives no payload type
-    needs its rate and gets a type from 96 up, telephone-event 101 (RFC 4733). Raises
-    `InvalidValue`.
-    """
-    payloads: list[str] = []
-    attributes: list[str] = []
-    for codec in codecs:
-        payload, encoding = _payload(codec, payloads)
-        payloads.append(payload)
-        attributes.append(f"a=rtpmap:{payload} {encoding}")
-        if encoding.lower().startswith("telephone-event/"):
-            attributes.append(f"a=fmtp:{payload} 0-15")
-    _check_port(port)
-    if not payloads:
-        raise InvalidValue("codecs: an offer needs at least one")
-    m_line = f"m=audio {port} RTP/AVP {' '.join(payloads)}"
-    lines = (
-        "v=0",
-        f"o={Origin.local(address, session_id)}",
-        "s=-",
-        _connection_line(address),
-        "t=0 0",
-    )
-    return SessionDescription(lines, (Media((m_line, *attributes, "a=sendrecv"), lines),))
-
-
-def answer_to(
-    offer: SessionDescription,
-    address: str,
-    port: int,
-    codecs: Sequence[str] = DEFAULT_CODECS,
-    *,
-    origin: Origin,
-) -> SessionDescription:
-    """The answer of an endpoint with one audio stream at `address` and `port`, RFC 3264 6.
-
-    Same sections in the same order. The first audio section with a common codec is
-    accepted: the common codecs in the offer's order with their rtpmap and fmtp lines,
-    telephone-event where its clock rate fits (RFC 4733), the direction mirrored. All
-    others are refused with port 0; ask `rejected` whether anything is left. The t= lines
-    are the offer's. Raises `InvalidValue` for a local value.
-    """
-    _check_port(port)
-    times = [line for line in offer.lines if line[:2] in ("t=", "r=", "z=")] or ["t=0 0"]
-    lines = ("v=0", f"o={origin}", "s=-", _connection_line(address), *times)
-    media: list[Media] = []
-    for section in offer.media:
-        taken = any(not accepted.rejected for accepted in media)
-        common = set() if taken else _common(section, codecs)
-        media.append(_answer_media(section, common, port, lines))
-    return SessionDescription(lines, tuple(media))
-
-
 def origin_line(body: bytes) -> bytes | None:
     """The first o= line of a body, without its line break, or None. Fast."""
     start = body.find(b"\no=")
@@ -393,104 +324,14 @@ def same_media(one: bytes, other: bytes) -> bool:
     return media == other_media and _o_s_t(b"", head + b"\n") == _o_s_t(b"", other_head + b"\n")
 
 
-def fast_answer(
-    offer: bytes, address: str, port: int, origin: Origin, codecs: tuple[str, ...] = DEFAULT_CODECS
-) -> bytes:
-    """``answer_to(SessionDescription.parse(offer), ...).to_bytes()``, several times as fast.
-
-    An offer of one section and ``t=0 0`` is answered from a memory of sections with the
-    same formats and attributes; any other goes through the model. Raises as these two do.
-    """
-    found = _plain_offer(offer)
-    plan = _audio_plan(found[2], codecs) if found and len(found[2]) <= _REMEMBERED else None
-    if found is None or plan is None or int(found[1]) > 65535:
-        model = SessionDescription.parse(offer)
-        return answer_to(model, address, port, codecs, origin=origin).to_bytes()
-    _check_port(port)
-    accepted, rest = plan
-    return (
-        f"v=0\r\no={origin}\r\ns=-\r\n{_connection_line(address)}\r\nt=0 0\r\n"
-        f"m=audio {port if accepted else 0} {rest}"
-    ).encode("utf-8", "surrogateescape")
-
-
-@lru_cache(maxsize=256)
-def _audio_plan(rest: bytes, codecs: tuple[str, ...]) -> tuple[bool, str] | None:
-    """What follows the port in the answer to the section ``m=audio <port> <rest>``."""
-    text = f"m=audio 9 {rest.decode('utf-8', 'surrogateescape')}"
-    try:
-        section = Media(tuple(text.removesuffix("\r\n").split("\r\n")))
-    except InvalidValue:
-        return None
-    answer = _answer_media(section, _common(section, codecs), 9, ())
-    return not answer.rejected, str(answer).removeprefix(f"m=audio {answer.port} ")
-
-
-def _answer_media(section: Media, common: set[str], port: int, session: tuple[str, ...]) -> Media:
-    """The section that accepts these of the offered formats, or refuses if there are none."""
-    formats = dict.fromkeys(f for f in section.formats if not common or f in common)
-    m_line = f"m={section.kind} {port if common else 0} {section.protocol} {' '.join(formats)}"
-    if not common:
-        return Media((m_line,), session)
-    carried = [
-        f"a={name}:{value}"
-        for name, value in section.attributes
-        if name in ("rtpmap", "fmtp") and value and value.partition(" ")[0] in common
-    ]
-    return Media((m_line, *carried, f"a={_MIRRORED[section.direction]}"), session)
-
-
-def _common(section: Media, codecs: Sequence[str]) -> set[str]:
-    """The offered formats that we can take; telephone-event only beside speech of its rate."""
-    usable = section.kind == "audio" and section.port_count == 1 and not section.rejected
-    if not usable or section.protocol not in _PROTOCOLS:
-        return set()
-    speech: set[str] = set()
-    events: dict[str, str] = {}
-    rates: set[str] = set()
-    wanted = {codec.lower().removesuffix("/1") for codec in codecs}
-    for payload, encoding in section.encodings.items():
-        known = encoding.lower().removesuffix("/1")
-        name, rate = (known + "/").split("/")[:2]
-        if wanted.isdisjoint((known, name)):
-            continue
-        if name == "telephone-event":
-            events[payload] = rate
-        else:
-            speech.add(payload)
-            rates.add(rate)
-    return speech | {payload for payload, rate in events.items() if rate in rates}
-
-
-def _payload(codec: str, taken: Sequence[str]) -> tuple[str, str]:
-    """Payload type and encoding for a codec of our offer."""
-    if _codec(codec) is None:
-        raise InvalidValue(f"codec: {codec!r} is not name, name/rate or name/rate/channels")
-    name, slash, _ = codec.partition("/")
-    for static, payload in _STATIC_TYPES.items():
-        if codec.upper() in (static, static.removesuffix("/8000")) and payload not in taken:
-            return payload, static
-    is_event = name.lower() == "telephone-event"
-    free = [t for t in map(str, (_EVENTS_TYPE, *range(96, 128))) if t not in taken]
-    if not is_event:
-        free = [t for t in free if t != str(_EVENTS_TYPE)]
-    if not (free and (slash or is_event)):
-        raise InvalidValue(f"codec: {codec!r} has no payload type of its own; add its /rate")
-    return free[0], codec if slash else f"{codec}/8000"
-
-
 @lru_cache(maxsize=64)
-def _connection_line(address: str) -> str:
+def connection_line(address: str) -> str:
+    """The c= line for our own address. Raises InvalidValue."""
     return f"c=IN {_address_type(address)} {address}"
 
 
 def _address_type(address: str) -> str:
     return "IP6" if ":" in check_host(address, "SDP address") else "IP4"
-
-
-def _check_port(port: int) -> None:
-    if not 1 <= port <= 65535:
-        raise InvalidValue(f"SDP port: {port} cannot be listened on; use 1 to 65535")
 
 
 def _check_lines(lines: tuple[str, ...], field_name: str) -> None:

@@ -1,0 +1,52 @@
+"""The call detail record of a call that has ended."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from simulator.cdr_records import CdrRecord, LegRecord, LegType
+from simulator.leg import CALLER, TRANSFER, Leg
+
+if TYPE_CHECKING:
+    from simulator.call import Call
+
+_LEG_TYPES: Final[Mapping[str, LegType]] = {CALLER: "inbound", TRANSFER: "transfer"}
+
+
+def record_of(call: "Call", now: float) -> CdrRecord:
+    """The CDR of an ended call."""
+    wall = call.server.wall
+    return CdrRecord(
+        call_guid=call.guid,
+        call_start_time=int(wall(call.started) * 1000),
+        call_end_time=int(wall(now) * 1000),
+        calling_number=call.calling,
+        called_number=call.called,
+        call_result=call.result,
+        self_service_duration=int(call.self_service_time * 1000),
+        queue_duration=int(call.queue_time * 1000),
+        application_name=call.application,
+        call_server_hostname=call.server.config.server.name,
+        vxml_server_hostname=call.vxml_server,
+        sip_call_id=call.caller.session.dialog.call_id,
+        icm_call_key="",
+        ecc_variables=call.variables.ecc if call.variables is not None else {},
+        transfer_destination=call.transfer_destination,
+        error_code=str(call.error_code) if call.error_code else None,
+        legs=[_leg_record(leg, now) for leg in call.legs],
+    )
+
+
+def _leg_record(leg: Leg, now: float) -> LegRecord:
+    wall = leg.call.server.wall
+    from_uri, to_uri = leg.call.server.leg_uris(leg)
+    return LegRecord(
+        leg_id=leg.session.dialog.call_id.partition("@")[0],
+        call_guid=leg.call.guid,
+        leg_type=_LEG_TYPES.get(leg.kind, "outbound"),
+        start_time=int(wall(leg.started) * 1000),
+        end_time=int(wall(leg.ended or now) * 1000),
+        from_uri=from_uri,
+        to_uri=to_uri,
+        server_hostname=leg.session.remote_address[0],
+        sip_response_code=leg.status or None,
+    )
