@@ -208,8 +208,8 @@ async def _service(config: Config) -> AsyncIterator[tuple[CallServer, list[str]]
 
 def _lookup(options: argparse.Namespace) -> int:
     config = load_config(options)
-    if config.lab.embedded:  # the ports are made at start; 0 stands for them
-        config = config.with_lab("sip:127.0.0.1:1", "sip:127.0.0.1:1")
+    if config.lab.embedded:  # their ports are known only at start: names stand for them
+        config = config.with_lab("sip:agents.lab", "sip:vxml.lab")
     plan = DialPlan(config)
     found = plan.lookup(options.number, options.calling)
     from api.models import routing_result

@@ -126,8 +126,8 @@ class SipSection(Section):
     )
     error_refer: bool = Field(
         default=True,
-        description="Failures go to the error number: 302 before answer, REFER after. "
-        "false: the caller gets the code of the refusal.",
+        description="Failures go to the error number: 302 before answer, REFER after. Not served "
+        "yet: the caller gets the code of the refusal either way.",
     )
 
     @model_validator(mode="before")

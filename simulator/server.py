@@ -46,7 +46,7 @@ from sip.grammar import escape_user
 from sip.message import Request
 from sip.offer_answer import fast_answer, make_offer
 from sip.sdp import Origin
-from sip.usage.invite import InviteSession
+from sip.usage.invite import TERMINATED, InviteSession
 
 log = logging.getLogger(__name__)
 
@@ -119,13 +119,9 @@ class CallServer(Queries):
 
     def _offered(self, session: InviteSession, request: Request, now: float) -> None:
         """A call arrives: NEW_CALL."""
-        limit = self.config.server.max_calls
-        if self.draining or 0 <= limit <= len(self.calls):
-            session.reject(now, 503, lines=f"Retry-After: 5\r\n{self.server_line}")
-            return
+        over = session.state == TERMINATED  # its CANCEL came in the same moment
         hops = max_forwards(request)
-        if hops == 0:  # RFC 7332: a back-to-back user agent counts hops as well
-            session.reject(now, 483, lines=self.server_line)
+        if not over and not self._admitted(session, hops, now):
             return
         called = user_part(request.uri) or user_part(name_addr_uri(request.get("to") or ""))
         calling = user_part(name_addr_uri(request.get("from") or ""))
@@ -149,7 +145,19 @@ class CallServer(Queries):
         call.passed = guid_lines(guid) + passed_lines(request)
         self.calls[guid] = call
         call.log(now, "offered", f"{calling} to {called}")
-        self._treat(call, route, now)
+        if not over:
+            self._treat(call, route, now)
+
+    def _admitted(self, session: InviteSession, hops: int, now: float) -> bool:
+        """Whether a new call may come in; the others are refused here."""
+        limit = self.config.server.max_calls
+        if self.draining or 0 <= limit <= len(self.calls):
+            session.reject(now, 503, lines=f"Retry-After: 5\r\n{self.server_line}")
+            return False
+        if hops == 0:  # RFC 7332: a back-to-back user agent counts hops as well
+            session.reject(now, 483, lines=self.server_line)
+            return False
+        return True
 
     def _treat(self, call: Call, route: Route, now: float) -> None:
         if route.kind == "script":

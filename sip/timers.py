@@ -77,12 +77,21 @@ class TimerWheel:
         ticks = self._ticks
         due = int(now * _TICKS_PER_SECOND + 1e-6)
         while ticks and ticks[0] <= due:
-            for timer in self._buckets.pop(heapq.heappop(ticks)):
-                target = timer.target
-                if target is not None:
-                    timer.target = None
-                    self.fired += 1
-                    target.timer_fired(timer.what, now)
+            tick = heapq.heappop(ticks)
+            bucket = self._buckets.pop(tick)
+            try:
+                for timer in bucket:
+                    target = timer.target
+                    if target is not None:
+                        timer.target = None
+                        self.fired += 1
+                        target.timer_fired(timer.what, now)
+            except BaseException:
+                # What failed must not take its neighbours along: they fire next time.
+                self._buckets[tick] = bucket + self._buckets.get(tick, [])
+                if tick not in ticks:
+                    heapq.heappush(ticks, tick)
+                raise
 
     @property
     def running(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from simulator.lab.media import SDP, Negotiation, sdp_of
-from sip.errors import PeerError
+from sip.errors import InvalidState, PeerError
 from sip.events import (
     Acknowledged,
     Answered,
@@ -27,15 +27,16 @@ from sip.events import (
 from sip.message import Request, Response, reason_phrase
 from sip.sdp import SessionDescription
 from sip.timers import Timer
-from sip.usage.invite import CONFIRMED, TERMINATED, InviteSession
+from sip.usage.invite import CONFIRMED, InviteSession
 from sip.values import Reason
 
 if TYPE_CHECKING:
     from simulator.lab.endpoint import LabEndpoint
 
+EndedBy = Literal["us", "peer", "timeout"]
+
 _ANSWER: Final = 0
 _HANG_UP: Final = 1
-_ACCEPT_SDP: Final = f"Accept: {SDP}\r\n"
 
 
 class Watched:
@@ -71,7 +72,7 @@ class Ending:
 
     status: int
     reason: str
-    by: Literal["us", "peer", "timeout"]
+    by: EndedBy
 
 
 class LabCall(Watched):
@@ -196,6 +197,7 @@ class LabCall(Watched):
         Returns the status that the peer reports at last, or refused the REFER with; 0
         when it did not tell.
         """
+        self._check_established("refer")
         self._refer_status = None
         self.session.refer(self._now(), target)
         self._pump()
@@ -203,6 +205,7 @@ class LabCall(Watched):
         return self._refer_status or 0
 
     async def _reoffer(self, *, held: bool) -> int:
+        self._check_established("hold" if held else "resume")
         was_held = self.negotiation.held
         self.negotiation.held = held
         self._offer_status = 0
@@ -214,6 +217,10 @@ class LabCall(Watched):
             self.negotiation.held = was_held
         return self._offer_status
 
+    def _check_established(self, verb: str) -> None:
+        if not self.established or self._leaving or self.ending is not None:
+            raise InvalidState(f"{verb}: the call is not established")
+
     # What the peer does.
 
     def prepare(self, request: Request) -> bool:
@@ -222,7 +229,7 @@ class LabCall(Watched):
         try:
             self._body = self._description_for(request)
         except PeerError as error:
-            self.reject(error.status, _ACCEPT_SDP if error.status == 415 else "")
+            self.reject(error.status, _lines_for(error))
             return False
         return True
 
@@ -312,10 +319,11 @@ class LabCall(Watched):
 
     def _refused(self, event: Refused, _now: float) -> None:
         self.invite_offer = None
-        if event.session.state == TERMINATED or not self.established:
-            self.finish(Ending(event.status, event.reason, "us" if self._leaving else "peer"))
-        else:
+        if self.established:
             self._offer_status = event.status
+            return
+        by: EndedBy = "us" if self._leaving else "peer" if event.response else "timeout"
+        self.finish(Ending(event.status, event.reason, by))
 
     def _reinvited(self, request: Request, now: float) -> None:
         if self.refuse_reinvites:
@@ -324,8 +332,7 @@ class LabCall(Watched):
         try:
             body = self._description_for(request)
         except PeerError as error:
-            lines = _ACCEPT_SDP if error.status == 415 else ""
-            self.session.reject(now, error.status, error.reason, lines)
+            self.session.reject(now, error.status, error.reason, _lines_for(error))
             return
         self.session.answer(now, body)
 
@@ -355,8 +362,7 @@ class LabCall(Watched):
             else:
                 respond(200, now, session.contact)
         except PeerError as error:
-            lines = _ACCEPT_SDP if error.status == 415 else ""
-            respond(error.status, now, lines, reason=error.reason)
+            respond(error.status, now, _lines_for(error), reason=error.reason)
 
     # Helpers.
 
@@ -388,3 +394,8 @@ class LabCall(Watched):
 
     def _pump(self) -> None:
         self.owner.stack.pump()
+
+
+def _lines_for(error: PeerError) -> str:
+    """What a refusal must carry besides its status (RFC 3261 section 21.4.13)."""
+    return f"Accept: {SDP}\r\n" if error.status == 415 else ""

@@ -40,14 +40,18 @@ class LabEndpoint(Watched):
         self.stack = SipStack(timers, self.user_agent, self._handle)
         self.listener = self.stack.listen_udp(host, port)
         self.stack.endpoint.capability_lines += self.stack.endpoint.user_agent_line
-        self.sink = MediaSink(host)
+        try:
+            self.sink = MediaSink(host)
+        except OSError:
+            self.stack.close()
+            raise
         self.ended: deque[LabCall] = deque(maxlen=_REMEMBERED)
         self._calls: dict[str, LabCall] = {}
 
     @property
     def host(self) -> str:
-        """The address that it is bound to."""
-        return self.listener.host
+        """The address that it is reached at from this machine."""
+        return self.listener.local_host("127.0.0.1")
 
     @property
     def port(self) -> int:
@@ -70,12 +74,14 @@ class LabEndpoint(Watched):
 
     async def close(self, grace: float = _GRACE) -> None:
         """Hang up, wait at most `grace` seconds for the answers, and close the sockets."""
-        for call in self.calls:
-            call.hang_up()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.until(lambda: not self._calls), grace)
-        self.stack.close()
-        self.sink.close()
+        try:
+            for call in self.calls:
+                call.hang_up()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.until(lambda: not self._calls), grace)
+        finally:
+            self.stack.close()
+            self.sink.close()
 
     # What a subclass decides.
 

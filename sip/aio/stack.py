@@ -43,6 +43,7 @@ class SipStack:
         self._backlog: list[tuple[UdpListener, Address, bytes]] = []
         self._lookups: set[asyncio.Task[None]] = set()
         self._pumping = False
+        self._closed = False
 
     def now(self) -> float:
         """The time that every verb wants: the loop's clock, in seconds."""
@@ -68,6 +69,8 @@ class SipStack:
             task.cancel()
         if self._alarm is not None:
             self._alarm.cancel()
+            self._alarm = None
+        self._closed = True
 
     def _readable(self, listener: UdpListener) -> None:
         now = self._loop.time()
@@ -96,6 +99,8 @@ class SipStack:
 
     def pump(self, now: float | None = None) -> None:
         """Handle the events, send the outbox, start look-ups, re-arm the timer."""
+        if self._closed:
+            return
         if self._pumping:  # called by the handler: the round below goes on until all is done
             return
         if now is None:

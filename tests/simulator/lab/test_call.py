@@ -6,6 +6,7 @@ import pytest
 
 from simulator.lab import Lab, LabCall
 from simulator.lab.media import SDP
+from sip.errors import InvalidState
 from sip.events import Event, Responded
 from sip.ids import IdSource
 from sip.message import Response
@@ -181,6 +182,10 @@ def test_verbs_of_a_call_that_is_over_do_nothing() -> None:
             over.ring()
             over.answer()
             over.reject(486)
+            with pytest.raises(InvalidState):
+                await over.hold()
+            with pytest.raises(InvalidState):
+                await over.refer(lab.vxml.uri)
 
     run(scenario)
 

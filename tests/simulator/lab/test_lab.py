@@ -4,7 +4,8 @@ import socket
 import pytest
 
 from simulator.lab import Lab
-from tests.simulator.lab.helpers import FAST, connected, run
+from sip.timers import Timers
+from tests.simulator.lab.helpers import FAST, LIMIT, connected, run
 
 
 def test_each_neighbour_has_an_address() -> None:
@@ -59,6 +60,7 @@ def test_all_interfaces_and_what_each_peer_is_told() -> None:
     async def scenario(lab: Lab) -> None:
         async with Lab(host="0.0.0.0", timers=FAST) as wide:
             wide.agents.answer_after = 0.0
+            assert wide.agents.uri == f"sip:127.0.0.1:{wide.agents.port}"
             call = await lab.caller.call(f"sip:1001@127.0.0.1:{wide.agents.port}")
             assert await call.answered()
             remote = call.negotiation.remote
@@ -67,3 +69,16 @@ def test_all_interfaces_and_what_each_peer_is_told() -> None:
             assert call.session.dialog.target.startswith("sip:1001@127.0.0.1")
 
     run(scenario)
+
+
+def test_a_call_that_nobody_answers_times_out() -> None:
+    async def main() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            server = f"sip:127.0.0.1:{silent.getsockname()[1]}"
+            async with Lab(server, timers=Timers(t1=0.005)) as lab:
+                call = await lab.caller.call("1001")
+                ending = await call.ended()
+        assert (ending.status, ending.by) == (408, "timeout")
+
+    asyncio.run(asyncio.wait_for(main(), LIMIT))
