@@ -14,9 +14,10 @@ from typing import Final
 
 from simulator.cdr import CdrStoreError
 from simulator.config import OPTION_KEYS, Config, ConfigError, Override, check_config
+from simulator.errors import ServiceError
 from simulator.routing import DialPlan, NotRoutable
 from simulator.server import CallServer
-from simulator.service import ServiceError, call_server, callsim_version
+from simulator.service import call_server, callsim_version
 
 _GC_THRESHOLD: Final = 50_000
 

@@ -18,10 +18,11 @@ import aiohttp
 from simulator.call import Call
 from simulator.config import Config
 from simulator.config_values import HttpListen, Listen
+from simulator.errors import ServiceError
 from simulator.lab.lab import Lab
 from simulator.ladder import Ladder
 from simulator.server import CallServer
-from simulator.service import ServiceError, with_neighbours
+from simulator.service import with_neighbours
 from sip.grammar import parse_host_port
 from sip.transport import Address, Listener
 

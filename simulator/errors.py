@@ -19,3 +19,7 @@ class CallStateError(CallServerError):
 
 class RecordNotStored(CallServerError):
     """The command was carried out, but the CDR store has not taken the record in time."""
+
+
+class ServiceError(Exception):
+    """The server cannot start; the text names the option and the fix."""

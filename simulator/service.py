@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from simulator.cdr import SqliteCdrStore
 from simulator.config import Config
 from simulator.config_sections import Neighbour
+from simulator.errors import ServiceError
 from simulator.lab.lab import Lab
 from simulator.server import CallServer
 from sip.aio.stack import SipStack
@@ -20,10 +21,6 @@ def callsim_version() -> str:
         return version("callsim")
     except PackageNotFoundError:
         return "0"
-
-
-class ServiceError(Exception):
-    """The server cannot start; the text names the option and the fix."""
 
 
 @asynccontextmanager

@@ -27,8 +27,9 @@ def _ignore(event: Event | Responded, _now: float) -> None:
 class SipStack:
     """An `Endpoint` on real sockets, in the running event loop.
 
-    `handler` gets every event with the time; it may be set until the first arrives. After the program has called a verb on a
-    session outside of the handler it calls `pump`, which sends and re-arms.
+    `handler` gets every event with the time; it may be set until the first arrives. After
+    the program has called a verb on a session outside of the handler it calls `pump`, which
+    sends and re-arms.
     """
 
     def __init__(

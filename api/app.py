@@ -1,0 +1,121 @@
+"""The application: operations, documentation, and the guards in front of them."""
+
+import json
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from api.auth import PASSWORD_FILE, Credentials, authentication, first_user
+from api.errors import Answer, error_middleware
+from api.guard import guard
+from api.handlers.calls import calls
+from api.handlers.health import health, probes
+from api.handlers.routing import routing
+from api.handlers.sessions import sessions
+from api.idempotency import Answers
+from api.keys import ANSWERS, LOOPBACK, OPTIONS, SERVER, ApiOptions, CallServer
+from api.openapi import document
+from api.operations import CONTRACT_PREFIX, add_routes
+from api.runner import ApiServer
+from api.tls import server_context
+from simulator.config import Config
+from simulator.config_sections import User
+from simulator.config_values import HttpListen
+
+GROUPS: Final = (calls, routing, health, sessions, probes)
+
+_DOCUMENT_PATH: Final = "/openapi.json"
+_HEALTH_PATHS: Final = frozenset(CONTRACT_PREFIX + operation.path for operation in health.declared)
+_PROBE_PATHS: Final = frozenset(operation.path for operation in probes.declared)
+
+
+def create_app(server: CallServer, options: ApiOptions) -> web.Application:
+    """The REST surface over `server`; ValueError when `options` names no user.
+
+    `api.runner.ApiServer` serves it. Hashing the users' passwords takes some 50 ms each.
+    """
+    public = _HEALTH_PATHS if options.health_public else frozenset()
+    credentials = Credentials(options.users)
+    app = web.Application(
+        middlewares=[
+            error_middleware,
+            guard(options),
+            authentication(credentials, public | {_DOCUMENT_PATH}, _PROBE_PATHS),
+        ],
+        client_max_size=options.max_body,
+    )
+    app[SERVER] = server
+    app[OPTIONS] = options
+    app[ANSWERS] = Answers()
+    app[LOOPBACK] = set()
+    add_routes(app, GROUPS)
+    described = Answer(200, json.dumps(document(GROUPS, public | _PROBE_PATHS)).encode())
+
+    async def openapi(request: web.Request) -> web.Response:
+        return described.response()
+
+    app.router.add_get(_DOCUMENT_PATH, openapi)
+
+    async def close_credentials(app: web.Application) -> AsyncIterator[None]:
+        yield
+        credentials.close()
+
+    app.cleanup_ctx.append(close_credentials)
+    return app
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+@asynccontextmanager
+async def serve_api(
+    server: CallServer, config: Config, tell: Callable[[str], None] = _tell
+) -> AsyncIterator[tuple[HttpListen, ...]]:
+    """The API of `server`, listening as `config` says; gives the addresses that were bound.
+
+    Without configured users one is made on first start, and `tell` gets the line that says
+    the password. Raises ServiceError.
+    """
+    from simulator.errors import ServiceError  # late: it brings the whole server with it
+
+    try:
+        users = config.api.users or _made_user(config, tell)
+        tls = _tls(config)
+    except (OSError, ValueError) as error:
+        raise ServiceError(f"server.data_dir: {error}") from error
+    options = ApiOptions(
+        users, config.api.listen, config.api.allowed_hosts, health_public=config.health.public
+    )
+    listeners = ApiServer(create_app(server, options))
+    try:
+        addresses = await listeners.start(config.api.listen, tls)
+    except OSError as error:
+        text = error.strerror or error
+        raise ServiceError(f"api.listen: {text}; choose another by --api URL") from error
+    try:
+        yield addresses
+    finally:
+        await listeners.stop()
+
+
+def _made_user(config: Config, tell: Callable[[str], None]) -> tuple[User, ...]:
+    user, new = first_user(config.server.data_dir)
+    if new:
+        kept = config.server.data_dir / PASSWORD_FILE
+        tell(f"REST user {user.name}, password {user.password} (made just now, kept in {kept})")
+    return (user,)
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    """The context for https listeners, if there are any; the certificate names their hosts."""
+    listen = config.api.listen
+    if not any(one.scheme == "https" for one in listen):
+        return None
+    named = [one.host for one in listen] + list(config.api.allowed_hosts)
+    names = [name for name in named if name not in ("0.0.0.0", "::", "*") and name.isascii()]
+    return server_context(config.server.data_dir, names)

@@ -1,0 +1,167 @@
+"""Every error answer: one table from exception to status and code, one body.
+
+`answer_to` turns any exception into the contract's Error body. What the table does not know
+is a fault of ours: it is logged, and the client gets a 500 with nothing but a reference to
+the log.
+"""
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import BaseModel, ValidationError
+
+from api.models import Error
+from simulator.errors import CallNotFound, CallStateError, RecordNotStored, SessionNotFound
+from simulator.routing import NotRoutable
+from simulator.variables import VariableError
+
+_log = logging.getLogger(__name__)
+
+# The first row that fits decides.
+ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
+    (CallNotFound, 404, "CALL_NOT_FOUND", "the call is not known or no longer active"),
+    (SessionNotFound, 404, "SESSION_NOT_FOUND", "the SIP session is not known or has ended"),
+    (CallStateError, 409, "CALL_STATE", "the state of the call does not allow this"),
+    (NotRoutable, 400, "NOT_ROUTABLE", "no route leads there"),
+    (VariableError, 400, "INVALID_VARIABLE", "a variable cannot be set"),
+    (RecordNotStored, 500, "RECORD_NOT_STORED", "done, but its record is not stored yet"),
+)
+
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+_STANDARD_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Server": "callsim",
+}
+_MAX_SHOWN: Final = 80
+_MAX_FAULTS: Final = 5
+
+
+class ApiError(Exception):
+    """An error found by the API itself, before the call server was asked."""
+
+    def __init__(
+        self, status: int, details: str, *, code: str = "", headers: Mapping[str, str] = _NO_HEADERS
+    ) -> None:
+        super().__init__(details)
+        self.status = status
+        self.code = code
+        self.headers = headers
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer as values, to be sent once or several times."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, model: BaseModel, status: int, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> "Answer":
+        """`model` as JSON; None is left out."""
+        body = model.model_dump_json(by_alias=True, exclude_none=True).encode()
+        return cls(status, body, headers)
+
+    def response(self) -> web.Response:
+        """A response for one request."""
+        return web.Response(
+            status=self.status,
+            body=self.body,
+            content_type="application/json",
+            headers={**_STANDARD_HEADERS, **self.headers},
+        )
+
+
+def answer_to(error: BaseException) -> Answer:
+    """The Error body for `error`; an unforeseen one is logged and becomes a 500."""
+    if isinstance(error, ApiError):
+        return _answer(error.status, str(error), code=error.code, headers=error.headers)
+    if isinstance(error, web.HTTPException):
+        return _answer_to_http(error)
+    for kind, status, code, message in ERRORS:
+        if isinstance(error, kind):
+            return _answer(status, str(error) or message, code=code, message=message)
+    reference = secrets.token_hex(4)
+    _log.error("request failed, reference %s", reference, exc_info=error)
+    return _answer(500, f"a fault of the server, in its log under {reference}")
+
+
+def _answer_to_http(error: web.HTTPException) -> Answer:
+    """For what aiohttp finds: unknown path, method, too long a body."""
+    headers = {}
+    details = error.text or error.reason
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        details = f"{shown(error.method)} is not possible here; use {headers['Allow']}"
+    elif error.status == 404:
+        details = "there is no such path; /openapi.json lists them"
+    return _answer(error.status, details, headers=headers)
+
+
+def _answer(
+    status: int,
+    details: str,
+    *,
+    code: str = "",
+    message: str = "",
+    headers: Mapping[str, str] = _NO_HEADERS,
+) -> Answer:
+    known = HTTPStatus(status)
+    body = Error(code=code or known.name, message=message or known.phrase.lower(), details=details)
+    return Answer.of(body, status, headers)
+
+
+@web.middleware
+async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The outermost middleware: no exception passes it."""
+    try:
+        return await handler(request)
+    except Exception as error:
+        return answer_to(error).response()
+
+
+def shown(value: object) -> str:
+    """A value as JSON, safe and short enough to repeat in an error or a log."""
+    try:
+        text = json.dumps(value)
+    except (TypeError, ValueError):
+        text = ascii(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+def invalid(error: ValidationError, model: type[BaseModel], what: str) -> ApiError:
+    """A 400 that tells what is wrong with `what` (body or query), by field."""
+    faults = error.errors(include_url=False, include_context=False)
+    told = [_fault(fault, model, what) for fault in faults[:_MAX_FAULTS]]
+    if len(faults) > _MAX_FAULTS:
+        told.append(f"and {len(faults) - _MAX_FAULTS} more")
+    return ApiError(400, "; ".join(told), code="INVALID_REQUEST")
+
+
+def _fault(fault: Mapping[str, Any], model: type[BaseModel], what: str) -> str:
+    path = [str(part) for part in fault["loc"] if part != "[key]"]
+    where = ".".join(part if part.isprintable() else ascii(part) for part in path)
+    where = where if len(where) <= _MAX_SHOWN else f"{where[:_MAX_SHOWN]}..."
+    given = f" (given: {shown(fault['input'])})"
+    match fault["type"]:
+        case "missing":
+            return f"{where} is missing; add it to the {what}"
+        case "extra_forbidden":
+            known = [field.alias or name for name, field in model.model_fields.items()]
+            return f"{where} is not known; known in the {what}: {', '.join(known)}"
+        case "json_invalid":
+            return f"the {what} is not JSON: {fault['msg'].removeprefix('Invalid JSON: ')}"
+        case _:
+            text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            return f"{where or what} {text[:1].lower()}{text[1:]}{given}"

@@ -1,0 +1,129 @@
+"""Call Management: what calls there are, and what to do with one."""
+
+from typing import Final
+
+from api.keys import CallServer
+from api.models import (
+    ActiveCallDetail,
+    ActiveCalls,
+    ActiveCallsQuery,
+    CallOperationResult,
+    CallVariables,
+    CallVariablesUpdate,
+    TerminateRequest,
+    TransferRequest,
+)
+from api.operations import Operations
+from simulator.views import TransferCommand
+
+calls: Final = Operations("Call Management")
+
+_GONE: Final = "not found or no longer active"
+_REQUESTED: Final = TerminateRequest()
+
+
+@calls.add("GET", "/call", "active calls")
+async def list_active_calls(server: CallServer, query: ActiveCallsQuery) -> ActiveCalls:
+    """Active calls, the oldest first.
+
+    totalActiveCalls counts all that match, not only those listed.
+    """
+    total, found = server.active_calls(query.state, query.called_number, query.limit)
+    return ActiveCalls.model_validate({"total_active_calls": total, "calls": found})
+
+
+@calls.add("GET", "/call/{callGuid}", "call details", errors={404: _GONE})
+async def get_call_details(server: CallServer, call_guid: str) -> ActiveCallDetail:
+    """One active call with its dialog, history and variables."""
+    return ActiveCallDetail.model_validate(server.call_detail(call_guid))
+
+
+@calls.add(
+    "POST",
+    "/call/{callGuid}/transfer",
+    "transfer initiated",
+    status=202,
+    errors={404: _GONE, 409: "state does not allow transfer"},
+    once=True,
+)
+async def transfer_call(
+    server: CallServer, call_guid: str, body: TransferRequest
+) -> CallOperationResult:
+    """Send a call elsewhere.
+
+    202 means under way; the outcome comes in the call's state and callHistory. The label, if
+    there is one, replaces the destination.
+    """
+    command = TransferCommand(
+        destination=body.destination,
+        transfer_type=body.transfer_type,
+        label=body.label or None,
+        ecc_variables=body.ecc_variables,
+    )
+    server.transfer(call_guid, command)
+    return CallOperationResult(
+        call_guid=call_guid,
+        operation="transfer",
+        status="pending",
+        message=f"{body.transfer_type} transfer to {body.label or body.destination} initiated",
+    )
+
+
+@calls.add(
+    "POST",
+    "/call/{callGuid}/terminate",
+    "terminated",
+    errors={404: "not found or already terminated"},
+    once=True,
+)
+async def terminate_call(
+    server: CallServer, call_guid: str, body: TerminateRequest = _REQUESTED
+) -> CallOperationResult:
+    """End a call on all its legs.
+
+    The answer comes when its record is stored.
+    """
+    await server.terminate(call_guid, body.reason)
+    return CallOperationResult(
+        call_guid=call_guid,
+        operation="terminate",
+        status="success",
+        message=f"call terminated ({body.reason})",
+    )
+
+
+@calls.add("GET", "/call/{callGuid}/variables", "variables", errors={404: "not found"})
+async def get_call_variables(server: CallServer, call_guid: str) -> CallVariables:
+    """The variables of a call that were set."""
+    return _variables(server, call_guid, None)
+
+
+@calls.add("PUT", "/call/{callGuid}/variables", "updated variables", errors={404: "not found"})
+async def set_call_variables(
+    server: CallServer, call_guid: str, body: CallVariablesUpdate
+) -> CallVariables:
+    """Set variables of a call.
+
+    Those that are not named keep their values; all are set or none. The full set comes back.
+    """
+    return _variables(server, call_guid, body)
+
+
+def _variables(
+    server: CallServer, call_guid: str, update: CallVariablesUpdate | None
+) -> CallVariables:
+    if update is None:
+        view = server.call_variables(call_guid)
+    else:
+        view = server.set_variables(
+            call_guid,
+            update.ecc_variables or None,
+            update.peripheral_variables or None,
+            update.call_variables or None,
+        )
+    return CallVariables(
+        call_guid=call_guid,
+        ecc_variables=view.ecc,
+        peripheral_variables=view.peripheral,
+        call_variables=view.call,
+    )

@@ -1,0 +1,103 @@
+"""What the API needs to know: the call server it shows, and its own options."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from api.idempotency import Answers
+    from simulator.config_sections import User
+    from simulator.config_values import HttpListen
+    from simulator.routing import Lookup
+    from simulator.views import (
+        CallDetailView,
+        CallView,
+        ConnectionView,
+        HealthView,
+        SessionView,
+        TerminateReason,
+        TransferCommand,
+        VariablesView,
+    )
+
+
+class CallServer(Protocol):
+    """The commands and queries of `simulator.server.CallServer` that REST uses.
+
+    `CallNotFound`, `SessionNotFound`, `CallStateError`, `NotRoutable` and `VariableError`
+    are what they may raise; `api.errors` says what becomes of each.
+    """
+
+    @property
+    def ready(self) -> bool:
+        """Whether new calls are taken."""
+
+    def active_calls(
+        self, state: str | None, called_number: str | None, limit: int
+    ) -> tuple[int, list["CallView"]]:
+        """How many calls match, and the oldest `limit` of them."""
+
+    def call_detail(self, guid: str) -> "CallDetailView":
+        """One call; CallNotFound."""
+
+    def transfer(self, guid: str, command: "TransferCommand") -> None:
+        """Start a transfer: when this returns it is under way."""
+
+    async def terminate(self, guid: str, reason: "TerminateReason") -> None:
+        """End a call; returns once its CDR is stored."""
+
+    def call_variables(self, guid: str) -> "VariablesView":
+        """The variables of a call that were set."""
+
+    def set_variables(
+        self,
+        guid: str,
+        ecc: dict[str, str] | None,
+        peripheral: dict[str, str] | None,
+        call: dict[str, str] | None,
+    ) -> "VariablesView":
+        """Merge what is given, all of it or nothing; the full set comes back."""
+
+    def lookup(self, dialed_number: str, calling_number: str | None) -> "Lookup":
+        """The routing decision for a number; nothing is dialed."""
+
+    def sessions(self, limit: int) -> tuple[int, list["SessionView"]]:
+        """How many SIP dialogs there are, and the oldest `limit` of them."""
+
+    def session(self, session_id: str) -> "SessionView":
+        """One SIP dialog; SessionNotFound."""
+
+    def health(self) -> "HealthView":
+        """The server as a whole, now."""
+
+    async def connectivity(self) -> list["ConnectionView"]:
+        """Each configured neighbour, probed now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiOptions:
+    """How the application guards itself.
+
+    `users` must not be empty. `listen` are the addresses it will be served at: their hosts
+    are good names for it, besides loopback, this machine's name and `allowed_hosts` (``*``
+    stands for any). `max_body` is in bytes, `body_timeout` in seconds.
+    """
+
+    users: "tuple[User, ...]"
+    listen: "tuple[HttpListen, ...]" = ()
+    allowed_hosts: tuple[str, ...] = ()
+    health_public: bool = False
+    max_body: int = 64 * 1024
+    body_timeout: float = 30.0
+
+
+SERVER: Final[web.AppKey[CallServer]] = web.AppKey("server")
+OPTIONS: Final[web.AppKey[ApiOptions]] = web.AppKey("options")
+ANSWERS: Final[web.AppKey["Answers"]] = web.AppKey("answers")
+
+# The (host, port) pairs bound to loopback: probes answer there without a password.
+LOOPBACK: Final[web.AppKey[set[tuple[str, int]]]] = web.AppKey("loopback")
+
+# Who makes a request.
+USER: Final[web.RequestKey[str]] = web.RequestKey("user")

@@ -1,0 +1,195 @@
+"""Declared operations: what turns a typed function into a route, validation and OpenAPI.
+
+The declaration is the handler's own signature. Its first argument is the call server;
+``query`` and ``body`` are pydantic models (a body with a default is optional); every other
+argument is a part of the path. The name is the operationId, the docstring the description,
+the returned model the schema of the answer. `api.openapi` reads the same declarations.
+"""
+
+import asyncio
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, TypeVar, get_type_hints
+
+from aiohttp import hdrs, web
+from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel, to_snake
+
+from api.errors import Answer, ApiError, answer_to, invalid, shown
+from api.keys import ANSWERS, OPTIONS, SERVER, USER
+
+CONTRACT_PREFIX: Final = "/cvp/rest"
+
+_IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+_JSON: Final = re.compile(r"application/(json|[\w.!#$&^-]+\+json)", re.IGNORECASE)
+_NONE: Final[Mapping[int, str]] = MappingProxyType({})
+
+Function = TypeVar("Function", bound=Callable[..., Awaitable[BaseModel]])
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation, as declared; `path` is below its group's prefix."""
+
+    group: "Operations"
+    method: str
+    path: str
+    status: int
+    description: str
+    errors: Mapping[int, str]
+    once: bool
+    function: Callable[..., Awaitable[BaseModel]]
+    parts: tuple[str, ...]
+    query: type[BaseModel] | None
+    body: type[BaseModel] | None
+    body_required: bool
+    answer: type[BaseModel]
+
+    @property
+    def operation_id(self) -> str:
+        """The name in OpenAPI."""
+        return to_camel(self.function.__name__)
+
+    async def respond(self, request: web.Request) -> web.Response:
+        """Validate a request, run the function, show its answer."""
+        arguments: dict[str, Any] = {
+            to_snake(part): request.match_info[part] for part in self.parts
+        }
+        self._read_query(request, arguments)
+        raw = await self._read_body(request, arguments) if self.body else b""
+
+        async def run() -> Answer:
+            reply = await self.function(request.app[SERVER], **arguments)
+            return Answer.of(reply, self.status)
+
+        key = _idempotency_key(request) if self.once else None
+        if key is None:
+            return (await run()).response()
+
+        async def run_or_tell() -> Answer:
+            try:
+                return await run()
+            except Exception as error:
+                return answer_to(error)
+
+        scope = (request[USER], self.operation_id, request.path, key)
+        return (await request.app[ANSWERS].once(scope, raw, run_or_tell)).response()
+
+    def _read_query(self, request: web.Request, arguments: dict[str, Any]) -> None:
+        given = request.query
+        if self.query is None:
+            if given and self.method != hdrs.METH_GET:
+                name = shown(next(iter(given)))
+                raise ApiError(400, f"query {name} is not known here; leave it out")
+            return
+        for name in given:
+            if len(given.getall(name)) > 1:
+                raise ApiError(400, f"query {shown(name)} is there twice; give it once")
+        try:
+            arguments["query"] = self.query.model_validate(dict(given))
+        except ValidationError as error:
+            raise invalid(error, self.query, "query") from None
+
+    async def _read_body(self, request: web.Request, arguments: dict[str, Any]) -> bytes:
+        assert self.body is not None
+        raw = await _body(request)
+        if not raw:
+            if self.body_required:
+                raise ApiError(400, "the body is missing; send a JSON object")
+            return raw
+        charset = request.charset or "utf-8"
+        if not _JSON.fullmatch(request.content_type) or charset.lower() not in ("utf-8", "utf8"):
+            sent = shown(request.headers.get(hdrs.CONTENT_TYPE, ""))
+            details = f"Content-Type is {sent}; send JSON in UTF-8 as application/json"
+            raise ApiError(415, details)
+        try:
+            arguments["body"] = self.body.model_validate_json(raw)
+        except ValidationError as error:
+            raise invalid(error, self.body, "body") from None
+        return raw
+
+
+async def _body(request: web.Request) -> bytes:
+    """The whole body; 408 when it does not come, 400 when it breaks off or cannot be unpacked."""
+    limit = request.app[OPTIONS].body_timeout
+    try:
+        async with asyncio.timeout(limit):
+            return await request.read()
+    except TimeoutError:
+        headers = {"Connection": "close"}
+        details = f"the body did not arrive within {limit:g} seconds; send it at once"
+        raise ApiError(408, details, headers=headers) from None
+    except (web.RequestPayloadError, ConnectionError):
+        details = "the body broke off, or is not what its headers say; send it again"
+        raise ApiError(400, details) from None
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    keys = request.headers.getall(_IDEMPOTENCY_KEY, [])
+    if not keys:
+        return None
+    if len(keys) > 1 or not re.fullmatch(r"[!-~]{1,255}", keys[0]):
+        raise ApiError(400, f"{_IDEMPOTENCY_KEY} must be one text of 1 to 255 visible characters")
+    return keys[0]
+
+
+class Operations:
+    """The operations of one tag below one prefix, in the order they were declared."""
+
+    def __init__(self, tag: str, prefix: str = CONTRACT_PREFIX) -> None:
+        self.tag = tag
+        self.prefix = prefix
+        self.declared: list[Operation] = []
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        description: str,
+        *,
+        status: int = 200,
+        errors: Mapping[int, str] = _NONE,
+        once: bool = False,
+    ) -> Callable[[Function], Function]:
+        """Declare the decorated function.
+
+        `description` tells what an answer with `status` is, `errors` what the others mean.
+        `once` lets clients send an Idempotency-Key.
+        """
+
+        def declare(function: Function) -> Function:
+            hints = get_type_hints(function, include_extras=True)
+            body = inspect.signature(function).parameters.get("body")
+            operation = Operation(
+                group=self,
+                method=method,
+                path=path,
+                status=status,
+                description=description,
+                errors=errors,
+                once=once,
+                function=function,
+                parts=tuple(re.findall(r"{(\w+)}", path)),
+                query=hints.get("query"),
+                body=hints.get("body"),
+                body_required=body is not None and body.default is inspect.Parameter.empty,
+                answer=hints["return"],
+            )
+            self.declared.append(operation)
+            return function
+
+        return declare
+
+
+def add_routes(app: web.Application, groups: Iterable[Operations]) -> None:
+    """Serve every declared operation; GET answers HEAD too."""
+    for group in groups:
+        for operation in group.declared:
+            path = group.prefix + operation.path
+            if operation.method == hdrs.METH_GET:
+                app.router.add_get(path, operation.respond)
+            else:
+                app.router.add_route(operation.method, path, operation.respond)

@@ -1,0 +1,290 @@
+"""A call server that only pretends, the API over it, and a client for tests."""
+
+import asyncio
+import base64
+import functools
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, ParamSpec
+
+import aiohttp
+
+from api.app import create_app
+from api.keys import ApiOptions
+from api.runner import ApiServer
+from simulator.config import Config
+from simulator.config_sections import User
+from simulator.config_values import HttpListen
+from simulator.errors import CallNotFound, CallStateError, SessionNotFound
+from simulator.routing import DialPlan, Lookup
+from simulator.variables import Variables
+from simulator.views import (
+    CallDetailView,
+    CallView,
+    ConnectionView,
+    HealthView,
+    HistoryEntry,
+    IcmRouteResult,
+    SessionView,
+    TerminateReason,
+    TransferCommand,
+    VariablesView,
+)
+
+CONTRACT: Final[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "contract" / "call-control-api.json").read_text()
+)
+GUID: Final = "0123456789ABCDEF0123456789ABCDEF"
+RINGING_GUID: Final = "F" * 32
+STARTED: Final = 1_780_000_000.25
+USER: Final = User("operator", "geheim: wörd")
+
+P = ParamSpec("P")
+
+
+def run(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
+    """Run an async test in a loop of its own."""
+
+    @functools.wraps(test)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        async def main() -> None:
+            await asyncio.wait_for(test(*args, **kwargs), 60)
+
+        asyncio.run(main())
+
+    return wrapper
+
+
+def call_view(guid: str = GUID, **changes: Any) -> CallDetailView:
+    values: dict[str, Any] = {
+        "guid": guid,
+        "state": "connected",
+        "calling_number": "1001",
+        "called_number": "7000",
+        "start_time": STARTED,
+        "duration": 12,
+        "application_name": "support",
+        "sip_call_id": "abc@10.0.0.1",
+        "sip_from_tag": "from-1",
+        "sip_to_tag": "to-1",
+        "icm_route_result": IcmRouteResult("2001", "support", ""),
+        "vxml_server": "vxml.example",
+        "history": [HistoryEntry(STARTED, "offered", "1001 to 7000")],
+        "ecc_variables": {"user.lang": "de"},
+    }
+    return CallDetailView(**values | changes)
+
+
+def session_view(session_id: str = "leg-1") -> SessionView:
+    return SessionView(
+        session_id=session_id,
+        call_id="abc@10.0.0.1",
+        call_guid=GUID,
+        state="confirmed",
+        method="INVITE",
+        from_uri="sip:1001@10.0.0.1",
+        to_uri="sip:7000@10.0.0.2",
+        from_tag="from-1",
+        to_tag="to-1",
+        cseq=1,
+        transport="UDP",
+        local_address="10.0.0.2:5060",
+        remote_address="10.0.0.1:5060",
+        start_time=STARTED,
+        last_activity_time=STARTED + 1,
+    )
+
+
+@dataclass
+class FakeCallServer:
+    """Two calls; what was asked is in `asked`. `failure` is raised by every command."""
+
+    ready: bool = True
+    failure: BaseException | None = None
+    release: asyncio.Event | None = None  # what terminate waits for
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    calls: dict[str, CallDetailView] = field(
+        default_factory=lambda: {
+            GUID: call_view(),
+            RINGING_GUID: call_view(RINGING_GUID, state="ringing", called_number="8010"),
+        }
+    )
+    sessions_: list[SessionView] = field(
+        default_factory=lambda: [session_view(), session_view("leg-2")]
+    )
+    asked: list[Any] = field(default_factory=list)
+    variables: Variables = field(default_factory=lambda: Variables(separate=True))
+    plan: DialPlan = field(
+        default_factory=lambda: DialPlan(
+            Config.builtin().with_lab("sip:127.0.0.1:5071", "sip:127.0.0.1:5072")
+        )
+    )
+
+    def _ask(self, *what: Any) -> None:
+        self.asked.append(what)
+        if self.failure is not None:
+            raise self.failure
+
+    def _find(self, guid: str) -> CallDetailView:
+        if guid not in self.calls:
+            raise CallNotFound(f"no active call has the GUID {guid!r}")
+        return self.calls[guid]
+
+    def active_calls(
+        self, state: str | None, called_number: str | None, limit: int
+    ) -> tuple[int, list[CallView]]:
+        self._ask("active_calls", state, called_number, limit)
+        found: list[CallView] = [
+            call
+            for call in self.calls.values()
+            if state in (None, call.state) and called_number in (None, call.called_number)
+        ]
+        return len(found), found[:limit]
+
+    def call_detail(self, guid: str) -> CallDetailView:
+        self._ask("call_detail", guid)
+        return self._find(guid)
+
+    def transfer(self, guid: str, command: TransferCommand) -> None:
+        self._ask("transfer", guid, command)
+        if self._find(guid).state == "ringing":
+            raise CallStateError("the call is ringing; a transfer needs an answered call")
+        self.plan.resolve_transfer(command.label or command.destination)
+
+    async def terminate(self, guid: str, reason: TerminateReason) -> None:
+        self._ask("terminate", guid, reason)
+        self._find(guid)
+        self.entered.set()
+        if self.release is not None:
+            await self.release.wait()
+
+    def call_variables(self, guid: str) -> VariablesView:
+        self._find(guid)
+        return VariablesView(self.variables.ecc, self.variables.peripheral, self.variables.call)
+
+    def set_variables(
+        self,
+        guid: str,
+        ecc: dict[str, str] | None,
+        peripheral: dict[str, str] | None,
+        call: dict[str, str] | None,
+    ) -> VariablesView:
+        self._ask("set_variables", guid, ecc, peripheral, call)
+        self._find(guid)
+        self.variables.update(ecc, peripheral, call)
+        return self.call_variables(guid)
+
+    def lookup(self, dialed_number: str, calling_number: str | None) -> Lookup:
+        self._ask("lookup", dialed_number, calling_number)
+        return self.plan.lookup(dialed_number, calling_number or "")
+
+    def sessions(self, limit: int) -> tuple[int, list[SessionView]]:
+        self._ask("sessions", limit)
+        return len(self.sessions_), self.sessions_[:limit]
+
+    def session(self, session_id: str) -> SessionView:
+        self._ask("session", session_id)
+        for session in self.sessions_:
+            if session.session_id == session_id:
+                return session
+        raise SessionNotFound(f"no SIP session has the id {session_id!r}")
+
+    def health(self) -> HealthView:
+        self._ask("health")
+        return HealthView(
+            server_name="callsim",
+            status="healthy",
+            uptime=3723.5,
+            version="1.0",
+            active_calls=2,
+            max_calls=-1,
+            sip_stack_status="running",
+            cpu_usage=1.5,
+            memory_usage=2.5,
+        )
+
+    async def connectivity(self) -> list[ConnectionView]:
+        self._ask("connectivity")
+        return [
+            ConnectionView("ICM", "icm", "10.0.0.5", 5000, "connected", 3, STARTED),
+            ConnectionView("CUCM", "cucm", "10.0.0.6", 5060, "timeout", None, None),
+        ]
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    def error(self, status: int, code: str = "") -> str:
+        """The details of an Error body, checked to be one."""
+        assert self.status == status, self.text
+        assert self.headers["Content-Type"] == "application/json"
+        assert set(self.json) == {"code", "message", "details", "timestamp"}
+        assert all(self.json.values())
+        assert code in ("", self.json["code"])
+        details = self.json["details"]
+        assert isinstance(details, str)
+        return details
+
+
+def basic(user: User) -> dict[str, str]:
+    encoded = base64.b64encode(str(user).encode()).decode()
+    return {"Authorization": f"Basic {encoded}"}
+
+
+class Client:
+    """Requests with good credentials, unless told otherwise."""
+
+    def __init__(self, session: aiohttp.ClientSession, addresses: tuple[HttpListen, ...]) -> None:
+        self.session = session
+        self.addresses = addresses
+        self.address = addresses[0]
+
+    async def __call__(self, method: str, path: str, *, login: bool = True, **rest: Any) -> Reply:
+        if login:
+            rest["headers"] = basic(USER) | rest.get("headers", {})
+        url = f"{self.address}{path}" if path.startswith("/") else path
+        async with self.session.request(method, url, **rest) as response:
+            return Reply(response.status, response.headers, await response.text())
+
+    async def raw(self, data: bytes) -> bytes:
+        """The bytes that come back for some bytes on a connection of their own."""
+        reader, writer = await asyncio.open_connection(self.address.host, self.address.port)
+        writer.write(data)
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+
+LOOPBACK: Final = HttpListen("http", "127.0.0.1", 0)
+
+
+@asynccontextmanager
+async def serving(
+    fake: FakeCallServer,
+    *listen: HttpListen,
+    tls: ssl.SSLContext | None = None,
+    **options: Any,
+) -> AsyncIterator[Client]:
+    """The API over `fake`, and a client for its first listener."""
+    listen = listen or (LOOPBACK,)
+    options.setdefault("users", (USER,))
+    app = create_app(fake, ApiOptions(listen=listen, **options))
+    server = ApiServer(app, shutdown_timeout=1)
+    addresses = await server.start(listen, tls)
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield Client(session, addresses)
+    finally:
+        await server.stop()

@@ -1,0 +1,52 @@
+"""/openapi.json held against the server by schemathesis: bounded, with a fixed seed.
+
+Its command is used, not its pytest plugin: it runs all phases, stateful links included.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulator.config_sections import User
+from simulator.views import CallDetailView
+from tests.api.support import FakeCallServer, call_view, run, serving
+
+COMMAND = Path(sys.executable).with_name("st")
+EXAMPLES = 30
+SEED = 1
+
+
+class EveryCall(dict[str, CallDetailView]):
+    """Whatever GUID is made up, there is a call, so that requests reach beyond the 404."""
+
+    def __contains__(self, guid: object) -> bool:
+        return True
+
+    def __missing__(self, guid: str) -> CallDetailView:
+        return call_view(guid)
+
+
+@pytest.mark.parametrize("calls", [{}, EveryCall()], ids=["no call", "every call"])
+@run
+async def test_the_server_keeps_to_its_document(
+    calls: dict[str, CallDetailView], tmp_path: Path
+) -> None:
+    fake = FakeCallServer(calls=calls)
+    async with serving(fake, users=(User("name", "password"),)) as client:
+        options = f"--auth name:password --max-examples {EXAMPLES} --seed {SEED} --no-color"
+        process = await asyncio.create_subprocess_exec(
+            COMMAND,
+            "run",
+            f"{client.address}/openapi.json",
+            *options.split(),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+    told = output.decode()
+    assert process.returncode == 0, told
+    assert "13 selected / 13 total" in told
+    assert len(fake.asked) > 100
