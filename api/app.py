@@ -25,6 +25,7 @@ from api.tls import server_context
 from simulator.config import Config
 from simulator.config_sections import User
 from simulator.config_values import HttpListen
+from simulator.errors import ServiceError
 
 GROUPS: Final = (calls, routing, health, sessions, probes)
 
@@ -81,8 +82,6 @@ async def serve_api(
     Without configured users one is made on first start, and `tell` gets the line that says
     the password. Raises ServiceError.
     """
-    from simulator.errors import ServiceError  # late: it brings the whole server with it
-
     try:
         users = config.api.users or _made_user(config, tell)
         tls = _tls(config)

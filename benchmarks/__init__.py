@@ -1,1 +1,1 @@
-"""Load and micro benchmarks, side by side with SIPp."""
+"""Load benchmarks, side by side with SIPp: `python -m benchmarks`, or `make bench`."""

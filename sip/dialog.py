@@ -52,7 +52,7 @@ class Dialog:
         dialog = cls(request.call_id, local, local_tag, remote, target)
         dialog.remote_tag = request.from_tag
         dialog.remote_cseq = dialog.last_cseq = request.cseq[0]
-        dialog.routes = tuple(request.values("record-route"))
+        dialog.routes = tuple(_record_routes(request))
         return dialog
 
     def meet(self, response: Response) -> None:
@@ -66,7 +66,7 @@ class Dialog:
         self.remote_tag = tag
         self.remote = response.get("to") or self.remote
         try:
-            routes = response.values("record-route")
+            routes = _record_routes(response)
         except ParseError:
             routes = []
         self.routes = tuple(reversed(routes))
@@ -111,6 +111,14 @@ class Dialog:
             f"CSeq: {number} {method}\r\n{lines}"
         )
         return uri, head
+
+
+def _record_routes(message: Message) -> list[str]:
+    """The Record-Route values, each of them well-formed. Raises ParseError."""
+    routes = message.values("record-route")
+    for route in routes:
+        NameAddr.parse(route)
+    return routes
 
 
 def contact_uri(message: Message) -> str | None:

@@ -323,21 +323,17 @@ class Endpoint(Transactions):
         if tag is None:
             digest = f"{request.get('via')} {request.call_id} {request.get('cseq')}"
             tag = f"ds{crc32(digest.encode('utf-8', 'surrogateescape')):08x}"
-        if status == 405:
+        if status == 420:
+            lines += _unsupported(request, self.extensions)
+        elif status == 405:
             lines += _ALLOW
         elif status == 406:
             host = listener.local_host(address[0])
             lines += f'Warning: 399 {format_host(host)} "only {SDP} is offered"\r\n'
         elif status == 415:
             lines += _ACCEPT + "Accept-Encoding: identity\r\n"
-        try:
-            if status == 420:
-                lines += _unsupported(request, self.extensions)
-            prefix = response_prefix(request, address, tag)
-            target = reply_address(request, address)
-        except PeerError:
-            self.discarded += 1  # not even its Via can be copied
-            return
+        prefix = response_prefix(request, address, tag)
+        target = reply_address(request, address)
         head = (
             f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n"
             f"{prefix}{lines}Content-Length: 0\r\n\r\n"

@@ -286,7 +286,7 @@ class Message:
         elif int(length) < data_length:
             self.body = self.body[: int(length)]  # section 18.3: the rest is not ours
         for key in ("from", "to"):
-            if '"' in fields[key] or "<" not in fields[key]:
+            if '"' in fields[key] or ">" not in fields[key]:
                 try:
                     NameAddr.parse(fields[key])
                 except ParseError as error:

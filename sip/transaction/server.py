@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Final
 
+from sip.errors import ParseError
 from sip.message import Request, reason_phrase
 from sip.transaction.machine import (
     ACCEPTED,
@@ -55,15 +56,20 @@ def response_prefix(request: Request, address: Address, to_tag: str | None) -> s
 
 
 def stamped_via(request: Request, address: Address) -> str:
-    """The first Via line with what the server must add to its first value."""
+    """The first Via line with what the server must add to its first value.
+
+    One that cannot be read is copied as it is.
+    """
     line = request.get("via") or ""
-    top = request.top_via
     host, port = address
-    stamped = top
+    try:
+        stamped = top = request.top_via
+        if ";received" in top:  # the sender's word for it: replaced
+            return str(Via.parse(top).stamped(host, port)) + line[len(top) :]
+    except ParseError:
+        return line
     at = top.find(";rport")
-    if ";received" in top:  # the sender's word for it: replaced
-        stamped = str(Via.parse(top).stamped(host, port))
-    elif at >= 0 and (len(top) == at + 6 or top[at + 6] in "; \t"):
+    if at >= 0 and (len(top) == at + 6 or top[at + 6] in "; \t"):
         # RFC 3581 section 4: both parameters, whatever the sent-by says.
         stamped = f"{top[: at + 6]}={port}{top[at + 6 :]};received={host}"
     elif sent_by_host(top) != host:
@@ -146,7 +152,10 @@ def reply_address(request: Request, address: Address) -> Address:
     on another); otherwise somebody translated addresses on the way and only the
     source can be right. ``maddr`` is ignored: replies go nowhere but to the sender.
     """
-    via = request.top_via
+    try:
+        via = request.top_via
+    except ParseError:
+        return address
     if ";rport" in via or sent_by_host(via) != address[0]:
         return address
     sent_by = via.partition(";")[0].rstrip(" \t")
