@@ -92,7 +92,7 @@ class ClientTransaction(Transaction):
             self.apply(RECEIVE_FAILURE, now, response)
 
     def cancelled(self, now: float) -> None:
-        """A CANCEL was sent: give up when no final response comes (section 9.1)."""
+        """CANCEL was sent, or the dialog ended: no final response may come (section 9.1)."""
         if self.state in (CALLING, PROCEEDING):
             self.start_lifetime(now, self.layer.timers.timeout, TIMER_CANCEL)
 

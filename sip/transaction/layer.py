@@ -18,7 +18,7 @@ from sip.transaction.client import (
     InviteClientTransaction,
     NonInviteClientTransaction,
 )
-from sip.transaction.machine import TRANSPORT_ERROR
+from sip.transaction.machine import TERMINATED, TRANSPORT_ERROR
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address, Listener
 from sip.uri import SipUri, parse_uri
@@ -197,6 +197,8 @@ class Transactions:
         def found(address: Address | None, when: float) -> None:
             if address is None:
                 self.wheel.start(when, 0.0, waiting, TRANSPORT_ERROR)
+                return
+            if waiting.state == TERMINATED:  # given up meanwhile
                 return
             branch = self.ids.branch()
             sent_by = listener.sent_by(address[0])

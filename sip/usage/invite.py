@@ -393,6 +393,10 @@ class InviteSession:
             self.state = EARLY
             if self._cancel_lines is not None:
                 self._send_cancel(tx, now)
+        elif self.state == TERMINATED:
+            if tx.lifetime is None:
+                tx.cancelled(now)  # see _end: the 1xx has stopped timer B
+            return
         if response.status == 100 or tx is not self.client_invite:
             return
         if self.state == EARLY and response.to_tag is not None:
@@ -460,9 +464,7 @@ class InviteSession:
             ids = self.endpoint.ids
             hundredths = 210 + ids.below(191) if self.outgoing else ids.below(201)
             self._offer = offered
-            self._offer_timer = self.endpoint.wheel.start(
-                now, hundredths / 100, self, _RETRY_OFFER
-            )
+            self._offer_timer = self.endpoint.wheel.start(now, hundredths / 100, self, _RETRY_OFFER)
             return
         elif status in (408, 481):
             self._lose(now, status)
@@ -609,6 +611,8 @@ class InviteSession:
         self.state = TERMINATED
         self._leaving = True
         self._drop_server_invite(now)
+        if self.client_invite is not None:  # a re-INVITE whose response may never come
+            self.client_invite.cancelled(now)
         if self._offer_timer is not None:
             self._offer_timer.target = None
             self._offer_timer = None

@@ -63,9 +63,6 @@ class SentRefer:
 
     def notified(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """A NOTIFY of this subscription."""
-        if self.over:
-            transaction.respond(481, now)
-            return
         try:
             state = SubscriptionState.parse(request.get("subscription-state") or "")
         except ParseError:
