@@ -1,5 +1,6 @@
 """What one leg asks of the other: re-INVITE, UPDATE and INFO pass through the bridge."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from simulator.leg import Leg
@@ -9,7 +10,7 @@ from sip.events import Requested, Responded
 from sip.message import Request, Response
 from sip.sdp import SessionDescription
 from sip.transaction.server import ServerTransaction
-from sip.usage.invite import SDP
+from sip.usage.session import SDP
 
 if TYPE_CHECKING:
     from simulator.call import Call
@@ -30,76 +31,107 @@ class OfferRelay:
     The ACK is passed on as well: it holds the answer when the re-INVITE held no offer.
     """
 
-    __slots__ = ("call", "origin", "request", "target")
+    __slots__ = ("_received_before", "call", "origin", "request", "target")
 
     def __init__(self, call: "Call", origin: Leg, request: Request) -> None:
         self.call = call
         self.origin = origin
         self.request = request
         self.target: Leg | None = None
+        self._received_before = origin.received
+
+    @property
+    def wanted(self) -> bool:
+        """Whether an offer that had to wait is still to be sent."""
+        return self.origin.up
 
     def start(self, now: float) -> None:
         """Offer to the other leg; without one the call server answers itself."""
         origin = self.origin
+        origin.take(self.request)
         target = partner(self.call, origin)
-        if target is not None:
+        if target is not None and target.session.server_invite is not None:
+            self._refuse(now, 491)  # it offers as well: each would wait for the other
+        elif target is not None:
             self.target = target
             target.offer(now, self.request.body, self)
         elif origin is self.call.caller and self.call.work is None:
             try:
                 body = self.call.server.own_media(origin, self.request.body)
             except PeerError:
-                origin.session.reject(now, 488)
+                self._refuse(now, 488)
                 return
-            origin.session.answer(now, origin.describe(body), self.call.server.server_line)
-            self._note_hold(now)
+            if self._answer(now, body):
+                origin.ack_user = self
+                note_hold(self.call, origin, self.request.body, now)
         else:
-            origin.session.reject(now, 491)
+            self._refuse(now, 491)
+
+    def _answer(self, now: float, body: bytes) -> bool:
+        """200; False when the re-INVITE was given up meanwhile."""
+        origin = self.origin
+        try:
+            origin.session.answer(now, origin.describe(body), self.call.server.server_line)
+        except SipError:
+            return False
+        return True
+
+    def _refuse(self, now: float, status: int, reason: str = "") -> None:
+        self.origin.received = self._received_before
+        with suppress(SipError):  # where it was given up meanwhile
+            self.origin.session.reject(now, status, reason)
 
     def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
         """The other leg agrees: so do we, and wait for the ACK."""
-        origin = self.origin
-        try:
-            origin.session.answer(now, origin.describe(response.body), self.call.server.server_line)
-        except SipError:  # it has hung up meanwhile
+        if not self._answer(now, response.body):
             leg.session.acknowledge(now)
             return
-        origin.ack_user = self
-        self._note_hold(now)
+        self.origin.ack_user = self
+        note_hold(self.call, self.origin, self.request.body, now)
 
     def acknowledged(self, leg: Leg, request: Request, now: float) -> None:
         """The ACK goes on to the other leg."""
+        note_hold(self.call, self.origin, request.body, now)
+        self._acknowledge(now, request.body)
+
+    def not_acknowledged(self, now: float) -> None:
+        """Without an ACK to pass on: the other leg gets its own."""
+        self._acknowledge(now, b"")
+
+    def _acknowledge(self, now: float, body: bytes) -> None:
         target = self.target
         if target is not None and target.up:
-            target.session.acknowledge(now, target.describe(request.body))
+            target.session.acknowledge(now, target.describe(body))
             target.next_offer(now)
 
     def offer_refused(self, leg: Leg, status: int, reason: str, now: float) -> None:
         """The other leg does not want it: neither do we, for the same reason."""
-        try:
-            self.origin.session.reject(now, status, reason)
-        except SipError:
-            return
+        self._refuse(now, status, reason)
 
-    def _note_hold(self, now: float) -> None:
-        call = self.call
-        body = self.request.body
-        if not body:
-            return
-        try:
-            held = SessionDescription.parse(body).is_hold
-        except PeerError:
-            return
-        if held and call.state in ("connected", "self_service", "queued"):
-            call.enter(HOLD, now, f"by the {self.origin.kind}")
-        elif not held and call.state == "on_hold":
-            call.go_back(now, f"resumed by the {self.origin.kind}")
+    def leg_over(self, leg: Leg, now: float) -> None:
+        """Nobody is there to agree; if the call goes on, there may be later."""
+        self._refuse(now, 491)
+
+
+def note_hold(call: "Call", origin: Leg, body: bytes, now: float) -> None:
+    """What a description that was agreed to says of hold; each side resumes its own."""
+    if not body:
+        return
+    try:
+        origin.holding = SessionDescription.parse(body).is_hold
+    except PeerError:
+        return
+    held = any(leg.holding for leg in (call.caller, call.peer) if leg is not None)
+    if held and call.state in ("connected", "self_service", "queued"):
+        call.enter(HOLD, now, f"by the {origin.kind}")
+    elif not held and call.state == "on_hold":
+        call.go_back(now, f"resumed by the {origin.kind}")
 
 
 class RequestRelay:
     """INFO or UPDATE of one leg, carried to the other, its response carried back."""
 
-    __slots__ = ("call", "origin", "request", "transaction")
+    __slots__ = ("_received_before", "_sent_before", "call", "origin", "request", "transaction")
 
     def __init__(
         self, call: "Call", origin: Leg, request: Request, transaction: ServerTransaction
@@ -108,6 +140,8 @@ class RequestRelay:
         self.origin = origin
         self.request = request
         self.transaction = transaction
+        self._received_before = origin.received
+        self._sent_before: tuple[Leg, bytes] | None = None
 
     @classmethod
     def start(cls, call: "Call", origin: Leg, event: Requested, now: float) -> None:
@@ -123,6 +157,7 @@ class RequestRelay:
             return
         if request.content_type == SDP:
             origin.take(request)
+            relay._sent_before = (target, target.sent)
             body = target.describe(body)
         lines = "".join(
             [f"{name}: {value}\r\n" for name, value in request.lines() if name.lower() in _CARRIED]
@@ -154,6 +189,8 @@ class RequestRelay:
 
     def responded(self, event: Responded, now: float) -> None:
         """Carry the response back."""
+        if self._sent_before is not None:
+            self._offer_over(event.status, now)
         response = event.response
         if response is None:
             self.transaction.respond(event.status, now)
@@ -167,3 +204,13 @@ class RequestRelay:
                 body = self.origin.describe(body)
             lines += f"Content-Type: {response.get('content-type')}\r\n"
         self.transaction.respond(event.status, now, lines, body, response.reason)
+
+    def _offer_over(self, status: int, now: float) -> None:
+        """An UPDATE with an offer is agreed to, or nothing of it is in force."""
+        assert self._sent_before is not None
+        target, sent = self._sent_before
+        if status < 300:
+            note_hold(self.call, self.origin, self.request.body, now)
+        else:
+            target.sent = sent
+            self.origin.received = self._received_before

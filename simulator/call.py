@@ -14,7 +14,7 @@ from simulator.errors import CallStateError
 from simulator.leg import VXML, Leg
 from simulator.refer import ReferTransfer
 from simulator.routing import Route
-from simulator.states import CONNECT, INPUT_NAMES, STATES
+from simulator.states import CONNECT, INPUT_NAMES, STATES, TRANSFER
 from simulator.treatment import Treatment
 from simulator.variables import Variables
 from sip.events import (
@@ -137,6 +137,8 @@ class Call:
             raise CallStateError(
                 f"the call is {self.state}: {INPUT_NAMES[what]} is not possible now"
             )
+        if what == TRANSFER and isinstance(self.work, Connection) and self.work.joining:
+            raise CallStateError("the caller is being joined to another leg: try again")
         return state
 
     def enter(self, what: int, now: float, details: str = "") -> None:
@@ -183,12 +185,15 @@ class Call:
         details = f"SIP {status} {reason}"
         if work.transfer:
             self.log(now, "transfer_failed", f"{work.destination}: {details}")
-            if self.peer is None and not self.standalone:
-                self.end(now, "error", details, status=status)
-            elif self.state == "transferring":
+            if self.state == "transferring":
                 self.go_back(now, details)
+            if self.peer is not None or self.standalone:
                 if self.treatment is not None:
                     self.treatment.resume(now)
+            elif self.treatment is not None and self.state == "queued":
+                self.treatment.failed(status, reason, now)
+            else:
+                self.refuse(now, status, reason)
             return
         self.log(now, "connect_failed", f"{work.destination}: {details}")
         if self.treatment is not None:
@@ -305,7 +310,7 @@ class Call:
             if isinstance(self.work, Connection) and leg is self.work.target:
                 self.work.target_refused(event.status, event.reason, now)
             return
-        user = leg.offer_over()
+        user = leg.offer_over(refused=True)
         if user is not None:
             user.offer_refused(leg, event.status, event.reason, now)
         leg.next_offer(now)
@@ -369,7 +374,6 @@ class Call:
             self.end(now, "error", f"{leg.kind} lost: SIP {event.status}", by=leg)
 
     def _reinvited(self, leg: Leg, event: Reinvited, now: float) -> None:
-        leg.take(event.request)
         OfferRelay(self, leg, event.request).start(now)
 
     def _requested(self, leg: Leg, event: Requested, now: float) -> None:
@@ -398,9 +402,10 @@ class _Refusal:
         self._reason = reason
 
     def timer_fired(self, _what: int, now: float) -> None:
-        if self._call.work is None and self._call.state != "ended":
-            self._call.refuse(now, self._status, self._reason)
-            self._call.server.stack.pump(now)
+        call = self._call
+        if call.work is None and call.peer is None and call.state != "ended":
+            call.refuse(now, self._status, self._reason)
+            call.server.stack.pump(now)
 
 
 _Handler = Callable[[Call, Leg, Any, float], None]

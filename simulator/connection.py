@@ -106,9 +106,14 @@ class Connection:
         """Whether nothing more is to come."""
         return self.state in (DONE, FAILED)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether an offer that had to wait is still to be sent."""
+        return not self.finished
+
     def start(self, now: float, *, hold: bool = False) -> None:
         """Call the target; with `hold` once the caller has agreed to hold."""
-        self._offered = self.call.caller.received
+        self._offered = self.call.caller.offer_of()
         self._retrieve = self.call.caller.sent
         self.apply(HOLD_AND_DIAL if hold else DIAL, now)
 
@@ -155,6 +160,9 @@ class Connection:
         """The caller's ACK to our 200."""
         self.apply(CALLER_ACKED, now, request)
 
+    def not_acknowledged(self, now: float) -> None:
+        """The caller is gone: so is the call."""
+
     def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
         """The caller, or the target, agrees to an offer."""
         if leg is self.target:
@@ -173,11 +181,25 @@ class Connection:
             self.status, self.reason = status, reason
         self.apply(CALLER_REFUSED, now)
 
+    def leg_over(self, leg: Leg, now: float) -> None:
+        """`left` tells that as well, or the call is over."""
+
     def timer_fired(self, _what: int, now: float) -> None:
         """Ring no answer."""
         self._timer = None
         self.status, self.reason = 408, "ring no answer"
         self.apply(RING_TIMEOUT, now)
+
+    @property
+    def joining(self) -> bool:
+        """Whether the caller has been asked and has not answered yet."""
+        return self.state in (JOINING, JOINING_HELD, UNJOINING, RETRIEVING)
+
+    def give_up(self, now: float) -> None:
+        """A transfer comes first: stop calling the target."""
+        if self.state == DIALLING:
+            self.abandon(now)
+            self.target.hang_up(now, NORMAL)
 
     def abandon(self, now: float) -> None:
         """The call ends: so does this; the legs are ended by the call."""
@@ -204,7 +226,7 @@ def _dial(work: Connection, now: float, _message: object) -> None:
     try:
         server.place(work.target, work.uri, body, now)
     except LocalError as error:
-        work.target.ended = now
+        work.target.finish(now, 503)
         work.target_refused(503, str(error), now)
 
 
@@ -221,7 +243,7 @@ def _hold_caller(work: Connection, now: float, _message: object) -> None:
 def _relay_progress(work: Connection, now: float, response: Response) -> None:
     caller = work.call.caller
     work.target.take(response)
-    if caller.answered == 0.0:
+    if caller.answered == 0.0 and not caller.terminated:
         body = caller.describe(response.body)
         caller.session.ring(
             now, response.status, body, work.call.server.server_line, response.reason
@@ -233,6 +255,8 @@ def _relay_progress(work: Connection, now: float, response: Response) -> None:
 def _answer_caller(work: Connection, now: float, response: Response) -> None:
     work._stop_timer()
     caller = work.call.caller
+    if caller.terminated:  # its CANCEL came together with this answer and is dealt with next
+        return
     caller.ack_user = work
     body = response.body or work.target.received  # the answer may have come in a 183
     caller.session.answer(now, caller.describe(body), work.call.server.server_line)
@@ -281,8 +305,11 @@ def _ack_target_again(work: Connection, now: float, message: Response | None) ->
 
 
 def _finish(work: Connection, now: float, _message: object) -> None:
-    if work.call.work is work:
-        work.call.work = None
+    call = work.call
+    if call.work is work:
+        call.work = None
+        if call.treatment is not None:
+            call.treatment.resume(now)
 
 
 def _end_target(work: Connection, now: float, _message: object) -> None:

@@ -1,11 +1,13 @@
 """One leg of a call: a SIP session, what it is for, and its view of the media."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sip.errors import InvalidState, ParseError, SipError
+from sip.errors import InvalidState, ParseError, PeerError, SipError
 from sip.message import Request, Response
-from sip.sdp import Origin, origin_line, rewrite_origin, same_media
-from sip.usage.invite import CONFIRMED, EARLY, INITIAL, TERMINATED, InviteSession
+from sip.sdp import Origin, SessionDescription, origin_line, rewrite_origin, same_media
+from sip.usage.invite import InviteSession
+from sip.usage.session import CONFIRMED, EARLY, INITIAL, TERMINATED
 
 if TYPE_CHECKING:
     from simulator.call import Call
@@ -20,11 +22,18 @@ TRANSFER: Final = "transfer"
 class OfferUser(Protocol):
     """Who sent an offer on a leg by re-INVITE, and wants the outcome."""
 
+    @property
+    def wanted(self) -> bool:
+        """Whether an offer that had to wait is still to be sent."""
+
     def offer_answered(self, leg: "Leg", response: Response, now: float) -> None:
         """The 2xx; whoever is told acknowledges it."""
 
     def offer_refused(self, leg: "Leg", status: int, reason: str, now: float) -> None:
         """Any other end; the session stays as it was before the offer."""
+
+    def leg_over(self, leg: "Leg", now: float) -> None:
+        """The leg ended before there was an outcome."""
 
 
 class AckUser(Protocol):
@@ -32,6 +41,9 @@ class AckUser(Protocol):
 
     def acknowledged(self, leg: "Leg", request: Request, now: float) -> None:
         """The ACK; its body is the answer when our 200 carried an offer."""
+
+    def not_acknowledged(self, now: float) -> None:
+        """The leg is over, and no ACK came."""
 
 
 class Leg:
@@ -42,11 +54,13 @@ class Leg:
     """
 
     __slots__ = (
+        "_sent_before",
         "ack_user",
         "agent",
         "answered",
         "call",
         "ended",
+        "holding",
         "kind",
         "number",
         "offer_user",
@@ -72,7 +86,9 @@ class Leg:
         self.ended = 0.0
         self.status = 0
         self.received = b""  # the last session description the far end sent
-        self.sent = b""  # the last that we sent to it
+        self.sent = b""  # the last that we sent to it and it did not refuse
+        self._sent_before = b""  # what holds again if it refuses the offer under way
+        self.holding = False  # the far end has put us on hold
         self.origin: Origin | None = None  # what this leg knows us by (RFC 3264 section 8)
         self.offer_user: OfferUser | None = None
         self.offers: list[tuple[bytes, OfferUser]] = []  # that wait for the one before
@@ -122,6 +138,19 @@ class Leg:
             self.received = body
         return body
 
+    def offer_of(self) -> bytes:
+        """What the far end can do, to offer it to another leg.
+
+        Its last description says less when it was the answer to a hold of ours or of its peer.
+        """
+        body = self.received
+        if not self.up or self.holding or not (b"a=recvonly" in body or b"a=inactive" in body):
+            return body
+        try:
+            return SessionDescription.parse(body).with_direction("sendrecv").to_bytes()
+        except PeerError:
+            return body
+
     def offer(self, now: float, body: bytes, user: OfferUser) -> None:
         """Offer `body` by re-INVITE, after those before it; `user` is told the outcome."""
         if self.offer_user is not None:
@@ -129,23 +158,28 @@ class Leg:
             return
         self.offer_user = user
         self.touched = now
+        self._sent_before = self.sent
         try:
-            self.session.reinvite(now, self.describe(body), self.call.server.agent_line)
+            # Described when it is sent: after glare the far end may have heard another.
+            self.session.reinvite(now, lambda: self.describe(body), self.call.server.agent_line)
         except InvalidState as error:  # it is ending
-            self.offer_user = None
+            self.offer_over(refused=True)
             user.offer_refused(self, 481, str(error), now)
 
-    def offer_over(self) -> OfferUser | None:
+    def offer_over(self, *, refused: bool = False) -> OfferUser | None:
         """The outcome of the present offer is here: whom to tell; the next one may go."""
         user = self.offer_user
         self.offer_user = None
+        if refused and user is not None:
+            self.sent = self._sent_before
         return user
 
     def next_offer(self, now: float) -> None:
-        """Send the offer that waited, if the leg is still up."""
-        if self.offers and self.offer_user is None and self.up:
+        """Send the offer that waited, if the leg is still up and somebody wants it."""
+        while self.offers and self.offer_user is None and self.up:
             body, user = self.offers.pop(0)
-            self.offer(now, body, user)
+            if user.wanted:
+                self.offer(now, body, user)
 
     def hang_up(self, now: float, reason: str, status: int = 480) -> None:
         """End the leg in the way that its state asks for.
@@ -155,7 +189,7 @@ class Leg:
         """
         session = self.session
         lines = f"Reason: {reason}\r\n"
-        try:
+        with suppress(SipError):  # where it is ending by itself
             if session.state == CONFIRMED:
                 self.finish(now)
                 session.bye(now, lines)
@@ -166,15 +200,27 @@ class Leg:
                 else:
                     session.reject(now, status, lines=lines)
                     self.finish(now, status)
-        except SipError:  # it is ending by itself
-            self.finish(now)
+        self.finish(now)
 
     def finish(self, now: float, status: int = 0) -> None:
-        """The leg is over; once."""
+        """The leg is over; once. Its agent is free, and nobody waits for its word any more."""
         if self.ended == 0.0:
             self.ended = now
             if status:
                 self.status = status
+            if self.agent is not None:
+                self.call.server.skill_groups.release(self.agent, now)
+                self.agent = None
+            user, self.ack_user = self.ack_user, None
+            if user is not None:
+                user.not_acknowledged(now)
+            waiting = [offered for _, offered in self.offers]
+            self.offers.clear()
+            if self.offer_user is not None:
+                waiting.append(self.offer_user)
+                self.offer_user = None
+            for asking in waiting:
+                asking.leg_over(self, now)
 
     @property
     def terminated(self) -> bool:

@@ -18,7 +18,8 @@ from simulator.views import (
     SessionView,
 )
 from sip.dialog import name_addr_uri
-from sip.usage.invite import STATE_NAMES, InviteSession
+from sip.usage.invite import InviteSession
+from sip.usage.session import STATE_NAMES
 
 if TYPE_CHECKING:
     from simulator.call import Call

@@ -140,6 +140,7 @@ TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
     },
     ACCEPTED: {
         ACCEPT: (ACCEPTED, ()),
+        REFUSE: (FAILED, (_report_failure,)),
         NEWS: (ACCEPTED, ()),
         SUCCESS: (SUCCEEDED, (_wait_for_bye,)),
         FAILURE: (FAILED, (_report_failure,)),

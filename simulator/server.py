@@ -46,7 +46,8 @@ from sip.grammar import escape_user
 from sip.message import Request
 from sip.offer_answer import fast_answer, make_offer
 from sip.sdp import Origin
-from sip.usage.invite import TERMINATED, InviteSession
+from sip.usage.invite import InviteSession
+from sip.usage.session import TERMINATED
 
 log = logging.getLogger(__name__)
 
@@ -113,9 +114,9 @@ class CallServer(Queries):
             session.user.call.handle(session.user, event, now)
         elif isinstance(event, Invited):
             try:
-                self._offered(session, event.request, now)
+                self._offered(event.session, event.request, now)
             except PeerError as error:
-                session.reject(now, error.status, error.reason)
+                event.session.reject(now, error.status, error.reason)
 
     def _offered(self, session: InviteSession, request: Request, now: float) -> None:
         """A call arrives: NEW_CALL."""
@@ -186,8 +187,11 @@ class CallServer(Queries):
         self, call: Call, label: str, kind: str, now: float, agent: Agent | None = None
     ) -> None:
         """CONNECT: the label's route decides where to; without one 404."""
-        leg = Leg(call, kind, Label.parse(label).text, now)
-        uri = self.plan.route_label(label)
+        try:
+            uri = self.plan.route_label(label)
+        except NotRoutable:
+            uri = None  # it cannot be dialed at all
+        leg = Leg(call, kind, Label.parse(label).text if uri else label, now)
         if uri is None:
             call.log(now, "no_route", f"label {label}: add it under routes")
             leg.ended = now
@@ -272,10 +276,6 @@ class CallServer(Queries):
     def finished(self, call: Call, by: Leg | None, now: float) -> None:
         """A call has ended: its CDR goes to the store, then the BYE is answered."""
         del self.calls[call.guid]
-        for leg in call.legs:
-            if leg.agent is not None:
-                self.skill_groups.release(leg.agent, now)
-                leg.agent = None
         session = by.session if by is not None else None
         if session is not None:
             self.stack.endpoint.wheel.start(now, BYE_PATIENCE, _ByeAnswer(session), 0)
@@ -313,6 +313,8 @@ class CallServer(Queries):
         if command.ecc_variables:
             self.set_variables(guid, command.ecc_variables, None, None)
         now = self.stack.now()
+        if isinstance(call.work, Connection):
+            call.work.give_up(now)
         refer = label.refer or self.config.transfer.mode == "refer"
         consult = command.transfer_type == "consultation"
         how = "consultation" if consult else "REFER" if refer else "blind"
@@ -334,6 +336,10 @@ class CallServer(Queries):
                     f"{route.number!r} is not a number to transfer to: "
                     "no other leg answers it (its script begins with answer or release)"
                 )
+            if isinstance(first, Connect):
+                label = first.label.replace("{dnis}", route.number)
+                if self.plan.route_label(label) is None:
+                    raise NotRoutable(f"no static route for {label!r}")
         elif route.destination is None:
             raise NotRoutable(f"no static route for {route.label or route.number!r}")
 

@@ -24,11 +24,21 @@ _MOST_REQUERIES: Final = 3
 class Treatment:
     """A script at work on a call: `steps`, and the one it is at."""
 
-    __slots__ = ("_at", "_requeries", "_steps", "_timer", "_waiting", "call", "due")
+    __slots__ = (
+        "_at",
+        "_passed_over",
+        "_requeries",
+        "_steps",
+        "_timer",
+        "_waiting",
+        "call",
+        "due",
+    )
 
     def __init__(self, call: "Call", steps: tuple[Step, ...]) -> None:
         self.call = call
-        self.due = False  # the step was over while a transfer was under way
+        self.due = False  # the step was over while the caller was being moved
+        self._passed_over = False  # an agent was found then
         self._steps = steps
         self._at = -1
         self._requeries = 0
@@ -47,7 +57,7 @@ class Treatment:
         """Do the next step; after the last the call is released."""
         self._stop_timer()
         self._leave_queue()
-        self.due = False
+        self.due = self._passed_over = False
         self._requeries = 0
         self._at += 1
         action = self._action()
@@ -102,17 +112,20 @@ class Treatment:
                 self._start_timer(now, action.seconds)
         elif isinstance(action, Queue):
             call.enter(QUEUE, now, action.skill_group)
-            self._waiting = action.skill_group
-            queue = call.server.skill_groups.queues[action.skill_group]
             if action.seconds is not None and self._timer is None:
                 self._start_timer(now, action.seconds)
-            queue.enter(self, now, again=self._requeries > 0)
+            self._wait(now, again=self._requeries > 0)
+
+    def _wait(self, now: float, *, again: bool) -> None:
+        """Enter the queue; `again` at its head."""
+        self._waiting = name = self.call.icm_skill_group
+        self.call.server.skill_groups.queues[name].enter(self, now, again=again)
 
     def agent_found(self, agent: "Agent", now: float) -> None:
         """CONNECT: the queue has an agent for the call."""
         self._waiting = ""
         if self.call.work is not None:  # a transfer is under way: wait for its outcome
-            self.call.server.skill_groups.queues[self.call.icm_skill_group].enter(self, now)
+            self._passed_over = True
             return
         self._stop_timer()
         self.call.icm_agent = agent.agent_id
@@ -123,6 +136,7 @@ class Treatment:
         action = self._action()
         if isinstance(action, Queue) and self.call.caller.up and self._requeries < _MOST_REQUERIES:
             self._requeries += 1
+            self._leave_queue()
             self.call.log(now, "requery", f"RequeryStatus after SIP {status} {reason}")
             self._on_vxml(now)
         else:
@@ -142,9 +156,12 @@ class Treatment:
         return False
 
     def resume(self, now: float) -> None:
-        """A transfer failed: go on where the script was."""
+        """A transfer failed, or a late ACK came: go on where the script was."""
         if self.due:
             self.next(now)
+        elif self._passed_over:
+            self._passed_over = False
+            self._wait(now, again=True)
 
     def timer_fired(self, _what: int, now: float) -> None:
         """The time of the step is over."""

@@ -29,7 +29,8 @@ from sip.transaction.server import (
 )
 from sip.transport import Address, Listener
 from sip.uri import OtherUri, parse_uri
-from sip.usage.invite import SDP, InviteSession
+from sip.usage.invite import InviteSession
+from sip.usage.session import SDP, Session
 
 METHODS: Final = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REFER", "NOTIFY")
 _NOT_SERVED: Final = frozenset(("REGISTER", "PRACK", "SUBSCRIBE", "PUBLISH", "MESSAGE"))
@@ -123,7 +124,7 @@ class Endpoint(Transactions):
         session.contact = self.contact_line(listener, host, contact_user)
         session.first_hop = next_hop
         self.sessions[tag] = session
-        session.start(now, body, lines)
+        session.send_invite(now, body, lines)
         return session
 
     def options(
@@ -186,7 +187,7 @@ class Endpoint(Transactions):
         """No response to OPTIONS."""
         self.events.append(Responded(None, transaction.context, status, None))
 
-    def forget(self, session: InviteSession) -> None:
+    def forget(self, session: Session) -> None:
         """A session is over."""
         tag = session.local_tag
         if self.sessions.get(tag) is session:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sip.transaction.server import ServerTransaction
     from sip.usage.invite import InviteSession
     from sip.usage.refer import ReceivedRefer, SentRefer
+    from sip.usage.session import Session
 
 
 class Event:
@@ -19,7 +20,7 @@ class Event:
 
     __slots__ = ("session",)
 
-    def __init__(self, session: "InviteSession") -> None:
+    def __init__(self, session: "Session") -> None:
         self.session = session
 
 
@@ -28,12 +29,28 @@ class RequestEvent(Event):
 
     __slots__ = ("request",)
 
-    def __init__(self, session: "InviteSession", request: Request) -> None:
+    def __init__(self, session: "Session", request: Request) -> None:
         self.session = session
         self.request = request
 
 
-class ResponseEvent(Event):
+class InviteEvent(Event):
+    """An event of a session that was set up by INVITE."""
+
+    __slots__ = ()
+
+    session: "InviteSession"
+
+
+class InviteRequestEvent(RequestEvent):
+    """A request of the peer that only such a session has."""
+
+    __slots__ = ()
+
+    session: "InviteSession"
+
+
+class ResponseEvent(InviteEvent):
     """An event caused by a response of the peer."""
 
     __slots__ = ("response",)
@@ -43,7 +60,7 @@ class ResponseEvent(Event):
         self.response = response
 
 
-class Invited(RequestEvent):
+class Invited(InviteRequestEvent):
     """A new call: answer it by `ring`, `answer` or `reject` on the session."""
 
     __slots__ = ()
@@ -61,7 +78,7 @@ class Answered(ResponseEvent):
     __slots__ = ()
 
 
-class Refused(Event):
+class Refused(InviteEvent):
     """Our INVITE or re-INVITE failed.
 
     `status` is the final response's code, or 408 and 503 of our own (no response, no
@@ -79,25 +96,25 @@ class Refused(Event):
         self.response = response
 
 
-class Acknowledged(RequestEvent):
+class Acknowledged(InviteRequestEvent):
     """The ACK to our 2xx arrived (of the INVITE or a re-INVITE)."""
 
     __slots__ = ()
 
 
-class Cancelled(RequestEvent):
+class Cancelled(InviteRequestEvent):
     """The caller gave up before the answer; 200 and 487 have been sent."""
 
     __slots__ = ()
 
 
-class Hungup(RequestEvent):
+class Hungup(InviteRequestEvent):
     """BYE arrived. The session is over; `confirm_bye` on it sends the 200."""
 
     __slots__ = ()
 
 
-class Lost(Event):
+class Lost(InviteEvent):
     """The session ended without BYE from the peer; `status` says how.
 
     408: our 2xx was never acknowledged, or a request in the dialog got no response;
@@ -111,13 +128,13 @@ class Lost(Event):
         self.status = status
 
 
-class Closed(Event):
+class Closed(InviteEvent):
     """Nothing of the session is left: our BYE is answered or given up."""
 
     __slots__ = ()
 
 
-class Reinvited(RequestEvent):
+class Reinvited(InviteRequestEvent):
     """A re-INVITE: `answer` or `reject` it on the session."""
 
     __slots__ = ()
@@ -129,10 +146,9 @@ class Requested(RequestEvent):
     __slots__ = ("transaction",)
 
     def __init__(
-        self, session: "InviteSession", request: Request, transaction: "ServerTransaction"
+        self, session: "Session", request: Request, transaction: "ServerTransaction"
     ) -> None:
-        self.session = session
-        self.request = request
+        super().__init__(session, request)
         self.transaction = transaction
 
 
@@ -146,7 +162,7 @@ class Responded:
 
     def __init__(
         self,
-        session: "InviteSession | None",
+        session: "Session | None",
         context: object,
         status: int,
         response: Response | None,
@@ -162,9 +178,8 @@ class Referred(RequestEvent):
 
     __slots__ = ("refer",)
 
-    def __init__(self, session: "InviteSession", request: Request, refer: "ReceivedRefer") -> None:
-        self.session = session
-        self.request = request
+    def __init__(self, session: "Session", request: Request, refer: "ReceivedRefer") -> None:
+        super().__init__(session, request)
         self.refer = refer
 
 

@@ -27,7 +27,8 @@ from sip.events import (
 from sip.message import Request, Response, reason_phrase
 from sip.sdp import SessionDescription
 from sip.timers import Timer
-from sip.usage.invite import CONFIRMED, InviteSession
+from sip.usage.invite import InviteSession
+from sip.usage.session import CONFIRMED
 from sip.values import Reason
 
 if TYPE_CHECKING:

@@ -97,6 +97,18 @@ class ClientTransaction(Transaction):
             self.start_lifetime(now, self.layer.timers.timeout, TIMER_CANCEL)
 
 
+def cancel_for(invite: Request, lines: str) -> Request:
+    """The CANCEL of an INVITE: its fields, its branch (section 9.1); `lines` are further ones."""
+    number, _ = invite.cseq
+    routes = "".join([f"Route: {route}\r\n" for route in invite.all("route")])
+    head = (
+        f"CANCEL {invite.uri} SIP/2.0\r\nVia: {invite.top_via}\r\n{routes}"
+        f"Max-Forwards: 70\r\nFrom: {invite.get('from')}\r\nTo: {invite.get('to')}\r\n"
+        f"Call-ID: {invite.call_id}\r\nCSeq: {number} CANCEL\r\n{lines}Content-Length: 0"
+    )
+    return Request("CANCEL", invite.uri, head)
+
+
 # Effects.
 
 

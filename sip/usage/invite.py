@@ -20,39 +20,24 @@ from sip.events import (
     Invited,
     Lost,
     Progressed,
-    Referred,
     Refused,
     Reinvited,
     Requested,
     Responded,
 )
 from sip.message import Request, Response, reason_phrase
-from sip.timers import Timer
-from sip.transaction.client import ClientTransaction, ClientUser
+from sip.transaction.client import ClientTransaction, cancel_for
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address, Listener
-from sip.usage.refer import ReceivedRefer, SentRefer
-from sip.values import NameAddr
+from sip.usage.answer import UnacknowledgedAnswer
+from sip.usage.offer import MakeBody, OfferQueue
+from sip.usage.session import CONFIRMED, EARLY, INITIAL, SDP, TERMINATED, Session, Unheard
 
 if TYPE_CHECKING:
     from sip.endpoint import Endpoint
 
-# States of a session.
-INITIAL: Final = 0
-EARLY: Final = 1
-CONFIRMED: Final = 2
-TERMINATED: Final = 3
-STATE_NAMES: Final = ("initial", "early", "confirmed", "terminated")
 
-# Timers of a session.
-_REPEAT_2XX: Final = 0
-_RETRY_OFFER: Final = 1
-_REFERS_OVER: Final = 2
-
-SDP: Final = "application/sdp"
-
-
-class InviteSession:
+class InviteSession(Session):
     """A session set up by INVITE.
 
     `user` is the program's own, for finding what a session belongs to. `outgoing`:
@@ -66,71 +51,28 @@ class InviteSession:
         "_bye_lines",
         "_cancel_lines",
         "_final",
-        "_final_address",
-        "_final_deadline",
-        "_final_interval",
-        "_final_number",
-        "_final_timer",
         "_invite_number",
-        "_leaving",
-        "_offer",
-        "_offer_timer",
-        "_offered",
+        "_offers",
         "_pending_bye",
         "client_invite",
-        "contact",
-        "dialog",
-        "endpoint",
-        "first_hop",
-        "listener",
-        "outgoing",
-        "refers",
-        "remote_address",
         "server_invite",
-        "state",
-        "user",
     )
 
     def __init__(
         self, endpoint: "Endpoint", dialog: Dialog, listener: Listener, *, outgoing: bool
     ) -> None:
-        self.endpoint = endpoint
-        self.dialog = dialog
-        self.listener = listener
-        self.outgoing = outgoing
-        self.user: object = None
-        self.state = INITIAL
-        self.first_hop = ""  # where the first INVITE goes, if not to the target
-        self.contact = ""  # the Contact line we send, with CRLF
-        self.remote_address: Address = ("", 0)
+        super().__init__(endpoint, dialog, listener, outgoing=outgoing)
         self.client_invite: ClientTransaction | None = None  # ours, no final response yet
         self.server_invite: ServerTransaction | None = None  # the peer's, not answered yet
-        self.refers: dict[int, SentRefer] | None = None
         self._invite_number = 0  # CSeq of our last INVITE
         self._ack: bytes | None = None  # the ACK sent, to repeat for each repeated 2xx
         self._ack_address: Address = ("", 0)
         self._ack_number = 0
-        self._final: bytes | None = None  # our 2xx that waits for its ACK
-        self._final_address: Address = ("", 0)
-        self._final_number = 0
-        self._final_interval = 0.0
-        self._final_deadline = 0.0
-        self._final_timer: Timer | None = None
+        self._final: UnacknowledgedAnswer | None = None
         self._cancel_lines: str | None = None  # cancel() was called
         self._bye_lines: str | None = None  # bye() waits for the ACK of our 2xx
-        self._offer: tuple[bytes, str] | None = None  # a re-INVITE that waits its turn
-        self._offered: tuple[bytes, str] | None = None  # the re-INVITE under way
-        self._offer_timer: Timer | None = None
+        self._offers: OfferQueue | None = None  # our re-INVITEs
         self._pending_bye: ServerTransaction | None = None
-        self._leaving = False  # our BYE is under way
-
-    def __repr__(self) -> str:
-        return f"<InviteSession {self.dialog.local_tag} {STATE_NAMES[self.state]}>"
-
-    @property
-    def local_tag(self) -> str:
-        """Our tag: what the endpoint's table of sessions is keyed by."""
-        return self.dialog.local_tag
 
     # Verbs of the callee.
 
@@ -150,13 +92,10 @@ class InviteSession:
         self.state = CONFIRMED
         endpoint = self.endpoint
         lines = self._response_lines(endpoint.capability_lines + lines, body)
-        self._final = invite.respond(200, now, lines, body)
-        self._final_address = invite.address
-        self._final_number, _ = invite.request.cseq
-        timers = endpoint.timers
-        self._final_deadline = now + timers.timeout
-        self._final_interval = timers.t1
-        self._final_timer = endpoint.wheel.start(now, timers.t1, self, _REPEAT_2XX)
+        data = invite.respond(200, now, lines, body)
+        if data is not None:
+            number, _ = invite.request.cseq
+            self._final = UnacknowledgedAnswer(self, data, invite.address, number, now)
 
     def reject(self, now: float, status: int, reason: str = "", lines: str = "") -> None:
         """Refuse the INVITE or re-INVITE; `status` from 300 to 699."""
@@ -166,7 +105,7 @@ class InviteSession:
         if self.state != CONFIRMED:
             self._end(now)
         else:
-            self._try_offer(now)
+            self._next_offer(now)
 
     def _unanswered(self, verb: str) -> ServerTransaction:
         if self.server_invite is None:
@@ -184,10 +123,6 @@ class InviteSession:
 
     # Verbs of the caller.
 
-    def start(self, now: float, body: bytes, lines: str) -> None:
-        """Send the first INVITE; the endpoint's `invite` calls this."""
-        self._send_invite(now, body, lines)
-
     def cancel(self, now: float, lines: str = "") -> None:
         """Give up an INVITE that has no final response (section 9.1).
 
@@ -203,16 +138,7 @@ class InviteSession:
                 self._send_cancel(invite, now)
 
     def _send_cancel(self, invite: ClientTransaction, now: float) -> None:
-        request = invite.request
-        number, _ = request.cseq
-        routes = "".join([f"Route: {route}\r\n" for route in request.all("route")])
-        head = (
-            f"CANCEL {request.uri} SIP/2.0\r\nVia: {request.top_via}\r\n{routes}"
-            f"Max-Forwards: 70\r\nFrom: {request.get('from')}\r\nTo: {request.get('to')}\r\n"
-            f"Call-ID: {request.call_id}\r\nCSeq: {number} CANCEL\r\n"
-            f"{self._cancel_lines}Content-Length: 0"
-        )
-        cancel = Request("CANCEL", request.uri, head)
+        cancel = cancel_for(invite.request, self._cancel_lines or "")
         self.endpoint.start_client(cancel, invite.listener, invite.address, self, now)
         invite.cancelled(now)
 
@@ -221,7 +147,7 @@ class InviteSession:
         if self.client_invite is not None or self._ack_number == self._invite_number:
             raise InvalidState("acknowledge: no 2xx waits for its ACK")
         self._send_ack(self.dialog, now, body)
-        self._try_offer(now)
+        self._next_offer(now)
 
     def _send_ack(self, dialog: Dialog, now: float, body: bytes = b"") -> None:
         endpoint = self.endpoint
@@ -248,7 +174,7 @@ class InviteSession:
 
     # Verbs of both.
 
-    def reinvite(self, now: float, body: bytes = b"", lines: str = "") -> None:
+    def reinvite(self, now: float, body: bytes | MakeBody = b"", lines: str = "") -> None:
         """Offer a new session description; without a body the peer is asked for one.
 
         Waits for its turn while another INVITE transaction of this dialog is under
@@ -257,8 +183,9 @@ class InviteSession:
         """
         if self.state != CONFIRMED or self._leaving:
             raise InvalidState("reinvite: the session is not established")
-        self._offer = (body, lines)
-        self._try_offer(now)
+        if self._offers is None:
+            self._offers = OfferQueue(self)
+        self._offers.put(now, body, lines)
 
     @property
     def busy(self) -> bool:
@@ -270,15 +197,12 @@ class InviteSession:
             or self._ack_number != self._invite_number
         )
 
-    def _try_offer(self, now: float) -> None:
-        if self._offer is None or self._offer_timer is not None or self.busy or self._leaving:
-            return
-        self._offered = self._offer
-        self._offer = None
-        body, lines = self._offered
-        self._send_invite(now, body, lines)
+    def _next_offer(self, now: float) -> None:
+        if self._offers is not None:
+            self._offers.next(now)
 
-    def _send_invite(self, now: float, body: bytes, lines: str) -> None:
+    def send_invite(self, now: float, body: bytes, lines: str) -> None:
+        """Send an INVITE or re-INVITE now."""
         lines = f"{self.contact}{self.endpoint.capability_lines}{lines}"
         self._invite_number = self.dialog.local_cseq + 1
         self.client_invite = self.send_request(
@@ -289,9 +213,7 @@ class InviteSession:
         """End the session. While our 2xx waits for its ACK, BYE waits too (section 15)."""
         if self.state != CONFIRMED or self._leaving:
             raise InvalidState("bye: the session is not established")
-        self._offer = None
-        self._leaving = True
-        self._drop_server_invite(now)
+        self._leave(now)
         if self._final is not None:
             self._bye_lines = lines
         else:
@@ -302,66 +224,6 @@ class InviteSession:
         if self._ack_number != self._invite_number and self.client_invite is None:
             self._send_ack(self.dialog, now)
         self.send_request(now, "BYE", lines, user=self)
-
-    def request(
-        self,
-        now: float,
-        method: str,
-        lines: str = "",
-        body: bytes = b"",
-        content_type: str = "",
-        context: object = None,
-    ) -> None:
-        """Send INFO, UPDATE or another request in the dialog; see `Responded`."""
-        if self._leaving or self.dialog.remote_tag is None:
-            raise InvalidState(f"{method}: no dialog yet or any more")
-        self.send_request(now, method, lines, body, content_type, context=context, user=self)
-
-    def refer(self, now: float, target: str, lines: str = "") -> SentRefer:
-        """Ask the peer to call `target`, a URI (RFC 3515); see `ReferProgressed`."""
-        if self.state != CONFIRMED or self._leaving:
-            raise InvalidState("refer: the session is not established")
-        lines = f"{self.contact}Refer-To: {NameAddr(target)}\r\n{lines}"
-        refer = SentRefer(self, target)
-        refer.number = self.dialog.local_cseq + 1
-        if self.refers is None:
-            self.refers = {}
-        self.refers[refer.number] = refer
-        self.send_request(now, "REFER", lines, user=refer)
-        return refer
-
-    def send_request(
-        self,
-        now: float,
-        method: str,
-        lines: str,
-        body: bytes = b"",
-        content_type: str = "",
-        *,
-        context: object = None,
-        user: ClientUser | None = None,
-    ) -> ClientTransaction:
-        """Send a request with the next CSeq in a client transaction of its own."""
-        dialog = self.dialog
-        dialog.local_cseq += 1
-        dialog.last_cseq = dialog.local_cseq
-        if body:
-            lines = f"{lines}Content-Type: {content_type}\r\n"
-        number = dialog.local_cseq
-        hop = dialog.next_hop()
-        if self.first_hop and dialog.remote_tag is None:
-            hop = self.first_hop
-
-        def make(via: str) -> Request:
-            uri, head = dialog.request_head(method, number, via, lines)
-            return Request(method, uri, f"{head}Content-Length: {len(body)}", body)
-
-        transaction = self.endpoint.start_client_at(
-            hop, method, make, self.listener, user or self, now, context
-        )
-        if transaction.key:  # else its name is being looked up
-            self.remote_address = transaction.address
-        return transaction
 
     # What the transactions report.
 
@@ -388,6 +250,20 @@ class InviteSession:
         elif transaction.request.method != "CANCEL":
             self._final_received(transaction, status, None, now)
 
+    def _final_received(
+        self, tx: ClientTransaction, status: int, response: Response | None, now: float
+    ) -> None:
+        events = self.endpoint.events
+        if tx.request.method == "BYE":
+            self._end(now)
+            events.append(Closed(self))
+            return
+        if response is not None and status < 300 and tx.request.method == "UPDATE":
+            self.dialog.refresh(response)
+        events.append(Responded(self, tx.context, status, response))
+        if status in (408, 481) and self.state == CONFIRMED and not self._leaving:
+            self._lose(now, status)  # section 12.2.1.2
+
     def _provisional(self, tx: ClientTransaction, response: Response, now: float) -> None:
         if self.state == INITIAL:
             self.state = EARLY
@@ -409,7 +285,6 @@ class InviteSession:
             self._repeated_2xx(tx, response, now)
             return
         self.client_invite = None
-        self._offered = None
         if self.state < CONFIRMED:
             self.state = CONFIRMED
             self.dialog.meet(response)
@@ -439,7 +314,7 @@ class InviteSession:
         if tag not in ended:  # one BYE for each fork
             tx.context = ended | {tag}
             other = InviteSession(self.endpoint, fork, self.listener, outgoing=True)
-            other.send_request(now, "BYE", "", user=_Unheard())
+            other.send_request(now, "BYE", "", user=Unheard())
 
     def _refused(
         self,
@@ -453,44 +328,23 @@ class InviteSession:
             return
         self.client_invite = None
         self._ack_number = self._invite_number  # the transaction has sent the ACK
-        offered = self._offered
-        self._offered = None
+        again = self._offers is not None and self._offers.refused(status, now)
         if self.state != CONFIRMED:
             self._end(now)
         elif self._leaving:
             pass
-        elif status == 491 and offered is not None and self._offer is None:
-            # Section 14.1: the owner of the Call-ID waits longer.
-            ids = self.endpoint.ids
-            hundredths = 210 + ids.below(191) if self.outgoing else ids.below(201)
-            self._offer = offered
-            self._offer_timer = self.endpoint.wheel.start(now, hundredths / 100, self, _RETRY_OFFER)
+        elif again:
             return
         elif status in (408, 481):
             self._lose(now, status)
         else:
-            self._try_offer(now)
+            self._next_offer(now)
         self.endpoint.events.append(Refused(self, status, reason, response))
-
-    def _final_received(
-        self, tx: ClientTransaction, status: int, response: Response | None, now: float
-    ) -> None:
-        events = self.endpoint.events
-        if tx.request.method == "BYE":
-            self._end(now)
-            events.append(Closed(self))
-            return
-        if response is not None and status < 300 and tx.request.method == "UPDATE":
-            self.dialog.refresh(response)
-        events.append(Responded(self, tx.context, status, response))
-        if status in (408, 481) and self.state == CONFIRMED and not self._leaving:
-            self._lose(now, status)  # section 12.2.1.2
 
     def _lose(self, now: float, status: int) -> None:
         """The dialog is broken: say BYE all the same and report it."""
-        self._leaving = True
+        self._leave(now)
         self._stop_2xx()
-        self._drop_server_invite(now)
         self._send_bye(now, "")
         self.endpoint.events.append(Lost(self, status))
 
@@ -506,14 +360,14 @@ class InviteSession:
 
     def ack_received(self, request: Request, _now: float) -> bool:
         """An ACK in the dialog; False when nothing waited for it."""
-        if self._final is None or request.cseq[0] != self._final_number:
+        if self._final is None or request.cseq[0] != self._final.number:
             return False
         self._stop_2xx()
         if self._bye_lines is not None:
             self._send_bye(_now, self._bye_lines)
             return True
         self.endpoint.events.append(Acknowledged(self, request))
-        self._try_offer(_now)
+        self._next_offer(_now)
         return True
 
     def cancel_received(self, transaction: ServerTransaction, request: Request, now: float) -> None:
@@ -526,7 +380,7 @@ class InviteSession:
             self._end(now)
             self.endpoint.events.append(Cancelled(self, request))
         else:
-            self._try_offer(now)
+            self._next_offer(now)
 
     def request_received(
         self, transaction: ServerTransaction, request: Request, now: float
@@ -576,116 +430,56 @@ class InviteSession:
             self._pending_bye = None
             tx.respond(200, now, lines)
 
-    def _updated(self, tx: ServerTransaction, request: Request, now: float) -> None:
-        self.dialog.refresh(request)
-        self.endpoint.events.append(Requested(self, request, tx))
-
-    def _notified(self, tx: ServerTransaction, request: Request, now: float) -> None:
-        refer = SentRefer.matching(self.refers, request)
-        if refer is None:
-            tx.respond(481, now)
-        else:
-            refer.notified(tx, request, now)
-
-    def _referred(self, tx: ServerTransaction, request: Request, now: float) -> None:
-        refer = ReceivedRefer.from_request(self, tx, request)
-        if refer is None:
-            tx.respond(400, now, reason="Refer-To is missing, repeated or malformed")
-        elif self._leaving or self.state != CONFIRMED:
-            tx.respond(481, now)
-        else:
-            self.endpoint.events.append(Referred(self, request, refer))
-
     # The end.
 
     def _stop_2xx(self) -> None:
-        self._final = None
-        if self._final_timer is not None:
-            self._final_timer.target = None
-            self._final_timer = None
+        if self._final is not None:
+            self._final.stop()
+            self._final = None
+
+    def not_acknowledged(self, now: float) -> None:
+        """No ACK to our 2xx in 64*T1 (section 13.3.1.4)."""
+        lines = self._bye_lines
+        self._stop_2xx()
+        if lines is not None:
+            self._send_bye(now, lines)
+        else:
+            self._lose(now, 408)
 
     def _end(self, now: float) -> None:
         """Over; REFER subscriptions still open keep the dialog for a while (RFC 5057)."""
         if self.state == TERMINATED:
             return
         self.state = TERMINATED
-        self._leaving = True
-        self._drop_server_invite(now)
+        self._leave(now)
         if self.client_invite is not None:  # a re-INVITE whose response may never come
             self.client_invite.cancelled(now)
-        if self._offer_timer is not None:
-            self._offer_timer.target = None
-            self._offer_timer = None
         if self.refers:
-            self.endpoint.wheel.start(now, self.endpoint.timers.timeout, self, _REFERS_OVER)
+            self.endpoint.wheel.start(now, self.endpoint.timers.timeout, self, 0)
         else:
             self.endpoint.forget(self)
 
-    def _drop_server_invite(self, now: float) -> None:
-        """An INVITE that nobody will answer any more (section 15.1.2)."""
+    def _leave(self, now: float) -> None:
+        """No more offers; an INVITE that nobody will answer gets 487 (section 15.1.2)."""
+        self._leaving = True
+        if self._offers is not None:
+            self._offers.clear()
         invite = self.server_invite
         if invite is not None:
             self.server_invite = None
             invite.respond(487, now)
 
-    def refer_over(self, refer: SentRefer) -> None:
-        """A REFER has had its last news."""
-        refers = self.refers
-        if refers is not None and refers.pop(refer.number, None) is not None:
-            over = not refers and self.state == TERMINATED
-            if over:
-                self.endpoint.forget(self)
-
-    def timer_fired(self, what: int, now: float) -> None:
-        """Repeat the 2xx, retry a re-INVITE after glare, or forget the dialog."""
-        if what == _REPEAT_2XX:
-            self._repeat_2xx(now)
-        elif what == _RETRY_OFFER:
-            self._offer_timer = None
-            self._try_offer(now)
-        else:
-            self.refers = None
-            self.endpoint.forget(self)
-
-    def _repeat_2xx(self, now: float) -> None:
-        endpoint = self.endpoint
-        self._final_timer = None
-        if self._final is None:
-            return
-        if now >= self._final_deadline:  # section 13.3.1.4: no ACK in 64*T1
-            lines = self._bye_lines
-            self._stop_2xx()
-            if lines is not None:
-                self._send_bye(now, lines)
-            else:
-                self._lose(now, 408)
-            return
-        endpoint.retransmitted += 1
-        endpoint.send(self.listener, self._final_address, self._final)
-        self._final_interval = min(self._final_interval * 2, endpoint.timers.t2)
-        delay = min(self._final_interval, self._final_deadline - now)
-        self._final_timer = endpoint.wheel.start(now, delay, self, _REPEAT_2XX)
-
-
-class _Unheard:
-    """The user of a request whose outcome changes nothing: BYE to a fork."""
-
-    __slots__ = ()
-
-    def response_received(
-        self, transaction: ClientTransaction, response: Response, now: float
-    ) -> None:
-        """As good as any."""
-
-    def transaction_failed(self, transaction: ClientTransaction, status: int, now: float) -> None:
-        """The fork will find out by itself."""
+    def timer_fired(self, _what: int, _now: float) -> None:
+        """REFER subscriptions have had their time: forget the dialog."""
+        self.refers = None
+        self.endpoint.forget(self)
 
 
 _Handler = Callable[[InviteSession, ServerTransaction, Request, float], None]
 _HANDLERS: Final[dict[str, _Handler]] = {
     "INVITE": InviteSession._reinvited,
     "BYE": InviteSession._hung_up,
-    "UPDATE": InviteSession._updated,
-    "NOTIFY": InviteSession._notified,
-    "REFER": InviteSession._referred,
+    "UPDATE": InviteSession.updated,
+    "NOTIFY": InviteSession.notified,
+    "REFER": InviteSession.referred,
 }

@@ -10,7 +10,7 @@ from sip.transaction.server import ServerTransaction
 from sip.values import EventType, NameAddr, SubscriptionState, parse_sipfrag, sipfrag
 
 if TYPE_CHECKING:
-    from sip.usage.invite import InviteSession
+    from sip.usage.session import Session
 
 SIPFRAG: Final = "message/sipfrag"
 _EXPIRES: Final = 60
@@ -25,7 +25,7 @@ class SentRefer:
 
     __slots__ = ("final", "number", "over", "session", "status", "target")
 
-    def __init__(self, session: "InviteSession", target: str) -> None:
+    def __init__(self, session: "Session", target: str) -> None:
         self.session = session
         self.target = target
         self.number = 0  # the CSeq of the REFER, the id of its subscription
@@ -105,7 +105,7 @@ class ReceivedRefer:
 
     def __init__(
         self,
-        session: "InviteSession",
+        session: "Session",
         transaction: ServerTransaction,
         request: Request,
         target: NameAddr,
@@ -119,7 +119,7 @@ class ReceivedRefer:
 
     @classmethod
     def from_request(
-        cls, session: "InviteSession", transaction: ServerTransaction, request: Request
+        cls, session: "Session", transaction: ServerTransaction, request: Request
     ) -> "ReceivedRefer | None":
         """None unless there is exactly one well-formed Refer-To (RFC 3515 section 2.4.2)."""
         values = request.all("refer-to")

@@ -24,7 +24,8 @@ from sip.events import (
     Requested,
     Responded,
 )
-from sip.usage.invite import TERMINATED, InviteSession
+from sip.usage.invite import InviteSession
+from sip.usage.session import TERMINATED, Session
 from tests.support.network import ANSWER, OFFER, AnyEvent, Network
 
 CALLS = 100
@@ -43,7 +44,7 @@ class Play:
         for party in self.parties:
             party.handler = self.react
         self.sessions: list[InviteSession] = []
-        self.events: dict[InviteSession, list[Event]] = {}
+        self.events: dict[Session, list[Event]] = {}
 
     def run(self) -> None:
         for _ in range(CALLS):

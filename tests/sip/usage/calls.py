@@ -1,7 +1,8 @@
 """Calls brought to a certain point, for the tests of the usages."""
 
 from sip.events import Acknowledged, Answered, Hungup, Invited, Reinvited
-from sip.usage.invite import CONFIRMED, InviteSession
+from sip.usage.invite import InviteSession
+from sip.usage.session import CONFIRMED
 from tests.support.builders import request_text, response_text
 from tests.support.network import ANSWER, OFFER, Network, Party, Stranger
 

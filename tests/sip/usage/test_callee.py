@@ -4,7 +4,8 @@ import pytest
 
 from sip.events import Acknowledged, Closed, Hungup, Invited, Lost, Requested
 from sip.message import Request
-from sip.usage.invite import CONFIRMED, TERMINATED, InviteSession
+from sip.usage.invite import InviteSession
+from sip.usage.session import CONFIRMED, TERMINATED
 from tests.sip.transaction.bench import near
 from tests.sip.usage.calls import ANSWER, OFFER, SOON, ringing
 from tests.support.builders import request_text, response_text

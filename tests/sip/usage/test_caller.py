@@ -4,7 +4,8 @@ import pytest
 
 from sip.events import Answered, Closed, Hungup, Invited, Progressed, Refused
 from sip.message import Request
-from sip.usage.invite import CONFIRMED, TERMINATED, InviteSession
+from sip.usage.invite import InviteSession
+from sip.usage.session import CONFIRMED, TERMINATED
 from tests.sip.usage.calls import ANSWER, OFFER, SOON, established, ringing
 from tests.support.builders import response_text
 from tests.support.network import Network, Party, Stranger

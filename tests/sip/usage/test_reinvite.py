@@ -3,7 +3,7 @@
 import pytest
 
 from sip.events import Answered, Lost, Refused, Reinvited
-from sip.usage.invite import CONFIRMED, TERMINATED
+from sip.usage.session import CONFIRMED, TERMINATED
 from tests.sip.usage.calls import (
     ANSWER,
     OFFER,

@@ -1,0 +1,47 @@
+"""Our 2xx to an INVITE, repeated until its ACK (RFC 3261 section 13.3.1.4)."""
+
+from typing import TYPE_CHECKING
+
+from sip.timers import Timer
+from sip.transport import Address
+
+if TYPE_CHECKING:
+    from sip.usage.invite import InviteSession
+
+
+class UnacknowledgedAnswer:
+    """The octets of a 2xx that waits for its ACK; `number` is the CSeq of its INVITE.
+
+    Repeated at T1, doubling up to T2, on every transport, since the transaction is gone.
+    After 64*T1 the session is told that no ACK came.
+    """
+
+    __slots__ = ("_address", "_data", "_deadline", "_interval", "_session", "_timer", "number")
+
+    def __init__(
+        self, session: "InviteSession", data: bytes, address: Address, number: int, now: float
+    ) -> None:
+        timers = session.endpoint.timers
+        self.number = number
+        self._session = session
+        self._data = data
+        self._address = address
+        self._interval = timers.t1
+        self._deadline = now + timers.timeout
+        self._timer: Timer = session.endpoint.wheel.start(now, timers.t1, self, 0)
+
+    def stop(self) -> None:
+        """The ACK has come, or nobody waits for it any more."""
+        self._timer.target = None
+
+    def timer_fired(self, _what: int, now: float) -> None:
+        """Send it again, or give up."""
+        if now >= self._deadline:
+            self._session.not_acknowledged(now)
+            return
+        endpoint = self._session.endpoint
+        endpoint.retransmitted += 1
+        endpoint.send(self._session.listener, self._address, self._data)
+        self._interval = min(self._interval * 2, endpoint.timers.t2)
+        delay = min(self._interval, self._deadline - now)
+        self._timer = endpoint.wheel.start(now, delay, self, 0)

@@ -1,0 +1,193 @@
+"""What every usage of a dialog can do: send requests in it, and refer its peer.
+
+`InviteSession` builds on it; REFER subscriptions live beside it (RFC 5057).
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from sip.dialog import Dialog
+from sip.errors import InvalidState
+from sip.events import Referred, Requested
+from sip.message import Request, Response
+from sip.transaction.client import ClientTransaction, ClientUser
+from sip.transaction.server import ServerTransaction
+from sip.transport import Address, Listener
+from sip.usage.refer import ReceivedRefer, SentRefer
+from sip.values import NameAddr
+
+if TYPE_CHECKING:
+    from sip.endpoint import Endpoint
+
+# States of a session.
+INITIAL: Final = 0
+EARLY: Final = 1
+CONFIRMED: Final = 2
+TERMINATED: Final = 3
+STATE_NAMES: Final = ("initial", "early", "confirmed", "terminated")
+
+SDP: Final = "application/sdp"
+
+
+class Session:
+    """A dialog in use.
+
+    `user` is the program's own, for finding what a session belongs to. `outgoing`:
+    we sent the first request. `remote_address` is where the last message came from or
+    went.
+    """
+
+    __slots__ = (
+        "_leaving",
+        "contact",
+        "dialog",
+        "endpoint",
+        "first_hop",
+        "listener",
+        "outgoing",
+        "refers",
+        "remote_address",
+        "state",
+        "user",
+    )
+
+    def __init__(
+        self, endpoint: "Endpoint", dialog: Dialog, listener: Listener, *, outgoing: bool
+    ) -> None:
+        self.endpoint = endpoint
+        self.dialog = dialog
+        self.listener = listener
+        self.outgoing = outgoing
+        self.user: object = None
+        self.state = INITIAL
+        self.first_hop = ""  # where the first request goes, if not to the target
+        self.contact = ""  # the Contact line we send, with CRLF
+        self.remote_address: Address = ("", 0)
+        self.refers: dict[int, SentRefer] | None = None
+        self._leaving = False  # it is over, or our BYE is under way
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.dialog.local_tag} {STATE_NAMES[self.state]}>"
+
+    @property
+    def local_tag(self) -> str:
+        """Our tag: what the endpoint's table of sessions is keyed by."""
+        return self.dialog.local_tag
+
+    # Verbs.
+
+    def request(
+        self,
+        now: float,
+        method: str,
+        lines: str = "",
+        body: bytes = b"",
+        content_type: str = "",
+        context: object = None,
+    ) -> None:
+        """Send INFO, UPDATE or another request in the dialog; see `Responded`."""
+        if self._leaving or self.dialog.remote_tag is None:
+            raise InvalidState(f"{method}: no dialog yet or any more")
+        self.send_request(now, method, lines, body, content_type, context=context, user=self)
+
+    def refer(self, now: float, target: str, lines: str = "") -> SentRefer:
+        """Ask the peer to call `target`, a URI (RFC 3515); see `ReferProgressed`."""
+        if self.state != CONFIRMED or self._leaving:
+            raise InvalidState("refer: the session is not established")
+        lines = f"{self.contact}Refer-To: {NameAddr(target)}\r\n{lines}"
+        refer = SentRefer(self, target)
+        refer.number = self.dialog.local_cseq + 1
+        if self.refers is None:
+            self.refers = {}
+        self.refers[refer.number] = refer
+        self.send_request(now, "REFER", lines, user=refer)
+        return refer
+
+    def send_request(
+        self,
+        now: float,
+        method: str,
+        lines: str,
+        body: bytes = b"",
+        content_type: str = "",
+        *,
+        context: object = None,
+        user: ClientUser | None = None,
+    ) -> ClientTransaction:
+        """Send a request with the next CSeq in a client transaction of its own."""
+        dialog = self.dialog
+        dialog.local_cseq += 1
+        dialog.last_cseq = dialog.local_cseq
+        if body:
+            lines = f"{lines}Content-Type: {content_type}\r\n"
+        number = dialog.local_cseq
+        hop = dialog.next_hop()
+        if self.first_hop and dialog.remote_tag is None:
+            hop = self.first_hop
+
+        def make(via: str) -> Request:
+            uri, head = dialog.request_head(method, number, via, lines)
+            return Request(method, uri, f"{head}Content-Length: {len(body)}", body)
+
+        transaction = self.endpoint.start_client_at(
+            hop, method, make, self.listener, user or self, now, context
+        )
+        if transaction.key:  # else its name is being looked up
+            self.remote_address = transaction.address
+        return transaction
+
+    def response_received(
+        self, transaction: ClientTransaction, response: Response, now: float
+    ) -> None:
+        """A response to a request of this session."""
+        raise NotImplementedError
+
+    def transaction_failed(self, transaction: ClientTransaction, status: int, now: float) -> None:
+        """No response to a request, or no way to send it."""
+        raise NotImplementedError
+
+    # Requests of the peer.
+
+    def updated(self, tx: ServerTransaction, request: Request, now: float) -> None:
+        """UPDATE (RFC 3311): the target may have changed; the program answers."""
+        self.dialog.refresh(request)
+        self.endpoint.events.append(Requested(self, request, tx))
+
+    def notified(self, tx: ServerTransaction, request: Request, now: float) -> None:
+        """NOTIFY: news of a REFER that we sent, or a stray."""
+        refer = SentRefer.matching(self.refers, request)
+        if refer is None:
+            tx.respond(481, now)
+        else:
+            refer.notified(tx, request, now)
+
+    def referred(self, tx: ServerTransaction, request: Request, now: float) -> None:
+        """REFER (RFC 3515)."""
+        refer = ReceivedRefer.from_request(self, tx, request)
+        if refer is None:
+            tx.respond(400, now, reason="Refer-To is missing, repeated or malformed")
+        elif self._leaving or self.state != CONFIRMED:
+            tx.respond(481, now)
+        else:
+            self.endpoint.events.append(Referred(self, request, refer))
+
+    def refer_over(self, refer: SentRefer) -> None:
+        """A REFER has had its last news."""
+        refers = self.refers
+        if refers is not None and refers.pop(refer.number, None) is not None:
+            over = not refers and self.state == TERMINATED
+            if over:
+                self.endpoint.forget(self)
+
+
+class Unheard:
+    """The user of a request whose outcome changes nothing: BYE to a fork."""
+
+    __slots__ = ()
+
+    def response_received(
+        self, transaction: ClientTransaction, response: Response, now: float
+    ) -> None:
+        """As good as any."""
+
+    def transaction_failed(self, transaction: ClientTransaction, status: int, now: float) -> None:
+        """The fork will find out by itself."""

@@ -1,0 +1,196 @@
+"""What the INVITE of one leg takes from the INVITE of the other."""
+
+import re
+
+import pytest
+
+from sip.message import Request
+from tests.simulator.flows.conftest import Build
+from tests.simulator.flows.phones import origin_of
+from tests.simulator.flows.world import World
+from tests.support.builders import request_text
+from tests.support.network import Network
+
+GUID = "F13437331000013A5FCA33210A4244A9"
+WORDS = "4046731059-0268435770-1607086881-0172115113"
+
+
+def outbound(world: World, lines: str = "") -> Request:
+    """The INVITE to the VXML gateway for a call with these header lines."""
+    world.dial("3000", lines=lines)
+    world.run()
+    return world.vxml.line.invite
+
+
+def test_identity_of_an_outbound_leg(world: World) -> None:
+    invite = outbound(world)
+    host = world.party.listener.host
+    assert re.fullmatch(rf"{world.call.guid}-\d{{13,}}@{host}", invite.call_id)
+    assert invite.get("max-forwards") == "69"
+    assert invite.get("expires") == "60"
+    assert invite.get("user-agent") == "Callsim/1.0-test"
+    assert re.fullmatch(rf"<sip:5551234@{host}:5060>;tag=ds[0-9a-f]{{8}}", invite.get("from") or "")
+    assert invite.get("contact") == f"<sip:5551234@{host}:5060;transport=udp>"
+    assert invite.get("cisco-gucid") == world.call.guid
+    world.terminate()
+    assert [leg.leg_id for leg in world.cdr.legs] == [
+        world.caller.line.session.dialog.call_id.partition("@")[0],
+        invite.call_id.partition("@")[0],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "guid"),
+    [
+        (f"Cisco-Gucid: {GUID}\r\n", GUID),
+        (f"Cisco-Gucid: {GUID.lower()}\r\n", GUID),
+        (f"Cisco-Guid: {WORDS}\r\n", GUID),
+        (f"Cisco-Gucid: {GUID[::-1]}\r\nCisco-Guid: {WORDS}\r\n", GUID[::-1]),
+        (f"Cisco-Gucid: short\r\nCisco-Guid: {WORDS}\r\n", GUID),
+    ],
+)
+def test_the_guid_of_the_caller(world: World, lines: str, guid: str) -> None:
+    invite = outbound(world, lines)
+    assert world.call.guid == guid
+    assert invite.get("cisco-gucid") == guid
+    if guid == GUID:
+        assert invite.get("cisco-guid") == WORDS
+    world.terminate()
+    assert world.cdr.call_guid == guid
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "",
+        "Cisco-Gucid: 12\r\n",
+        f"Cisco-Gucid: {GUID[:-1]}G\r\n",
+        "Cisco-Guid: 1-2-3\r\n",
+        "Cisco-Guid: 1-2-3-4294967296\r\n",
+        "Cisco-Guid: \r\n",
+    ],
+)
+def test_a_guid_of_our_own(world: World, lines: str) -> None:
+    outbound(world, lines)
+    assert re.fullmatch("[0-9A-F]{24}C0000204", world.call.guid), "ends in 192.0.2.4, our address"
+    world.terminate()
+
+
+def test_a_guid_in_use(world: World) -> None:
+    outbound(world, f"Cisco-Gucid: {GUID}\r\n")
+    outbound(world, f"Cisco-Gucid: {GUID}\r\n")
+    assert len(world.server.calls) == 2
+    assert list(world.seen)[0] == GUID
+    for line in world.caller.lines:
+        line.hang_up()
+
+
+def test_header_fields_that_go_on(world: World) -> None:
+    passed = (
+        "P-Asserted-Identity: <sip:5551234@example.com>\r\n"
+        "Diversion: <sip:1@example.com>;reason=unconditional\r\n"
+        "Diversion: <sip:2@example.com>\r\n"
+        "History-Info: <sip:3@example.com>;index=1\r\n"
+        'Remote-Party-ID: "Caller--CVP" <sip:5551234@example.com>\r\n'
+        "Call-Info: <sip:192.0.2.1:5060>;purpose=x-cisco-origIP\r\n"
+        "User-to-User: 00aa;encoding=hex\r\n"
+        "X-Anything: as it is, with\tall\r\n"
+    )
+    invite = outbound(world, passed + "Session-Expires: 1800\r\nRoute-Not: 1\r\n")
+    text = invite.to_bytes().decode()
+    assert all(f"{line}\r\n" in text for line in passed.splitlines())
+    assert "Route-Not" not in text
+    assert "Session-Expires" not in text
+    world.terminate()
+
+
+def test_max_forwards_runs_out(world: World) -> None:
+    stranger = world.network.add_stranger("proxy")
+    host = world.party.listener.host
+    for hops in ("1", "0", "none"):
+        headers = {
+            "Max-Forwards": hops,
+            "Call-ID": hops,
+            "Via": f"SIP/2.0/UDP {stranger.address[0]}:5060;branch=z9hG4bK{hops}",
+        }
+        invite = request_text("INVITE", headers, uri=f"sip:3000@{host}")
+        stranger.send(world.party, invite)
+        world.run()
+    assert stranger.statuses("INVITE")[:4] == [100, 200, 100, 483]
+    assert [line.invite.get("max-forwards") for line in world.vxml.lines] == ["0", "69"]
+    assert len(world.server.calls) == 2
+    world.run(40.0)  # nobody sends ACK
+
+
+def test_descriptions_pass_unchanged(world: World) -> None:
+    caller = world.dial("3000")
+    world.run()
+    assert world.vxml.line.received == caller.offered
+    assert caller.received == world.vxml.line.media.body()
+    assert origin_of(caller.received)[0] == world.vxml.host
+    world.terminate()
+
+
+def test_an_early_description_is_relayed(world: World) -> None:
+    world.agents.behaves(ring=None, answer=None)
+    caller = world.dial("6000")
+    world.run()
+    agent = world.agents.line
+    agent.ring(183, agent.media.body())
+    world.run()
+    assert caller.statuses == [183]
+    early = caller.received
+    assert early == agent.media.body()
+    agent.answer()
+    world.run()
+    assert caller.received == early
+    world.terminate()
+
+
+def test_the_answer_may_have_come_early_only(world: World) -> None:
+    world.agents.behaves(ring=None, answer=None)
+    caller = world.dial("6000")
+    world.run()
+    agent = world.agents.line
+    agent.ring(183, agent.media.body())
+    agent.answer(b"")
+    world.run()
+    assert (world.state, caller.statuses) == ("connected", [183, 200])
+    assert caller.responses[-1].body == agent.media.body()
+    world.terminate()
+
+
+def test_an_offerless_call_is_offerless_to_its_end(world: World) -> None:
+    caller = world.dial("3000", offer=False)
+    world.run()
+    gateway = world.vxml.line
+    assert gateway.invite.body == b""
+    assert caller.responses[-1].body == gateway.media.body()
+    ack = gateway.requests[-1]
+    assert (ack.method, ack.body) == ("ACK", caller.media.body())
+    assert world.flow[-2:] == ["caller > server ACK", "server > vxml ACK"]
+    world.terminate()
+
+
+def test_the_gateway_gets_its_ack_after_the_callers(world: World) -> None:
+    world.caller.behaves(acknowledge=False)
+    caller = world.dial("3000")
+    world.run(5.0)
+    assert world.state == "self_service"
+    assert not world.sent("ACK")
+    caller.acknowledge()
+    world.run()
+    assert world.sent("ACK", to="vxml")
+    world.terminate()
+
+
+def test_a_seed_decides_a_run(build: Build) -> None:
+    flows = []
+    for _ in range(2):
+        world = build(Network(seed=7, loss=0.2))
+        world.dial("7000")
+        world.run(20.0)
+        flows.append(world.flow)
+        if world.state != "ended":
+            world.terminate()
+    assert flows[0] == flows[1]

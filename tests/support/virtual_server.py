@@ -1,0 +1,183 @@
+"""A call server in memory: the real `CallServer` on the virtual network.
+
+Its stack is a party of the network, its CDRs are kept in a list. Time passes only when
+a test lets it pass, so that hours of calls take milliseconds and no test sleeps.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from copy import deepcopy
+from typing import Any, TypeVar, cast
+
+from simulator.call import Call
+from simulator.cdr import SqliteCdrStore
+from simulator.cdr_records import CdrRecord
+from simulator.config import Config
+from simulator.config_defaults import BUILTIN
+from simulator.server import CallServer
+from simulator.views import TerminateReason, TransferCommand, TransferType
+from sip.aio.stack import SipStack
+from sip.endpoint import Endpoint
+from sip.events import Event, Responded
+from sip.timers import Timers
+from tests.support.network import Network, Party
+
+T = TypeVar("T")
+
+VERSION = "1.0-test"
+
+
+class VirtualStack:
+    """What `CallServer` uses of `SipStack`, on a party of the virtual network."""
+
+    def __init__(self, party: Party, user_agent: str) -> None:
+        self.party = party
+        self.endpoint: Endpoint = party.endpoint
+        self.endpoint.user_agent_line = f"User-Agent: {user_agent}\r\n"
+        self._pumping = False
+
+    def now(self) -> float:
+        return self.party.network.now
+
+    def serve(self, handler: Callable[[Event | Responded, float], None]) -> None:
+        """Give every event to `handler`."""
+
+        def handle(event: Event | Responded, now: float) -> None:
+            self.party.events.clear()
+            self._pumping = True
+            try:
+                handler(event, now)
+            finally:
+                self._pumping = False
+
+        self.party.handler = handle
+
+    def pump(self, _now: float | None = None) -> None:
+        """Send what is to be sent, like `SipStack.pump`: nothing from within the handler."""
+        if not self._pumping:
+            self.party.network.pump()
+
+
+class MemoryStore:
+    """CDRs in a list. With `slow` they are stored only by `catch_up`."""
+
+    def __init__(self) -> None:
+        self.records: list[CdrRecord] = []
+        self.healthy = True
+        self.slow = False
+        self._waiting: list[tuple[CdrRecord, Callable[[], None]]] = []
+
+    def submit(self, record: CdrRecord, done: Callable[[], None]) -> None:
+        self._waiting.append((record, done))
+        if not self.slow:
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Store what waits, and say so."""
+        waiting, self._waiting = self._waiting, []
+        for record, done in waiting:
+            self.records.append(record)
+            done()
+
+
+def configuration(**sections: Any) -> Config:
+    """The built-in plan with these sections laid over it: mappings merge, lists replace."""
+
+    def lay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+        for key, value in above.items():
+            old = below.get(key)
+            merged = isinstance(old, dict) and isinstance(value, dict)
+            below[key] = lay(old, value) if merged and old else value
+        return below
+
+    return Config.model_validate(lay(deepcopy(BUILTIN), sections))
+
+
+class VirtualServer:
+    """A call server at ``server`` on `network`, its far ends wherever `agents` and `vxml` say."""
+
+    def __init__(self, network: Network, config: Config, agents: str, vxml: str) -> None:
+        self.network = network
+        timers = Timers(config.sip.t1, config.sip.t2, config.sip.t4)
+        self.party = network.add("server", timers=timers)
+        self.stack = VirtualStack(self.party, f"Callsim/{VERSION}")
+        self.store = MemoryStore()
+        self.server = CallServer(
+            config.with_lab(agents, vxml),
+            cast(SipStack, self.stack),
+            cast(SqliteCdrStore, self.store),
+            VERSION,
+        )
+        self.stack.serve(self.server.on_event)
+        self.server.ready = True
+        self.seen: dict[str, Call] = {}  # every call that there was
+        self.server.watch = lambda call, _now, _event, _details: self._note(call)
+
+    def _note(self, call: Call) -> None:
+        self.seen.setdefault(call.guid, call)
+
+    # What a test asks.
+
+    @property
+    def address(self) -> str:
+        """``host:port`` of the server."""
+        return self.party.listener.sent_by("")
+
+    @property
+    def call(self) -> Call:
+        """The last call that came, over or not."""
+        return list(self.seen.values())[-1]
+
+    @property
+    def state(self) -> str:
+        """Its state."""
+        return self.call.state
+
+    @property
+    def history(self) -> list[str]:
+        """Its history: ``event details``."""
+        return [f"{event} {details}".rstrip() for _, event, details in self.call.history]
+
+    @property
+    def cdr(self) -> CdrRecord:
+        """The only CDR."""
+        (record,) = self.store.records
+        return record
+
+    # Commands.
+
+    def transfer(
+        self, destination: str = "", kind: TransferType = "blind", label: str | None = None
+    ) -> None:
+        """Transfer the last call."""
+        command = TransferCommand(destination, kind, label)
+        self.server.transfer(self.call.guid, command)
+
+    def terminate(self, reason: TerminateReason = "requested") -> None:
+        """Terminate the last call."""
+        self.wait_for(self.server.terminate(self.call.guid, reason))
+
+    def wait_for(self, command: Coroutine[Any, Any, T]) -> T:
+        """The outcome of a command that waits for its CDR."""
+        return asyncio.run(command)
+
+    # The end.
+
+    def leftovers(self) -> dict[str, Any]:
+        """What is in the tables of the call server, where that is anything."""
+        server = self.server
+        groups = server.skill_groups
+        found = {
+            "calls": list(server.calls),
+            "commands": list(server._stored),
+            "busy": {e: a.busy for e, a in groups.agents.items() if a.busy},
+            "queues": {n: len(q.waiting) for n, q in groups.queues.items() if q.waiting},
+            **self.party.leftovers(),
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def settle(self) -> None:
+        """All calls are over, and 64*T1 later nothing is left but one CDR each."""
+        self.network.settle()
+        assert self.leftovers() == {}
+        assert sorted(record.call_guid for record in self.store.records) == sorted(self.seen)
