@@ -1,0 +1,239 @@
+"""What is on the wire, as tshark understands it: the judge between the API and the stack."""
+
+import json
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from scenarios.child import Child
+
+WARNING: Final = 0x600000
+ERROR: Final = 0x800000
+"""Severities of Wireshark's expert information."""
+
+_START: Final = 20.0
+_NUDGE: Final = 0.1
+_FIELDS: Final = (
+    "frame.time_epoch ip.src udp.srcport ip.dst udp.dstport udp.payload sip.Method "
+    "sip.Status-Code sip.r-uri sip.Call-ID sip.CSeq.seq sip.CSeq.method sip.from.tag sip.to.tag "
+    "sip.from.addr sip.to.addr sip.Reason sip.resend _ws.malformed _ws.expert.severity "
+    "_ws.expert.message"
+).split()
+
+Address = tuple[str, int]
+
+
+class CaptureError(Exception):
+    """tshark cannot be run, or it found fault with what it saw."""
+
+
+class TsharkMissing(CaptureError):
+    """There is no tshark on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """One SIP message on the wire, its parts as tshark's dissector reads them.
+
+    `method` is that of a request, "" in a response; `status` that of a response, 0 in a
+    request; `cseq` the number and method of CSeq. `resent` marks a retransmission. `severity`
+    is the highest of the dissector's complaints, `complaints` their texts.
+    """
+
+    time: float
+    source: Address
+    destination: Address
+    data: bytes
+    method: str
+    status: int
+    uri: str
+    call_id: str
+    cseq: tuple[int, str]
+    from_tag: str
+    to_tag: str
+    from_uri: str
+    to_uri: str
+    reason: str
+    resent: bool
+    malformed: bool
+    severity: int
+    complaints: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.time:.3f} {self.source[1]} -> {self.destination[1]} "
+            f"{self.method or self.status} (CSeq {self.cseq[0]} {self.cseq[1]}, {self.call_id})"
+            f"{' RETRANSMISSION' if self.resent else ''}{''.join(f' {c}' for c in self.complaints)}"
+        )
+
+    @property
+    def name(self) -> str:
+        """The method of a request, ``200 INVITE`` and the like of a response."""
+        return self.method or f"{self.status} {self.cseq[1]}"
+
+    @property
+    def head(self) -> str:
+        """The message without its body."""
+        return self.data.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
+
+    @property
+    def body(self) -> str:
+        """What follows the header."""
+        return self.data.partition(b"\r\n\r\n")[2].decode("utf-8", "replace")
+
+    def header(self, name: str) -> str:
+        """The first header field of this name, in its long form; "" when it is missing."""
+        for line in self.head.split("\r\n")[1:]:
+            key, _, value = line.partition(":")
+            if key.strip().lower() == name.lower():
+                return value.strip()
+        return ""
+
+
+class Capture:
+    """Captures all SIP from and to some UDP ports of the loopback interface.
+
+    It captures once this is made: a datagram of its own has been seen. Raises TsharkMissing,
+    and CaptureError when tshark may not capture.
+    """
+
+    def __init__(self, directory: Path, ports: Iterable[int]) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        program = shutil.which("tshark")
+        if program is None:
+            raise TsharkMissing("tshark is not installed: apt-get install tshark (Debian, Ubuntu)")
+        self._probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._probe.bind(("127.0.0.1", 0))
+        self._mark: int = self._probe.getsockname()[1]
+        wanted = list(ports)
+        terms = " or ".join(f"udp port {port}" for port in [*wanted, self._mark])
+        decode = [part for port in wanted for part in ("-d", f"udp.port=={port},sip")]
+        fields = [part for field in _FIELDS for part in ("-e", field)]
+        command = [program, "-l", "-n", "-i", "lo", "-f", terms, *decode, "-T", "ek", *fields]
+        self._child = Child(command, directory / "tshark.log", piped=True)
+        self._marks_sent = 0
+        self._marks_seen = 0
+        self._messages: list[Captured] = []
+        try:
+            self._read_to_mark(_START, again=True)
+        except CaptureError:
+            self.close()
+            raise
+
+    def messages(self) -> list[Captured]:
+        """Everything that was on the wire until now, in order."""
+        self._read_to_mark(_START)
+        return list(self._messages)
+
+    def named(self, name: str) -> list[Captured]:
+        """The messages of this `Captured.name`."""
+        return [message for message in self.messages() if message.name == name]
+
+    def wait_for(self, condition: Callable[[Captured], bool], seconds: float = 15.0) -> Captured:
+        """The first message that meets the condition. Raises CaptureError when none comes."""
+        deadline = time.monotonic() + seconds
+        looked = 0
+        while True:
+            for message in self._messages[looked:]:
+                if condition(message):
+                    return message
+            looked = len(self._messages)
+            line = self._child.line(deadline - time.monotonic())
+            if line is None:
+                raise CaptureError(f"no such message in {seconds:g} s:\n{self.ladder()}")
+            self._take(line)
+
+    def check(self, *, retransmissions: bool = False, severity: int = WARNING) -> list[Captured]:
+        """All messages; raises CaptureError when one is faulty or comes again.
+
+        Faulty is what tshark calls malformed, or complains of at `severity` or above. With
+        `retransmissions` messages may come again.
+        """
+        found = self.messages()
+        for message in found:
+            if message.malformed or message.severity >= severity:
+                raise CaptureError(f"faulty: {message}\n{message.head}\n\n{self.ladder()}")
+            if message.resent and not retransmissions:
+                raise CaptureError(f"retransmitted: {message}\n\n{self.ladder()}")
+        if not found:
+            raise CaptureError("no SIP was captured")
+        return found
+
+    def ladder(self) -> str:
+        """The messages so far, one on a line."""
+        return "\n".join(map(str, self._messages))
+
+    def close(self) -> None:
+        """End tshark."""
+        self._probe.close()
+        self._child.end()
+
+    def _read_to_mark(self, seconds: float, *, again: bool = False) -> None:
+        """Send a datagram and read until tshark has seen it; with `again` until one is seen."""
+        deadline = time.monotonic() + seconds
+        target = self._send_mark()
+        while self._marks_seen < target:
+            line = self._child.line(_NUDGE if again else deadline - time.monotonic())
+            if line is not None:
+                self._take(line)
+            elif self._child.wait(0) is not None or time.monotonic() > deadline:
+                raise CaptureError(
+                    "tshark does not capture (it takes root or the group wireshark): "
+                    + self._child.error_text()
+                )
+            elif again:
+                self._send_mark()
+
+    def _send_mark(self) -> int:
+        self._marks_sent += 1
+        self._probe.sendto(b"%d" % self._marks_sent, ("127.0.0.1", self._mark))
+        return 1 if self._marks_seen == 0 else self._marks_sent
+
+    def _take(self, line: str) -> None:
+        layers = json.loads(line).get("layers")
+        if layers is None:  # the index line before each packet
+            return
+        if _first(layers, "udp.dstport") == str(self._mark):
+            payload = bytes.fromhex(_first(layers, "udp.payload").replace(":", ""))
+            self._marks_seen = max(self._marks_seen, int(payload))
+        else:
+            self._messages.append(_captured(layers))
+
+
+def _values(layers: dict[str, Any], field: str) -> list[str]:
+    return list(layers.get(field.replace(".", "_"), ()))
+
+
+def _first(layers: dict[str, Any], field: str) -> str:
+    return next(iter(_values(layers, field)), "")
+
+
+def _captured(layers: dict[str, Any]) -> Captured:
+    def first(field: str) -> str:
+        return _first(layers, field)
+
+    severities = [int(value, 0) for value in _values(layers, "_ws.expert.severity")]
+    return Captured(
+        time=float(first("frame.time_epoch")),
+        source=(first("ip.src"), int(first("udp.srcport"))),
+        destination=(first("ip.dst"), int(first("udp.dstport"))),
+        data=bytes.fromhex(first("udp.payload").replace(":", "")),
+        method=first("sip.Method"),
+        status=int(first("sip.Status-Code") or 0),
+        uri=first("sip.r-uri"),
+        call_id=first("sip.Call-ID"),
+        cseq=(int(first("sip.CSeq.seq") or 0), first("sip.CSeq.method")),
+        from_tag=first("sip.from.tag"),
+        to_tag=first("sip.to.tag"),
+        from_uri=first("sip.from.addr"),
+        to_uri=first("sip.to.addr"),
+        reason=first("sip.Reason"),
+        resent=bool(first("sip.resend")) and first("sip.resend") not in ("0", "False", "false"),
+        malformed=bool(_values(layers, "_ws.malformed")),
+        severity=max(severities, default=0),
+        complaints=tuple(_values(layers, "_ws.expert.message")),
+    )
