@@ -253,6 +253,11 @@ class Call:
         """
         if self.state == "ended":
             return
+        caller = self.caller
+        if caller.answered == 0.0 and caller.terminated and by is not caller:
+            # Its CANCEL has been answered, and is told next: that is how the call ended.
+            result, details = "abandoned", "the caller gave up before the answer"
+            self.error_code = 487
         self._set_state("ended", now, details)
         self.result = "transferred" if self.transfer_destination and result != "error" else result
         if self.work is not None:
@@ -371,7 +376,9 @@ class Call:
         self.log(now, "leg_lost", f"{leg.kind}: SIP {event.status}")
         if leg is self.caller or not self._goes_on_without(leg, now):
             self.error_code = event.status
-            self.end(now, "error", f"{leg.kind} lost: SIP {event.status}", by=leg)
+            details = f"{leg.kind} lost: SIP {event.status}"
+            reason = REASONS["timeout"] if event.status == 408 else NORMAL
+            self.end(now, "error", details, reason=reason, by=leg)
 
     def _reinvited(self, leg: Leg, event: Reinvited, now: float) -> None:
         OfferRelay(self, leg, event.request).start(now)

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sip.errors import InvalidState, ParseError, PeerError, SipError
-from sip.message import Request, Response
+from sip.message import Request, Response, reason_phrase
 from sip.sdp import Origin, SessionDescription, origin_line, rewrite_origin, same_media
 from sip.usage.invite import InviteSession
 from sip.usage.session import CONFIRMED, EARLY, INITIAL, TERMINATED
@@ -162,9 +162,9 @@ class Leg:
         try:
             # Described when it is sent: after glare the far end may have heard another.
             self.session.reinvite(now, lambda: self.describe(body), self.call.server.agent_line)
-        except InvalidState as error:  # it is ending
+        except InvalidState:  # it is ending
             self.offer_over(refused=True)
-            user.offer_refused(self, 481, str(error), now)
+            user.offer_refused(self, 491, reason_phrase(491), now)
 
     def offer_over(self, *, refused: bool = False) -> OfferUser | None:
         """The outcome of the present offer is here: whom to tell; the next one may go."""
@@ -200,7 +200,7 @@ class Leg:
                 else:
                     session.reject(now, status, lines=lines)
                     self.finish(now, status)
-        self.finish(now)
+        self.finish(now, 0 if self.answered else 487)
 
     def finish(self, now: float, status: int = 0) -> None:
         """The leg is over; once. Its agent is free, and nobody waits for its word any more."""

@@ -144,7 +144,7 @@ class Queries:
             session_id=dialog.local_tag,
             call_id=dialog.call_id,
             call_guid=leg.call.guid,
-            state=STATE_NAMES[session.state],
+            state="terminated" if leg.ended else STATE_NAMES[session.state],
             method="INVITE",
             from_uri=from_uri,
             to_uri=to_uri,

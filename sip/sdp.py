@@ -41,6 +41,7 @@ _m_line = re.compile(
 ).fullmatch
 _c_line = re.compile(r"c=[^ ]+ [^ ]+ [^ ]+ *").fullmatch
 _word = re.compile(r"[^\x00-\x20\x7f\ud800-\udc7f\udd00-\udfff]+").fullmatch
+_sendrecv = re.compile(rb"^a=sendrecv\r?\n", re.MULTILINE).sub
 _o_s_t = re.compile(rb"^[ost]=[^\n]*\n", re.MULTILINE).sub
 
 
@@ -316,12 +317,22 @@ def same_media(one: bytes, other: bytes) -> bool:
     """Whether two bodies are equal apart from their o=, s= and t= lines. Fast.
 
     Tells a description that changes the media from one that only refreshes the session.
+    That a stream is sendrecv may be said or left out (RFC 8866 section 6.7).
     """
     if one == other:
         return True
+    if (b"a=sendrecv" in one) != (b"a=sendrecv" in other):
+        one, other = _without_default(one), _without_default(other)
     head, *media = one.partition(b"\nm=")
     other_head, *other_media = other.partition(b"\nm=")
     return media == other_media and _o_s_t(b"", head + b"\n") == _o_s_t(b"", other_head + b"\n")
+
+
+def _without_default(body: bytes) -> bytes:
+    """A body without its sendrecv lines, where no other direction could show through."""
+    if any(line in body for line in (b"\na=sendonly", b"\na=recvonly", b"\na=inactive")):
+        return body
+    return _sendrecv(b"", body)
 
 
 @lru_cache(maxsize=64)

@@ -345,7 +345,9 @@ class InviteSession(Session):
         """The dialog is broken: say BYE all the same and report it."""
         self._leave(now)
         self._stop_2xx()
-        self._send_bye(now, "")
+        # RFC 3326; 102 is Q.850's recovery on timer expiry.
+        cause = "Q.850;cause=102" if status == 408 else f"SIP;cause={status}"
+        self._send_bye(now, f"Reason: {cause}\r\n")
         self.endpoint.events.append(Lost(self, status))
 
     # What the endpoint hands over.

@@ -271,6 +271,7 @@ class Phone:
         session = event.session
         assert session is not None
         if isinstance(event, Invited):
+            assert isinstance(session, InviteSession)
             number = event.request.uri.removeprefix("sip:").partition("@")[0]
             self.lines.append(Line(self, session, self.manners.get(number, self.manner)))
         line = session.user

@@ -80,7 +80,7 @@ def test_a_guid_in_use(world: World) -> None:
     outbound(world, f"Cisco-Gucid: {GUID}\r\n")
     outbound(world, f"Cisco-Gucid: {GUID}\r\n")
     assert len(world.server.calls) == 2
-    assert list(world.seen)[0] == GUID
+    assert next(iter(world.seen)) == GUID
     for line in world.caller.lines:
         line.hang_up()
 

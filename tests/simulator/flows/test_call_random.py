@@ -109,8 +109,8 @@ class Chaos:
     def happen(self) -> None:
         """A far end does something on one of its lines."""
         world = self.world
-        for phone in (world.vxml, world.agents):
-            phone.behaves(**vars(self.manner()))
+        world.vxml.behaves(**vars(self.manner()))
+        world.agents.behaves(**vars(self.manner()))
         phone: Phone = self.random.choice([world.caller, world.vxml, world.agents])
         lines = [line for line in phone.lines if line.session.state != 3]
         if lines:

@@ -131,8 +131,8 @@ def test_the_agent_who_was_idle_longest(build: Build) -> None:
         world.dial("1")
         world.run(1.5)
     assert [call.icm_agent for call in world.seen.values()] == ["1001", "1002", "1003"]
-    for line in (1, 0, 2):
-        world.caller.lines[line].hang_up()
+    for index in (1, 0, 2):
+        world.caller.lines[index].hang_up()
         world.run(1.0)
     for _ in range(3):
         world.dial("1")

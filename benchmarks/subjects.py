@@ -1,0 +1,249 @@
+"""What is measured: servers that answer SIP calls, each a process of its own on loopback.
+
+A peer is added by a class like these and a line in `SUBJECTS`.
+"""
+
+import csv
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from scenarios.child import Child
+from scenarios.runner import LOOPBACK, Address, SippRun
+
+_START: Final = 30.0
+_STOP: Final = 15.0
+_JOIN: Final = 10.0  # SIPp's uas counts a call as successful 4 s after its BYE
+_MANY: Final = 10_000_000
+
+
+class BenchmarkError(Exception):
+    """A server did not start, or something it needs is missing."""
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of all threads of a process, those that have ended included.
+
+    The same as in /proc/PID/stat, which rounds to 10 ms: the process's own CPU clock, whose
+    number is made of its id (``clock_getcpuclockid``).
+    """
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def main_thread_seconds(pid: int) -> float:
+    """User and system time of the main thread."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory that a process occupies."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def sipp_figures(directory: Path) -> dict[str, str]:
+    """The latest line of the statistics that a SIPp in `directory` writes each second."""
+    path = directory / "statistics.csv"
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        rows = [row for row in csv.DictReader(file, delimiter=";") if row.get("Warnings(C)")]
+    return rows[-1] if rows else {}
+
+
+class Subject:
+    """A server under load: callers dial `number` at `address`, its process is `pid`."""
+
+    def __init__(self, directory: Path, number: str) -> None:
+        self.directory = directory
+        self.number = number
+        self.address: Address = ("", 0)
+        self.pid = 0
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def cpu(self) -> float:
+        """CPU seconds that the server has used."""
+        return cpu_seconds(self.pid)
+
+    def memory(self) -> int:
+        """Bytes of memory that the server occupies."""
+        return resident_bytes(self.pid)
+
+    def joined(self, calls: int) -> list[str]:
+        """What is wrong on the far side, where `calls` calls were placed: its own counts."""
+        raise NotImplementedError
+
+    def stop(self) -> list[str]:
+        """End it; what was wrong with it."""
+        raise NotImplementedError
+
+
+class SippUas(Subject):
+    """``sipp -sn uas``: answers 180 and 200, has no transaction layer."""
+
+    def __init__(self, directory: Path, seconds: float) -> None:
+        super().__init__(directory, "service")
+        self._run = SippRun("uas", directory, calls=_MANY, seconds=seconds)
+        self.address = self._run.address
+        self.uri = self._run.uri
+        self.pid = sipp_below(self._run.pid)
+
+    def joined(self, calls: int) -> list[str]:
+        """Each call complete, ACK and BYE included, and next to nothing sent twice."""
+        deadline = time.monotonic() + _JOIN
+        while True:
+            figures = {key: _whole(text) for key, text in sipp_figures(self.directory).items()}
+            if figures.get("SuccessfulCall(C)") == calls or time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+        successful = figures.get("SuccessfulCall(C)", 0)
+        failed, again = figures.get("FailedCall(C)", 0), figures.get("Retransmissions(C)", 0)
+        problems = []
+        if successful != calls or failed:
+            problems.append(f"SIPp uas saw {successful} of {calls} calls whole, {failed} failed")
+        if again > calls / 1000:
+            problems.append(f"SIPp uas sent {again} messages again in {calls} calls")
+        return problems
+
+    def stop(self) -> list[str]:
+        """End it; its counts were looked at before."""
+        self._run.stop()
+        return []
+
+
+class Callsim(Subject):
+    """``callsim serve`` as installed, CDRs on disk before each BYE is answered.
+
+    With `callee` every number leads straight to it; without, the server itself answers.
+    `command` stands for ``callsim``, to run it under something else.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        callee: SippUas | None = None,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(directory, "5000")
+        self._callee = callee
+        self._data = directory / "data"
+        self._child = Child(
+            [
+                *(command or [_callsim()]),
+                *["serve", "--sip", f"udp:{LOOPBACK}:0"],
+                *["--api", f"http://{LOOPBACK}:0", "--user", "bench:bench"],
+                *["--data-dir", str(self._data), "--grace", "1"],
+                *(["--route", f">={callee.uri}"] if callee is not None else []),
+            ],
+            directory / "stderr.log",
+            piped=True,
+        )
+        self.pid = self._child.pid
+        deadline = time.monotonic() + _START
+        while (line := self._child.line(deadline - time.monotonic())) != "ready":
+            if line is None:
+                self._child.end()
+                raise BenchmarkError(f"callsim did not start: {self._child.error_text()}")
+            if line.startswith("sip udp:"):
+                host, _, port = line.removeprefix("sip udp:").rpartition(":")
+                self.address = (host, int(port))
+
+    def joined(self, calls: int) -> list[str]:
+        """A CDR for each call, and the callee's counts."""
+        problems = self._callee.joined(calls) if self._callee is not None else []
+        with closing(
+            sqlite3.connect(f"file:{self._data / 'cdr.sqlite'}?mode=ro", uri=True)
+        ) as store:
+            (records,) = store.execute("SELECT count(*) FROM cdr").fetchone()
+            (good,) = store.execute(
+                "SELECT count(*) FROM cdr WHERE call_result = 'completed'"
+            ).fetchone()
+        if records != calls or good != calls:
+            problems.append(f"callsim has {records} CDRs, {good} completed, of {calls} calls")
+        return problems
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server."""
+        self._child.send_signal(number)
+
+    def stop(self) -> list[str]:
+        """SIGTERM: it must end with exit code 0, and have complained of nothing."""
+        problems = []
+        self._child.send_signal(signal.SIGTERM)
+        if (code := self._child.wait(_STOP)) != 0:
+            problems.append(f"callsim ended with exit code {code} (None: by force)")
+        if text := self._child.error_text(500):
+            problems.append(f"callsim wrote to standard error: {text}")
+        self._child.end()
+        if self._callee is not None:
+            problems += self._callee.stop()
+        return problems
+
+
+def back_to_back(directory: Path, seconds: float) -> Callsim:
+    """Callsim between the caller and a SIPp of its own that answers."""
+    callee = SippUas(directory / "callee", seconds)
+    try:
+        return Callsim(directory, callee)
+    except BaseException:
+        callee.stop()
+        raise
+
+
+BASE: Final = "SIPp uas"
+"""What everything else is a multiple of: SIPp alone, nobody behind it."""
+
+CALLEE: Final = "Callsim, callee"
+BACK_TO_BACK: Final = "Callsim, back-to-back"
+
+SUBJECTS: Final[Mapping[str, Callable[[Path, float], Subject]]] = {
+    BASE: SippUas,
+    CALLEE: lambda directory, _seconds: Callsim(directory),
+    BACK_TO_BACK: back_to_back,
+}
+"""How each is started: in a directory of its own, for so many seconds at most."""
+
+
+def start_all(directory: Path, seconds: float, names: list[str]) -> dict[str, Subject]:
+    """Start the named subjects, or none."""
+    started: dict[str, Subject] = {}
+    try:
+        for name in names:
+            slug = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+            started[name] = SUBJECTS[name](directory / slug, seconds)
+    except BaseException:
+        stop_all(started)
+        raise
+    return started
+
+
+def stop_all(subjects: Mapping[str, Subject]) -> list[str]:
+    """End them; what was wrong."""
+    return [f"{name}: {text}" for name, subject in subjects.items() for text in subject.stop()]
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def _callsim() -> str:
+    """The command of this environment, else the one on the path."""
+    beside = Path(sys.executable).with_name("callsim")
+    found = str(beside) if beside.exists() else shutil.which("callsim")
+    if found is None:
+        raise BenchmarkError("callsim is not installed: run `make setup`")
+    return found
+
+
+def sipp_below(pid: int) -> int:
+    """SIPp itself: it runs below the `timeout` that bounds it."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        return int(child)
+    return pid
