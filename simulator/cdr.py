@@ -87,7 +87,7 @@ class SqliteCdrStore:
     _LONG_LOG = 16_384  # pages of 2 KiB: the log is then cut at the next commit
     _LONGEST_BACKOFF = 2.0
 
-    def __init__(self, path: Path | str, notify: Notify, *, gather: float = 0.003) -> None:
+    def __init__(self, path: Path | str, notify: Notify, *, gather: float = 0.008) -> None:
         self.path = Path(path)
         self.gather = gather
         self.healthy = True

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Final
 
 from sip.ids import IdSource
-from sip.message import Request
-from sip.uri import OtherUri, parse_uri
+from sip.message import Request, header_key
+from sip.uri import PLAIN_SIP_URI, OtherUri, parse_uri
 
 # What a caller says of itself goes to the other legs as it is (CVP passes them on [REC]).
 _PASSED: Final = frozenset(
@@ -62,14 +62,13 @@ def guid_lines(guid: str) -> str:
 
 def passed_lines(request: Request) -> str:
     """The caller's header lines that go to the other legs."""
-    if not any(key in _PASSED or key[:2] == "x-" for key in request.keys()):  # noqa: SIM118
+    keys = [key for key in request.keys() if key in _PASSED or key[:2] == "x-"]  # noqa: SIM118
+    if not keys:
         return ""
+    if keys == ["subject"]:  # no need to look for the sender's spelling
+        return f"Subject: {request.get('subject')}\r\n"
     return "".join(
-        [
-            f"{name}: {value}\r\n"
-            for name, value in request.lines()
-            if (key := name.lower()) in _PASSED or key[:2] == "x-"
-        ]
+        [f"{name}: {value}\r\n" for name, value in request.lines() if header_key(name) in keys]
     )
 
 
@@ -79,8 +78,10 @@ def max_forwards(request: Request) -> int:
     return min(int(text), 255) if text.isascii() and text.isdigit() and len(text) < 6 else 70
 
 
-@lru_cache(maxsize=4096)
 def user_part(uri: str) -> str:
     """The user part of a SIP or tel URI, escapes undone, without its parameters."""
+    plain = PLAIN_SIP_URI.fullmatch(uri)
+    if plain is not None:
+        return plain[1]
     parsed = parse_uri(uri)
     return "" if isinstance(parsed, OtherUri) else parsed.number

@@ -143,7 +143,7 @@ class CallServer(Queries):
         call.caller = leg
         call.legs.append(leg)
         leg.take(request)
-        call.passed = guid_lines(guid) + passed_lines(request)
+        call.passed = passed_lines(request)
         self.calls[guid] = call
         call.log(now, "offered", f"{calling} to {called}")
         if not over:
@@ -237,7 +237,7 @@ class CallServer(Queries):
             call_id=f"{call.guid}-{int(self.wall(now) * 1000)}{counter}@{local}",
             contact_user=number,
             body=leg.describe(body),
-            lines=f"Expires: 60\r\n{call.passed}{self.agent_line}",
+            lines=f"Expires: 60\r\n{guid_lines(call.guid)}{call.passed}{self.agent_line}",
             max_forwards=call.hops - 1,
         )
         leg.session.user = leg

@@ -5,7 +5,7 @@ A dialog knows no method; the INVITE usage and REFER subscriptions stand on it.
 
 from sip.errors import ParseError
 from sip.message import Message, Request, Response
-from sip.uri import SipUri, parse_uri
+from sip.uri import PLAIN_SIP_URI, SipUri, parse_uri
 from sip.values import NameAddr
 
 
@@ -139,6 +139,11 @@ def name_addr_uri(value: str) -> str:
         end = value.find(">", start)
         if start >= 0 and end > start:
             return value[start + 1 : end]
+        if start < 0 and "?" not in value and "," not in value:
+            # An addr-spec alone: what follows a semicolon is not its own (section 20.10).
+            uri = value.partition(";")[0]
+            if PLAIN_SIP_URI.fullmatch(uri):
+                return uri
     return NameAddr.parse_many(value)[0].uri
 
 

@@ -28,7 +28,7 @@ from sip.transaction.server import (
     response_prefix,
 )
 from sip.transport import Address, Listener
-from sip.uri import OtherUri, parse_uri
+from sip.uri import PLAIN_SIP_URI, OtherUri, parse_uri
 from sip.usage.invite import InviteSession
 from sip.usage.session import SDP, Session
 
@@ -279,7 +279,8 @@ class Endpoint(Transactions):
         merge_key = f"{request.call_id} {request.from_tag} {request.get('cseq')}"
         if merge_key in self.merged:
             raise PeerError(reason_phrase(482), 482)  # section 8.2.2.2
-        if isinstance(parse_uri(request.uri), OtherUri):
+        uri = request.uri
+        if not PLAIN_SIP_URI.fullmatch(uri) and isinstance(parse_uri(uri), OtherUri):
             raise PeerError(reason_phrase(416), 416)
         method = request.method
         if method == "INVITE":

@@ -63,6 +63,8 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _FOLD: Final = re.compile(r"(?<![ \t])[ \t]*\r\n[ \t]+")  # linear, however long the white space
 _MISSING: Final = ("via", "from", "to", "call-id", "cseq")
 
+_UNREAD: Final = "\0"  # a tag that nobody has asked for yet
+
 REASONS: Final = {
     100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued",
     183: "Session Progress", 200: "OK", 202: "Accepted", 204: "No Notification",
@@ -105,7 +107,7 @@ class Message:
     request can still be answered with ``defect.status``.
     """
 
-    __slots__ = ("_fields", "_more", "body", "defect", "head")
+    __slots__ = ("_cseq", "_fields", "_from_tag", "_more", "_to_tag", "body", "defect", "head")
 
     def __init__(self, head: str, body: bytes = b"") -> None:
         self.head = head
@@ -113,6 +115,9 @@ class Message:
         self.defect: ParseError | None = None
         self._fields: dict[str, str] | None = None
         self._more: dict[str, list[str]] | None = None
+        self._cseq: tuple[int, str] | None = None
+        self._from_tag: str | None = _UNREAD
+        self._to_tag: str | None = _UNREAD
 
     def get(self, key: str) -> str | None:
         """The first value of a header field by its key (``"call-id"``), as written."""
@@ -212,12 +217,18 @@ class Message:
     @property
     def from_tag(self) -> str | None:
         """The tag of From; None in messages of RFC 2543 systems."""
-        return tag_of(self.get("from") or "")
+        tag = self._from_tag
+        if tag is _UNREAD:
+            tag = self._from_tag = tag_of(self.get("from") or "")
+        return tag
 
     @property
     def to_tag(self) -> str | None:
         """The tag of To; None outside a dialog."""
-        return tag_of(self.get("to") or "")
+        tag = self._to_tag
+        if tag is _UNREAD:
+            tag = self._to_tag = tag_of(self.get("to") or "")
+        return tag
 
     @property
     def from_(self) -> NameAddr:
@@ -238,12 +249,16 @@ class Message:
     @property
     def cseq(self) -> tuple[int, str]:
         """Sequence number and method (section 20.16)."""
+        if self._cseq is not None:
+            return self._cseq
         text = self.get("cseq") or ""
         number, _, method = text.partition(" ")
         if number.isascii() and number.isdigit() and len(number) < 10 and method.isalpha():
-            return int(number), method
-        value = CSeq.parse(text)
-        return value.number, value.method
+            self._cseq = int(number), method
+        else:
+            value = CSeq.parse(text)
+            self._cseq = value.number, value.method
+        return self._cseq
 
     @property
     def via(self) -> Via:

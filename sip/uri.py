@@ -52,6 +52,10 @@ _RESERVED = frozenset(";/?:@&=+$,%")
 _SIGNIFICANT = frozenset({"user", "ttl", "method", "maddr", "transport"})
 
 
+# The commonest form by far, for code that only wants to know that it is one, or its user.
+PLAIN_SIP_URI = re.compile(r"sip:([A-Za-z0-9+]+)@[A-Za-z0-9.-]*[A-Za-z0-9](?::[0-9]{1,4})?")
+
+
 @dataclass(frozen=True, slots=True)
 class SipUri:
     """``sip:user:password@host:port;params?headers``, RFC 3261 section 19.1.1.

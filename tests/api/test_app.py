@@ -14,8 +14,8 @@ from api.tls import CERTIFICATE_FILE, server_context
 from simulator.config import Config
 from simulator.config_sections import User
 from simulator.config_values import HttpListen
+from simulator.errors import ServiceError
 from simulator.routing import Lookup
-from simulator.service import ServiceError
 from tests.api.support import LOOPBACK, FakeCallServer, basic, run, serving
 
 HTTPS = HttpListen("https", "127.0.0.1", 0)
