@@ -11,6 +11,7 @@ from simulator.bridge import OfferRelay, RequestRelay
 from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.errors import CallStateError
+from simulator.headers import refusal_lines
 from simulator.leg import VXML, Leg
 from simulator.refer import ReferTransfer
 from simulator.routing import Route
@@ -75,6 +76,7 @@ class Call:
         "passed",
         "peer",
         "queue_time",
+        "refusal",
         "result",
         "route",
         "self_service_time",
@@ -114,6 +116,7 @@ class Call:
         self.transfer_destination = ""
         self.result: CallResult = "completed"
         self.error_code = 0
+        self.refusal = (0, "")  # the code a callee refused with, and header lines beside it
         self.self_service_time = 0.0
         self.queue_time = 0.0
         self._entered = now
@@ -312,6 +315,7 @@ class Call:
         if leg.answered == 0.0:
             leg.finish(now, event.status)
             leg.status = event.status
+            self.refusal = (event.status, refusal_lines(event.response))
             if isinstance(self.work, Connection) and leg is self.work.target:
                 self.work.target_refused(event.status, event.reason, now)
             return

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from sip.ids import IdSource
-from sip.message import Request, header_key
+from sip.message import Request, Response, header_key
 from sip.uri import PLAIN_SIP_URI, OtherUri, parse_uri
 
 # What a caller says of itself goes to the other legs as it is (CVP passes them on [REC]).
@@ -69,6 +69,22 @@ def passed_lines(request: Request) -> str:
         return f"Subject: {request.get('subject')}\r\n"
     return "".join(
         [f"{name}: {value}\r\n" for name, value in request.lines() if header_key(name) in keys]
+    )
+
+
+# What a refusal means something with (RFC 3261 section 21): it goes on with its code.
+_REFUSAL: Final = (
+    "contact retry-after www-authenticate proxy-authenticate allow accept accept-encoding "
+    "unsupported warning min-se"
+).split()
+
+
+def refusal_lines(response: Response | None) -> str:
+    """The header lines of a refusal that the caller needs beside its code."""
+    if response is None:
+        return ""
+    return "".join(
+        [f"{key.title()}: {value}\r\n" for key in _REFUSAL for value in response.all(key)]
     )
 
 

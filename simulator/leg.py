@@ -198,7 +198,8 @@ class Leg:
                     session.cancel(now, lines)
                     self.finish(now, 487)
                 else:
-                    session.reject(now, status, lines=lines)
+                    code, beside = self.call.refusal
+                    session.reject(now, status, lines=lines + beside * (code == status))
                     self.finish(now, status)
         self.finish(now, 0 if self.answered else 487)
 

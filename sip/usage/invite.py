@@ -27,6 +27,7 @@ from sip.events import (
 )
 from sip.message import Request, Response, reason_phrase
 from sip.transaction.client import ClientTransaction, cancel_for
+from sip.transaction.machine import PROCEEDING
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address, Listener
 from sip.usage.answer import UnacknowledgedAnswer
@@ -209,6 +210,14 @@ class InviteSession(Session):
             now, "INVITE", lines, body, SDP if body else "", user=self
         )
 
+    def withdraw(self, now: float) -> None:
+        """Give up a re-INVITE that the peer only promises to answer (section 9.1)."""
+        invite = self.client_invite
+        if invite is not None and invite.state == PROCEEDING:
+            cancel = cancel_for(invite.request, "")
+            self.endpoint.start_client(cancel, invite.listener, invite.address, self, now)
+            invite.cancelled(now)
+
     def bye(self, now: float, lines: str = "") -> None:
         """End the session. While our 2xx waits for its ACK, BYE waits too (section 15)."""
         if self.state != CONFIRMED or self._leaving:
@@ -285,6 +294,8 @@ class InviteSession(Session):
             self._repeated_2xx(tx, response, now)
             return
         self.client_invite = None
+        if self._offers is not None:
+            self._offers.over()
         if self.state < CONFIRMED:
             self.state = CONFIRMED
             self.dialog.meet(response)

@@ -333,3 +333,29 @@ def test_no_answer_to_our_offer_after_the_end(
     network.run(33.0)
     assert alice.seen == ["Hungup", "Refused"]
     assert alice.leftovers() == {}
+
+
+def test_glare_without_end(network: Network, alice: Party, carol: Stranger) -> None:
+    """A peer that refuses every re-INVITE with 491 is asked a few times, not for ever."""
+    session = with_stranger(alice, carol)
+    session.reinvite(network.now, OFFER)
+    for _ in range(20):
+        network.run(5.0)
+        for request in carol.requests("INVITE")[1:]:
+            carol.send(alice, response_text(request, 491))
+    network.run(70.0)
+    assert alice.take(Refused).status == 491
+    assert len({request.cseq for request in carol.requests("INVITE")[1:]}) == 5
+    assert session.state == CONFIRMED
+
+
+def test_only_promises_to_answer(network: Network, alice: Party, carol: Stranger) -> None:
+    """A re-INVITE that gets 100 and nothing else is cancelled in the end (section 9.1)."""
+    session = with_stranger(alice, carol)
+    session.reinvite(network.now, OFFER)
+    network.run(SOON)
+    carol.send(alice, response_text(carol.requests("INVITE")[-1], 100))
+    network.run(65.0)
+    assert carol.requests("CANCEL")
+    network.run(33.0)
+    assert alice.take(Lost).status == 408
