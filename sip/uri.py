@@ -53,7 +53,9 @@ _SIGNIFICANT = frozenset({"user", "ttl", "method", "maddr", "transport"})
 
 
 # The commonest form by far, for code that only wants to know that it is one, or its user.
-PLAIN_SIP_URI = re.compile(r"sip:([A-Za-z0-9+]+)@[A-Za-z0-9.-]*[A-Za-z0-9](?::[0-9]{1,4})?")
+PLAIN_SIP_URI = re.compile(
+    r"sip:([A-Za-z0-9+]+)@[A-Za-z0-9.-]*[A-Za-z0-9](?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
