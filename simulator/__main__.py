@@ -127,7 +127,7 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
         "--sip",
         action="append",
         metavar="udp:HOST:PORT",
-        help="SIP listener (repeatable; default udp:0.0.0.0:5060); "
+        help="SIP listener, udp: or tcp: (repeatable; default both on 0.0.0.0:5060); "
         "';advertise=HOST' behind NAT or in a container",
     )
     parser.add_argument(

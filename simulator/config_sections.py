@@ -110,7 +110,7 @@ class SipSection(Section):
     """The SIP side."""
 
     listen: Annotated[tuple[ListenAddress, ...], BeforeValidator(one_or_many)] = Field(
-        default=(Listen("udp", "0.0.0.0", 5060),),
+        default=(Listen("udp", "0.0.0.0", 5060), Listen("tcp", "0.0.0.0", 5060)),
         min_length=1,
         description="udp:, tcp: or tls:HOST:PORT, with ;advertise=HOST behind NAT. Port 0: any.",
     )

@@ -46,7 +46,7 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
     store = SqliteCdrStore(config.cdr_path, notify)
     lab = Lab(timers=timers) if config.lab.embedded else None
     try:
-        _listen(stack, config)
+        await _listen(stack, config)
         if lab is not None:
             await lab.start()
             config = with_neighbours(config, lab)
@@ -65,18 +65,22 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         stack.close()
 
 
-def _listen(stack: SipStack, config: Config) -> None:
+async def _listen(stack: SipStack, config: Config) -> None:
     for listen in config.sip.addresses():
-        if listen.transport != "udp":
-            raise ServiceError(
-                f"sip.listen: {listen}: this version serves UDP only; use udp:HOST:PORT"
-            )
+        host, port, advertise = listen.host, listen.port, listen.advertise
         try:
-            stack.listen_udp(listen.host, listen.port, listen.advertise)
+            if listen.transport == "udp":
+                stack.listen_udp(host, port, advertise)
+            elif listen.transport == "tcp":
+                await stack.listen_stream("TCP", host, port, advertise)
+            else:
+                raise ServiceError(
+                    f"sip.listen: {listen}: TLS is not served yet; use udp:HOST:PORT or tcp:"
+                )
         except OSError as error:
             raise ServiceError(
                 f"sip.listen: cannot open {listen}: {error.strerror or error}; "
-                "choose another by --sip udp:HOST:PORT"
+                "choose another by --sip {listen.transport}:HOST:PORT"
             ) from error
 
 

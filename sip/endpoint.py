@@ -16,6 +16,7 @@ from sip.events import Event, Responded
 from sip.grammar import format_host
 from sip.ids import IdSource
 from sip.message import Request, Response, build_request, parse, reason_phrase
+from sip.stream import FramingError
 from sip.timers import Timers
 from sip.transaction.client import ClientTransaction
 from sip.transaction.layer import Transactions, hop_of, server_key
@@ -82,6 +83,16 @@ class Endpoint(Transactions):
                 raise message.defect
             self._receive_request(message, address, listener, now)
         except PeerError as error:
+            self.refuse(message, address, listener, error.status, reason=error.reason)
+
+    def receive_broken(self, error: FramingError, address: Address, listener: Listener) -> None:
+        """A header on a stream after which nothing can be read: a request is answered."""
+        try:
+            message = parse(error.head + b"\r\n")
+        except PeerError:
+            self.discarded += 1
+            return
+        if isinstance(message, Request):
             self.refuse(message, address, listener, error.status, reason=error.reason)
 
     def handle_timers(self, now: float) -> None:
@@ -335,7 +346,7 @@ class Endpoint(Transactions):
         elif status == 415:
             lines += _ACCEPT + "Accept-Encoding: identity\r\n"
         prefix = response_prefix(request, address, tag)
-        target = reply_address(request, address)
+        target = address if listener.reliable else reply_address(request, address)
         head = (
             f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n"
             f"{prefix}{lines}Content-Length: 0\r\n\r\n"

@@ -4,8 +4,11 @@ import asyncio
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Callable
 
+from sip.aio.listener import SocketListener
+from sip.aio.stream import StreamListener
 from sip.aio.udp import UdpListener
 from sip.endpoint import Endpoint
 from sip.events import Event, Responded
@@ -57,13 +60,50 @@ class SipStack:
         self._loop.add_reader(listener.socket, self._readable, listener)
         return listener
 
+    async def listen_stream(
+        self,
+        transport: str,
+        host: str,
+        port: int,
+        advertise: str | None = None,
+        server_tls: ssl.SSLContext | None = None,
+        client_tls: ssl.SSLContext | None = None,
+    ) -> StreamListener:
+        """Open a ``TCP`` or ``TLS`` port and add it to the endpoint. Raises OSError."""
+        listener = StreamListener(
+            transport,
+            host,
+            port,
+            advertise,
+            take=lambda data, address: self._take(listener, data, address),
+            broken=lambda error, address: self.endpoint.receive_broken(error, address, listener),
+            failed=lambda address: self._failed(listener, address),
+            settle=self.pump,
+            client_tls=client_tls,
+        )
+        await listener.listen(server_tls)
+        self.endpoint.listeners.append(listener)
+        return listener
+
+    def _take(self, listener: StreamListener, data: bytes, address: Address) -> None:
+        now = self._loop.time()
+        if self.tap is not None:
+            self.tap("in", data, listener, address, now)
+        try:
+            self.endpoint.receive_datagram(data, address, listener, now)
+        except Exception:
+            log.exception("a message from %s:%s was not processed", *address)
+
+    def _failed(self, listener: StreamListener, address: Address) -> None:
+        now = self._loop.time()
+        self.endpoint.transport_failed(listener, address, now)
+        self.pump(now)
+
     def close(self) -> None:
         """Close the sockets and stop the timer; nothing more is sent."""
         for listener in self.endpoint.listeners:
-            if isinstance(listener, UdpListener):
-                self._loop.remove_reader(listener.socket)
-                self._loop.remove_writer(listener.socket)
-                listener.socket.close()
+            if isinstance(listener, SocketListener):
+                listener.close()
         self.endpoint.listeners.clear()
         self._backlog.clear()
         for task in self._lookups:
@@ -139,11 +179,11 @@ class SipStack:
         for listener, address, data in outbox:
             if tap is not None:
                 tap("out", data, listener, address, now)
-            if not isinstance(listener, UdpListener):
-                continue
+            assert isinstance(listener, SocketListener)
             try:
-                listener.socket.sendto(data, address)
+                listener.transmit(data, address)
             except (BlockingIOError, InterruptedError):
+                assert isinstance(listener, UdpListener)
                 if not self._backlog:
                     self._loop.add_writer(listener.socket, self._writable, listener)
                 self._backlog.append((listener, address, data))

@@ -1,23 +1,20 @@
 """UDP sockets, drained in batches (RFC 3261 section 18)."""
 
+import asyncio
 import socket
-from collections.abc import Callable
 
-from sip.transport import Address, Listener
+from sip.aio.listener import SocketListener, Take
+from sip.transport import Address
 
 _BATCH = 64
 _LARGEST = 65_535
 _BUFFER = 4 * 1024 * 1024
 
 
-class UdpListener(Listener):
-    """A bound UDP socket.
+class UdpListener(SocketListener):
+    """A bound UDP socket."""
 
-    Bound to all interfaces, it speaks with the address of the interface that routes
-    to the peer; `advertise` replaces both (behind NAT, in a container).
-    """
-
-    __slots__ = ("_advertise", "_local_hosts", "_wildcard", "socket")
+    __slots__ = ("socket",)
 
     def __init__(self, host: str, port: int, advertise: str | None = None) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -30,33 +27,20 @@ class UdpListener(Listener):
         except OSError:
             self.socket.close()
             raise
-        super().__init__("UDP", host, self.socket.getsockname()[1])
-        self._advertise = advertise
-        self._wildcard = host in ("0.0.0.0", "::", "")
-        self._local_hosts: dict[str, str] = {}
+        super().__init__("UDP", host, self.socket.getsockname()[1], advertise, reliable=False)
 
-    def local_host(self, remote: str) -> str:
-        """The address towards `remote`; the kernel's routing decides, once a host."""
-        if self._advertise is not None:
-            return self._advertise
-        if not self._wildcard:
-            return self.host
-        local = self._local_hosts.get(remote)
-        if local is None:
-            if len(self._local_hosts) > 10_000:
-                self._local_hosts.clear()
-            local = self._local_hosts[remote] = self._routed(remote)
-        return local
+    def transmit(self, data: bytes, address: Address) -> None:
+        """Send a datagram. Raises BlockingIOError when it has to wait, OSError when not at all."""
+        self.socket.sendto(data, address)
 
-    def _routed(self, remote: str) -> str:
-        with socket.socket(self.socket.family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect((remote, 9))
-            except OSError:  # a name, or no route: say what we are bound to
-                return self.host
-            return str(probe.getsockname()[0])
+    def close(self) -> None:
+        """Leave the event loop and close the socket."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.socket)
+        loop.remove_writer(self.socket)
+        self.socket.close()
 
-    def drain(self, take: Callable[[bytes, Address], None]) -> None:
+    def drain(self, take: Take) -> None:
         """Hand over what has arrived, at most one batch, so that others get a turn."""
         receive = self.socket.recvfrom
         for _ in range(_BATCH):

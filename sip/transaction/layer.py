@@ -109,6 +109,18 @@ class Transactions:
                 return listener
         raise InvalidValue(f"no {transport} listener: add one to sip.listen")
 
+    def listener_on(self, uri: str, usual: Listener) -> Listener:
+        """The listener of the transport that `uri` names, else the `usual` one."""
+        if ";transport=" not in uri.lower() and not uri.startswith("sips:"):
+            return usual
+        try:
+            _, _, transport = hop_of(uri)
+        except ParseError:
+            return usual
+        if transport == usual.transport:
+            return usual
+        return next((one for one in self.listeners if one.transport == transport), usual)
+
     # Where to.
 
     def address_of(self, uri: str) -> Address | None:

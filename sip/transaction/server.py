@@ -103,7 +103,11 @@ class ServerTransaction(Transaction):
     ) -> None:
         invite = request.method == "INVITE"
         super().__init__(
-            layer, key, listener, reply_address(request, address), PROCEEDING if invite else TRYING
+            layer,
+            key,
+            listener,
+            address if listener.reliable else reply_address(request, address),
+            PROCEEDING if invite else TRYING,
         )
         self.request = request
         self.to_tag = to_tag

@@ -47,7 +47,6 @@ class InviteSession(Session):
 
     __slots__ = (
         "_ack",
-        "_ack_address",
         "_ack_number",
         "_bye_lines",
         "_cancel_lines",
@@ -66,8 +65,8 @@ class InviteSession(Session):
         self.client_invite: ClientTransaction | None = None  # ours, no final response yet
         self.server_invite: ServerTransaction | None = None  # the peer's, not answered yet
         self._invite_number = 0  # CSeq of our last INVITE
-        self._ack: bytes | None = None  # the ACK sent, to repeat for each repeated 2xx
-        self._ack_address: Address = ("", 0)
+        # The ACK sent, and where to: to repeat for each repeated 2xx.
+        self._ack: tuple[Listener, Address, bytes] | None = None
         self._ack_number = 0
         self._final: UnacknowledgedAnswer | None = None
         self._cancel_lines: str | None = None  # cancel() was called
@@ -159,19 +158,21 @@ class InviteSession(Session):
         def send(address: Address | None, _now: float) -> None:
             if address is None:
                 return  # the peer will time out its 2xx and hang up
-            via = endpoint.new_via(self.listener, address)
+            via = endpoint.new_via(listener, address)
             _, head = dialog.request_head("ACK", number, via, lines)
             text = f"{head}Content-Length: {len(body)}\r\n\r\n"
             data = text.encode("utf-8", "surrogateescape") + body
             if ours:
-                self._ack = data
-                self._ack_address = self.remote_address = address
-            endpoint.send(self.listener, address, data)
+                self._ack = (listener, address, data)
+                self.remote_address = address
+            endpoint.send(listener, address, data)
 
         if ours:
             self._ack = None
             self._ack_number = number
-        endpoint.locate(dialog.next_hop(), send, now)
+        hop = dialog.next_hop()
+        listener = endpoint.listener_on(hop, self.listener)
+        endpoint.locate(hop, send, now)
 
     # Verbs of both.
 
@@ -316,7 +317,7 @@ class InviteSession(Session):
         tag = response.to_tag
         if tag == dialog.remote_tag:
             if self._ack is not None and response.cseq[0] == self._ack_number:
-                self.endpoint.send(self.listener, self._ack_address, self._ack)
+                self.endpoint.send(*self._ack)
             return
         fork = dialog.fork(response)
         fork.local_cseq = response.cseq[0]

@@ -128,8 +128,9 @@ class Session:
             uri, head = dialog.request_head(method, number, via, lines)
             return Request(method, uri, f"{head}Content-Length: {len(body)}", body)
 
+        listener = self.endpoint.listener_on(hop, self.listener)
         transaction = self.endpoint.start_client_at(
-            hop, method, make, self.listener, user or self, now, context
+            hop, method, make, listener, user or self, now, context
         )
         if transaction.key:  # else its name is being looked up
             self.remote_address = transaction.address

@@ -63,7 +63,7 @@ def test_defaults_are_those_of_a_call_server() -> None:
     assert config.sip.error_refer
     assert config.icm.wait == 2
     assert (config.sip.t1, config.sip.t2, config.sip.t4) == (0.5, 4, 5)
-    assert [str(one) for one in config.sip.listen] == ["udp:0.0.0.0:5060"]
+    assert [str(one) for one in config.sip.listen] == ["udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"]
     assert [str(one) for one in config.api.listen] == [
         "https://0.0.0.0:8000",
         "http://127.0.0.1:8080",
