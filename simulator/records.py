@@ -3,13 +3,24 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from simulator.cdr_records import CdrRecord, LegRecord, LegType
+from simulator.cdr_records import CallResult, CdrRecord, LegRecord, LegType
 from simulator.leg import CALLER, TRANSFER, Leg
 
 if TYPE_CHECKING:
     from simulator.call import Call
 
 _LEG_TYPES: Final[Mapping[str, LegType]] = {CALLER: "inbound", TRANSFER: "transfer"}
+
+
+# CauseID [RG]: 1 normal completion, 2 abandon, 3 transferred, 5 busy, 6 no answer,
+# 16 time out, 18 error, 26 invalid number.
+_RESULT_CAUSES: Final[Mapping[CallResult, int]] = {
+    "completed": 1,
+    "abandoned": 2,
+    "transferred": 3,
+}
+_CAUSES: Final[Mapping[int, int]] = {404: 26, 408: 16, 480: 6, 484: 26, 486: 5, 600: 5}
+_ERROR: Final = 18
 
 
 def record_of(call: "Call", now: float) -> CdrRecord:
@@ -29,11 +40,21 @@ def record_of(call: "Call", now: float) -> CdrRecord:
         vxml_server_hostname=call.vxml_server,
         sip_call_id=call.caller.session.dialog.call_id,
         icm_call_key="",
+        cause_id=_cause(call),
+        hold_count=sum(event == "on_hold" for _, event, _ in call.history),
+        transfer_count=sum(event == "transfer_completed" for _, event, _ in call.history),
         ecc_variables=call.variables.ecc if call.variables is not None else {},
         transfer_destination=call.transfer_destination,
         error_code=str(call.error_code) if call.error_code else None,
         legs=[_leg_record(leg, now) for leg in call.legs],
     )
+
+
+def _cause(call: "Call") -> int:
+    """The CauseID of the reporting database [RG]."""
+    if call.result == "error":
+        return _CAUSES.get(call.error_code, _ERROR)
+    return _RESULT_CAUSES[call.result]
 
 
 def _leg_record(leg: Leg, now: float) -> LegRecord:

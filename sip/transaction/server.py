@@ -142,6 +142,11 @@ class ServerTransaction(Transaction):
         self.last = before
         return None
 
+    def try_it(self, now: float) -> None:
+        """100 Trying, with the request's Timestamp (section 8.2.6.1)."""
+        timestamp = self.request.get("timestamp")
+        self.respond(100, now, "" if timestamp is None else f"Timestamp: {timestamp}\r\n")
+
     @property
     def answered(self) -> bool:
         """Whether a final response has been sent."""

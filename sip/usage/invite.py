@@ -369,7 +369,7 @@ class InviteSession(Session):
         self.server_invite = transaction
         self.remote_address = transaction.address
         transaction.session = self
-        transaction.respond(100, now)
+        transaction.try_it(now)
         self.endpoint.events.append(Invited(self, request))
 
     def ack_received(self, request: Request, _now: float) -> bool:
@@ -421,7 +421,7 @@ class InviteSession(Session):
             self.dialog.refresh(request)
             self.server_invite = tx
             tx.session = self
-            tx.respond(100, now)
+            tx.try_it(now)
             self.endpoint.events.append(Reinvited(self, request))
 
     def _hung_up(self, tx: ServerTransaction, request: Request, now: float) -> None:

@@ -39,6 +39,8 @@ def test_hold_and_resume(world: World, who: str) -> None:
     assert world.history[-1] == f"connected resumed by the {kind}"
     assert (direction_of(other.received), direction_of(one.received)) == ("sendrecv", "sendrecv")
     one.hang_up()
+    world.run()
+    assert (world.cdr.hold_count, world.cdr.cause_id) == (1, 1)
 
 
 @BOTH

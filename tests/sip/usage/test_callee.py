@@ -294,3 +294,10 @@ def test_what_the_peer_sees_of_a_request(bob: Party, carol: Stranger) -> None:
     assert info.content_type == "application/dtmf-relay"
     assert info.body == b"signal=1"
     assert (info.cseq, info.to_tag) == ((1, "INFO"), "carol")
+
+
+def test_trying_copies_the_timestamp(carol: Stranger, bob: Party) -> None:
+    """Section 8.2.6.1."""
+    called(carol, bob, {"Timestamp": "54.21"})
+    trying = carol.responses("INVITE")[0]
+    assert (trying.status, trying.get("timestamp")) == (100, "54.21")
