@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except asyncio.CancelledError:  # SIGTERM
+        return 143
     except BrokenPipeError:
         return 141
 
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "through self-service, queue and agent, transfers and ends it over REST, and prints "
         "the SIP ladder as it happens and the CDR. Then stays up for your own calls.",
     )
-    _add_server_options(demo)
+    _add_server_options(demo, "loopback, 5060 and 8080, or any free port")
     demo.add_argument("--exit", action="store_true", help="end after the call: 0 if all went right")
     demo.set_defaults(run=_demo)
 
@@ -121,20 +123,23 @@ def _add_config_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_server_options(parser: argparse.ArgumentParser) -> None:
+def _add_server_options(parser: argparse.ArgumentParser, ports: str = "") -> None:
+    """The options of a running server; `ports` are the defaults of the demo."""
     _add_config_options(parser)
+    sip = ports or "both on 0.0.0.0:5060"
+    api = ports or "https://0.0.0.0:8000 and http://127.0.0.1:8080"
     parser.add_argument(
         "--sip",
         action="append",
         metavar="udp:HOST:PORT",
-        help="SIP listener, udp: or tcp: (repeatable; default both on 0.0.0.0:5060); "
+        help=f"SIP listener, udp: or tcp: (repeatable; default {sip}); "
         "';advertise=HOST' behind NAT or in a container",
     )
     parser.add_argument(
         "--api",
         action="append",
         metavar="URL",
-        help="REST listener (repeatable; default https://0.0.0.0:8000 and http://127.0.0.1:8080)",
+        help=f"REST listener (repeatable; default {api})",
     )
     parser.add_argument(
         "--user",
@@ -143,9 +148,10 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
         help="REST user (repeatable; without one a password is made on first start)",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="CDRs, certificate, password")
-    parser.add_argument(
-        "--grace", metavar="SECONDS", help="how long calls may go on after SIGTERM (default 30)"
-    )
+    if not ports:
+        parser.add_argument(
+            "--grace", metavar="SECONDS", help="how long calls may go on after SIGTERM (default 30)"
+        )
 
 
 def _overrides(options: argparse.Namespace) -> list[Override]:

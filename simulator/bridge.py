@@ -1,10 +1,10 @@
 """What one leg asks of the other: re-INVITE, UPDATE and INFO pass through the bridge."""
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from simulator.headers import refusal_lines
 from simulator.leg import Leg
-from simulator.states import HOLD
+from simulator.states import HELD_FROM, HOLD
 from sip.errors import PeerError, SipError
 from sip.events import Requested, Responded
 from sip.message import Request, Response
@@ -31,7 +31,7 @@ class OfferRelay:
     The ACK is passed on as well: it holds the answer when the re-INVITE held no offer.
     """
 
-    __slots__ = ("_received_before", "call", "origin", "request", "target")
+    __slots__ = ("_invite", "_received_before", "call", "origin", "request", "target")
 
     def __init__(self, call: "Call", origin: Leg, request: Request) -> None:
         self.call = call
@@ -39,11 +39,17 @@ class OfferRelay:
         self.request = request
         self.target: Leg | None = None
         self._received_before = origin.received
+        self._invite = origin.session.server_invite  # another may follow when it is cancelled
 
     @property
     def wanted(self) -> bool:
         """Whether an offer that had to wait is still to be sent."""
-        return self.origin.up
+        return self.origin.up and self._open
+
+    @property
+    def _open(self) -> bool:
+        """Whether the re-INVITE still waits for its answer."""
+        return self._invite is not None and self.origin.session.server_invite is self._invite
 
     def start(self, now: float) -> None:
         """Offer to the other leg; without one the call server answers itself."""
@@ -54,45 +60,47 @@ class OfferRelay:
             self._refuse(now, 491)  # it offers as well: each would wait for the other
         elif target is not None:
             self.target = target
-            target.offer(now, self.request.body, self)
+            target.offer(now, self.request.sdp, self)
         elif origin is self.call.caller and self.call.work is None:
             try:
-                body = self.call.server.own_media(origin, self.request.body)
+                body = self.call.server.own_media(origin, self.request.sdp)
             except PeerError:
                 self._refuse(now, 488)
                 return
             if self._answer(now, body):
                 origin.ack_user = self
-                note_hold(self.call, origin, self.request.body, now)
+                note_hold(self.call, origin, self.request.sdp, now)
         else:
             self._refuse(now, 491)
 
     def _answer(self, now: float, body: bytes) -> bool:
         """200; False when the re-INVITE was given up meanwhile."""
-        origin = self.origin
-        try:
-            origin.session.answer(now, origin.describe(body), self.call.server.server_line)
-        except SipError:
+        if not self._open:
             return False
+        origin = self.origin
+        origin.session.answer(now, origin.describe(body), self.call.server.server_line)
         return True
 
     def _refuse(self, now: float, status: int, reason: str = "") -> None:
-        self.origin.received = self._received_before
-        with suppress(SipError):  # where it was given up meanwhile
-            self.origin.session.reject(now, status, reason)
+        if self._open:
+            self.origin.received = self._received_before
+            refused, lines = self.call.refusal
+            self.origin.session.reject(now, status, reason, lines * (refused == status))
 
     def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
         """The other leg agrees: so do we, and wait for the ACK."""
-        if not self._answer(now, response.body):
+        if not self._answer(now, response.sdp):
             leg.session.acknowledge(now)
+            if self.origin.up:  # it thought better of it: the other leg hears so
+                leg.offer(now, self.origin.received, _Restored())
             return
         self.origin.ack_user = self
-        note_hold(self.call, self.origin, self.request.body, now)
+        note_hold(self.call, self.origin, self.request.sdp, now)
 
     def acknowledged(self, leg: Leg, request: Request, now: float) -> None:
         """The ACK goes on to the other leg."""
-        note_hold(self.call, self.origin, request.body, now)
-        self._acknowledge(now, request.body)
+        note_hold(self.call, self.origin, request.sdp, now)
+        self._acknowledge(now, request.sdp)
 
     def not_acknowledged(self, now: float) -> None:
         """Without an ACK to pass on: the other leg gets its own."""
@@ -104,6 +112,10 @@ class OfferRelay:
             target.session.acknowledge(now, target.describe(body))
             target.next_offer(now)
 
+    def withdrawn(self) -> None:
+        """The origin has cancelled it: what it sent before holds."""
+        self.origin.received = self._received_before
+
     def offer_refused(self, leg: Leg, status: int, reason: str, now: float) -> None:
         """The other leg does not want it: neither do we, for the same reason."""
         self._refuse(now, status, reason)
@@ -113,19 +125,39 @@ class OfferRelay:
         self._refuse(now, 491)
 
 
+class _Restored:
+    """An offer of what held before another offer that was withdrawn."""
+
+    wanted = True
+
+    def leg_over(self, leg: Leg, now: float) -> None:
+        """Nothing is owed to anybody."""
+
+    def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
+        leg.session.acknowledge(now)
+
+    def offer_refused(self, leg: Leg, status: int, reason: str, now: float) -> None:
+        leg.call.log(now, "offer_refused", f"{leg.kind}: SIP {status} {reason}")
+
+
 def note_hold(call: "Call", origin: Leg, body: bytes, now: float) -> None:
     """What a description that was agreed to says of hold; each side resumes its own."""
     if not body:
         return
-    try:
-        origin.holding = SessionDescription.parse(body).is_hold
-    except PeerError:
-        return
+    origin.holding = is_hold(body)
     held = any(leg.holding for leg in (call.caller, call.peer) if leg is not None)
-    if held and call.state in ("connected", "self_service", "queued"):
+    if held and call.state in HELD_FROM:
         call.enter(HOLD, now, f"by the {origin.kind}")
     elif not held and call.state == "on_hold":
         call.go_back(now, f"resumed by the {origin.kind}")
+
+
+def is_hold(body: bytes) -> bool:
+    """Whether a description puts its receiver on hold; one that cannot be read does not."""
+    try:
+        return SessionDescription.parse(body).is_hold
+    except PeerError:
+        return False
 
 
 class RequestRelay:
@@ -154,6 +186,9 @@ class RequestRelay:
             target = None  # a session refresh concerns this leg alone (RFC 4028)
         if target is None:
             relay.answer_here(now)
+            return
+        if request.content_type == SDP and origin.offer_user is not None:
+            event.transaction.respond(491, now)  # RFC 3311 section 5.2
             return
         if request.content_type == SDP:
             origin.take(request)
@@ -203,6 +238,8 @@ class RequestRelay:
             if response.content_type == SDP:
                 body = self.origin.describe(body)
             lines += f"Content-Type: {response.get('content-type')}\r\n"
+        if response.status >= 300:
+            lines += refusal_lines(response)
         self.transaction.respond(event.status, now, lines, body, response.reason)
 
     def _offer_over(self, status: int, now: float) -> None:

@@ -4,10 +4,10 @@ The state is a table; a command that it has no row for is refused (409 at the AP
 Between a check and a change nothing is awaited, so that nothing needs a lock.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from simulator.bridge import OfferRelay, RequestRelay
+from simulator.bridge import OfferRelay, RequestRelay, is_hold
 from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.errors import CallStateError
@@ -15,8 +15,17 @@ from simulator.headers import refusal_lines
 from simulator.leg import VXML, Leg
 from simulator.refer import ReferTransfer
 from simulator.routing import Route
-from simulator.states import CONNECT, INPUT_NAMES, STATES, TRANSFER
-from simulator.treatment import Treatment
+from simulator.states import (
+    CONNECT,
+    HELD_FROM,
+    HOLD,
+    INPUT_NAMES,
+    NORMAL,
+    REASONS,
+    STATES,
+    TRANSFER,
+)
+from simulator.treatment import Refusal, Treatment
 from simulator.variables import Variables
 from sip.events import (
     Acknowledged,
@@ -32,20 +41,13 @@ from sip.events import (
     Reinvited,
     Requested,
     Responded,
+    Withdrawn,
 )
 from sip.message import reason_phrase
 
 if TYPE_CHECKING:
     from simulator.server import CallServer
 
-# Reason headers (RFC 3326) with the Q.850 causes of a Call Server.
-NORMAL: Final = "Q.850;cause=16"
-REASONS: Final[Mapping[str, str]] = {
-    "requested": NORMAL,
-    "administrative": "Q.850;cause=31",
-    "timeout": "Q.850;cause=102",
-    "error": "Q.850;cause=41",
-}
 
 Work = Connection | ReferTransfer
 
@@ -68,6 +70,7 @@ class Call:
         "error_code",
         "guid",
         "history",
+        "holds",
         "hops",
         "icm_agent",
         "icm_label",
@@ -101,6 +104,7 @@ class Call:
         self.state: str = "ringing"
         self._before_transfer = self._before_hold = self.state
         self.started = now
+        self.holds = 0
         self.hops = 70  # the caller's Max-Forwards
         self.caller: Leg
         self.peer: Leg | None = None
@@ -159,13 +163,29 @@ class Call:
             self._before_transfer = self.state
         elif state == "on_hold" and self.state != "transferring":
             self._before_hold = self.state
+            self.holds += 1
         self.state = state
         self.log(now, state, details)
 
     def go_back(self, now: float, details: str = "") -> None:
         """Return to the state that the transfer or hold left."""
-        transferring = self.state == "transferring"
-        self._set_state(self._before_transfer if transferring else self._before_hold, now, details)
+        state = self._before_transfer if self.state == "transferring" else "on_hold"
+        if state == "on_hold":
+            state = self._before_hold
+        if state in HELD_FROM and self._holder() is not None:  # held meanwhile, or still
+            self._before_hold = state
+            state = "on_hold"
+        self._set_state(state, now, details)
+
+    def note_holder(self, now: float) -> None:
+        """The call has moved on, and a far end may hold it still."""
+        holder = self._holder()
+        if holder is not None and self.state in HELD_FROM:
+            self.enter(HOLD, now, f"by the {holder.kind}")
+
+    def _holder(self) -> Leg | None:
+        """A leg whose far end has put the call on hold."""
+        return next((leg for leg in (self.caller, self.peer) if leg and leg.holding), None)
 
     # Work: connections and transfers.
 
@@ -181,6 +201,9 @@ class Call:
         if self.treatment is not None and self.treatment.connected(work, now):
             return
         self.enter(CONNECT, now, work.target.number)
+        caller = self.caller
+        caller.holding = caller.holding and is_hold(caller.received)
+        self.note_holder(now)
 
     def connect_failed(self, work: Work, status: int, reason: str, now: float) -> None:
         """`work` has come to nothing; the legs are as they were before it."""
@@ -190,6 +213,9 @@ class Call:
             self.log(now, "transfer_failed", f"{work.destination}: {details}")
             if self.state == "transferring":
                 self.go_back(now, details)
+            if work.by_icm and self.treatment is not None:
+                self.treatment.failed(status, reason, now)
+                return
             if self.peer is not None or self.standalone:
                 if self.treatment is not None:
                     self.treatment.resume(now)
@@ -230,7 +256,7 @@ class Call:
             self.refuse(now, status, reason)
             return
         self.log(now, "waiting_for_icm", f"{wait:g} s")
-        refusal = _Refusal(self, status, reason)
+        refusal = Refusal(self, status, reason)
         self.server.stack.endpoint.wheel.start(now, wait, refusal, 0)
 
     def refuse(self, now: float, status: int, reason: str) -> None:
@@ -319,6 +345,7 @@ class Call:
             if isinstance(self.work, Connection) and leg is self.work.target:
                 self.work.target_refused(event.status, event.reason, now)
             return
+        self.refusal = (event.status, refusal_lines(event.response))
         user = leg.offer_over(refused=True)
         if user is not None:
             user.offer_refused(leg, event.status, event.reason, now)
@@ -384,6 +411,13 @@ class Call:
             reason = REASONS["timeout"] if event.status == 408 else NORMAL
             self.end(now, "error", details, reason=reason, by=leg)
 
+    def _withdrawn(self, leg: Leg, event: Withdrawn, now: float) -> None:
+        user = self.caller.offer_user if leg is self.peer else None
+        if leg is self.caller and self.peer is not None:
+            user = self.peer.offer_user
+        if isinstance(user, OfferRelay) and user.origin is leg:
+            user.withdrawn()
+
     def _reinvited(self, leg: Leg, event: Reinvited, now: float) -> None:
         OfferRelay(self, leg, event.request).start(now)
 
@@ -402,23 +436,6 @@ class Call:
             self.work.progressed(event, now)
 
 
-class _Refusal:
-    """A call that is given up when its time is over, unless something else happens first."""
-
-    __slots__ = ("_call", "_reason", "_status")
-
-    def __init__(self, call: Call, status: int, reason: str) -> None:
-        self._call = call
-        self._status = status
-        self._reason = reason
-
-    def timer_fired(self, _what: int, now: float) -> None:
-        call = self._call
-        if call.work is None and call.peer is None and call.state != "ended":
-            call.refuse(now, self._status, self._reason)
-            call.server.stack.pump(now)
-
-
 _Handler = Callable[[Call, Leg, Any, float], None]
 _HANDLERS: Final[dict[type[Event | Responded], _Handler]] = {
     Progressed: Call._progressed,
@@ -429,6 +446,7 @@ _HANDLERS: Final[dict[type[Event | Responded], _Handler]] = {
     Hungup: Call._hung_up,
     Lost: Call._lost,
     Reinvited: Call._reinvited,
+    Withdrawn: Call._withdrawn,
     Requested: Call._requested,
     Responded: Call._responded,
     Referred: Call._referred,

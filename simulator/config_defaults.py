@@ -45,7 +45,13 @@ BUILTIN: Final[dict[str, Tree]] = {
             _number(f"9{digit}XX", "refused with that SIP code", "refusal", label="{dnis}")
             for digit in "3456"
         ),
-        _number("8XX", "rings so many seconds, then an agent answers", "agent", label="{dnis}"),
+        _number(
+            "8XX",
+            "rings so many seconds, then an agent answers",
+            "agent",
+            label="{dnis}",
+            ring_no_answer="120",
+        ),
         _number(">", "self-service until somebody hangs up", "welcome", script="self_service"),
     ],
     "icm": {

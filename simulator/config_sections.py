@@ -60,8 +60,8 @@ RingNoAnswer = Annotated[
     float,
     Field(
         gt=0,
-        le=60,
-        description="Seconds a callee may ring (RNA timer of CVP: 5 to 60; less for tests).",
+        le=180,
+        description="Seconds a callee may ring (RNA timer of CVP: 5 to 60).",
     ),
 ]
 

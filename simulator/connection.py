@@ -64,6 +64,7 @@ class Connection:
         "_retrieve",
         "_ring_no_answer",
         "_timer",
+        "by_icm",
         "call",
         "destination",
         "old",
@@ -91,6 +92,7 @@ class Connection:
         self.uri = uri
         self.destination = target.number
         self.transfer = transfer
+        self.by_icm = not transfer
         self.run = run
         self.old = call.peer
         self.state = IDLE
@@ -168,7 +170,7 @@ class Connection:
         if leg is self.target:
             self.apply(TARGET_AGREED, now, response)
         else:
-            differs = self._offered and not same_media(response.body, self._offered)
+            differs = self._offered and not same_media(response.sdp, self._offered)
             held = self.state in (HOLDING, RETRIEVING)
             self.apply(CALLER_DIFFERS if differs and not held else CALLER_AGREED, now, response)
 
@@ -224,7 +226,7 @@ def _dial(work: Connection, now: float, _message: object) -> None:
     wheel = server.stack.endpoint.wheel
     work._timer = wheel.start(now, work._ring_no_answer, work, 0)
     try:
-        server.place(work.target, work.uri, body, now)
+        server.place(work.target, work.uri, body, work._ring_no_answer, now)
     except LocalError as error:
         work.target.finish(now, 503)
         work.target_refused(503, str(error), now)
@@ -244,7 +246,7 @@ def _relay_progress(work: Connection, now: float, response: Response) -> None:
     caller = work.call.caller
     work.target.take(response)
     if caller.answered == 0.0 and not caller.terminated:
-        body = caller.describe(response.body)
+        body = caller.describe(response.sdp)
         caller.session.ring(
             now, response.status, body, work.call.server.server_line, response.reason
         )
@@ -258,7 +260,7 @@ def _answer_caller(work: Connection, now: float, response: Response) -> None:
     if caller.terminated:  # its CANCEL came together with this answer and is dealt with next
         return
     caller.ack_user = work
-    body = response.body or work.target.received  # the answer may have come in a 183
+    body = response.sdp or work.target.received  # the answer may have come in a 183
     caller.session.answer(now, caller.describe(body), work.call.server.server_line)
     caller.answered = now
     caller.status = 200
@@ -267,13 +269,13 @@ def _answer_caller(work: Connection, now: float, response: Response) -> None:
 
 def _offer_to_caller(work: Connection, now: float, response: Response) -> None:
     work._stop_timer()
-    work.call.caller.offer(now, response.body or work.target.received, work)
+    work.call.caller.offer(now, response.sdp or work.target.received, work)
 
 
 def _ack_target_first(work: Connection, now: float, request: Request) -> None:
     target = work.target
     if target.up:
-        target.session.acknowledge(now, target.describe(request.body))
+        target.session.acknowledge(now, target.describe(request.sdp))
         target.next_offer(now)
 
 
@@ -281,7 +283,7 @@ def _ack_both(work: Connection, now: float, response: Response) -> None:
     work.call.caller.session.acknowledge(now)
     # The target's 200 was an offer only if our INVITE to it had none.
     target = work.target
-    target.session.acknowledge(now, b"" if work._offered else target.describe(response.body))
+    target.session.acknowledge(now, b"" if work._offered else target.describe(response.sdp))
 
 
 def _ack_caller(work: Connection, now: float, _message: object) -> None:

@@ -5,7 +5,11 @@ every command goes to it over HTTP.
 """
 
 import asyncio
+import io
 import secrets
+import signal
+import socket
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -133,6 +137,9 @@ class Demo:
 
 async def run_demo(config: Config, service: Service, *, leave: bool) -> int:
     """Play the call; then stay up unless `leave`. 0 when all went right, 1 otherwise."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a ladder as it happens, in a pipe too
+    _end_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="callsim-demo-") as folder:
         config, password = _prepared(config, folder)
         async with Lab() as lab:
@@ -157,12 +164,19 @@ async def run_demo(config: Config, service: Service, *, leave: bool) -> int:
     return 0
 
 
+def _end_on_sigterm() -> None:
+    """SIGTERM ends the demo as Ctrl-C does, so that nothing is left behind."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
 async def _stay(sip: str, url: str, user: str, password: str) -> None:
     host_port = sip.removeprefix("sip:")
     print(
         f"""
-The server stays up. In another terminal, for example:
-  sipp -sn uac -s 7001 -m 1 -d 20000 {host_port}
+The server stays up. In another terminal, in this folder, for example:
+  sipp -sf scenarios/sipp/caller-is-steered.xml -s 7001 -m 1 {host_port}
   curl -u {user}:{password} {url}/call
   curl -u {user}:{password} -X POST {url}/call/GUID/terminate
 Ctrl-C ends it."""
@@ -194,23 +208,23 @@ def _prepared(config: Config, folder: str) -> tuple[Config, str]:
 
 def _free_udp(port: int) -> Listen:
     """Loopback at `port`, or at any free one when that is taken."""
-    return Listen("udp", "127.0.0.1", port if _is_free(port, udp=True) else 0)
+    return Listen("udp", "127.0.0.1", _free(port, udp=True))
 
 
 def _free_http(port: int) -> HttpListen:
-    return HttpListen.parse(f"http://127.0.0.1:{port if _is_free(port, udp=False) else 0}")
+    return HttpListen.parse(f"http://127.0.0.1:{_free(port, udp=False)}")
 
 
-def _is_free(port: int, *, udp: bool) -> bool:
-    import socket
-
+def _free(port: int, *, udp: bool) -> int:
+    """`port`, or 0 (any) when somebody else has it."""
     kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
     with socket.socket(socket.AF_INET, kind) as probe:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            return False
-    return True
+            print(f"Port {port} is taken: another one is used.")
+            return 0
+    return port
 
 
 def _sip_address(server: CallServer) -> str:

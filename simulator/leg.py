@@ -59,6 +59,7 @@ class Leg:
         "agent",
         "answered",
         "call",
+        "cli",
         "ended",
         "holding",
         "kind",
@@ -79,6 +80,7 @@ class Leg:
         self.kind = kind
         self.number = number
         self.session: InviteSession
+        self.cli: str | None = None  # the caller's number to show, where a label says so
         self.agent: str | None = None  # the extension, where ICM chose an agent
         self.started = now
         self.touched = now
@@ -133,7 +135,7 @@ class Leg:
 
     def take(self, message: Request | Response) -> bytes:
         """Remember the session description in a message, if it has one."""
-        body = message.body
+        body = message.sdp
         if body:
             self.received = body
         return body

@@ -13,13 +13,13 @@ _LEG_TYPES: Final[Mapping[str, LegType]] = {CALLER: "inbound", TRANSFER: "transf
 
 
 # CauseID [RG]: 1 normal completion, 2 abandon, 3 transferred, 5 busy, 6 no answer,
-# 16 time out, 18 error, 26 invalid number.
+# 18 error, 26 invalid number.
 _RESULT_CAUSES: Final[Mapping[CallResult, int]] = {
     "completed": 1,
     "abandoned": 2,
     "transferred": 3,
 }
-_CAUSES: Final[Mapping[int, int]] = {404: 26, 408: 16, 480: 6, 484: 26, 486: 5, 600: 5}
+_CAUSES: Final[Mapping[int, int]] = {404: 26, 408: 6, 480: 6, 484: 26, 486: 5, 600: 5}
 _ERROR: Final = 18
 
 
@@ -41,7 +41,7 @@ def record_of(call: "Call", now: float) -> CdrRecord:
         sip_call_id=call.caller.session.dialog.call_id,
         icm_call_key="",
         cause_id=_cause(call),
-        hold_count=sum(event == "on_hold" for _, event, _ in call.history),
+        hold_count=call.holds,
         transfer_count=sum(event == "transfer_completed" for _, event, _ in call.history),
         ecc_variables=call.variables.ecc if call.variables is not None else {},
         transfer_destination=call.transfer_destination,

@@ -40,13 +40,14 @@ BYE_WAIT: Final = 2.0
 class ReferTransfer:
     """A REFER on the caller's leg; `status` and `reason` are the last that were heard."""
 
-    __slots__ = ("_timer", "call", "destination", "reason", "refer", "state", "status")
+    __slots__ = ("_timer", "by_icm", "call", "destination", "reason", "refer", "state", "status")
 
     transfer: Final = True
 
-    def __init__(self, call: "Call", destination: str) -> None:
+    def __init__(self, call: "Call", destination: str, *, by_icm: bool = False) -> None:
         self.call = call
         self.destination = destination
+        self.by_icm = by_icm  # ICM's own CONNECT: a failure is its script's to deal with
         self.refer: SentRefer
         self.state = SENT
         self.status = 0

@@ -9,16 +9,15 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from math import ceil
 from typing import Final
 
 from simulator.agents import Agent, SkillGroups
-from simulator.call import NORMAL, REASONS, Call
+from simulator.call import Call
 from simulator.cdr import SqliteCdrStore
-from simulator.cdr_records import CallResult
+from simulator.commands import Commands
 from simulator.config import Config
-from simulator.config_plan import Connect, Queue, SelfService, Step
 from simulator.connection import Connection
-from simulator.errors import CallNotFound, RecordNotStored
 from simulator.headers import (
     guid_lines,
     max_forwards,
@@ -28,16 +27,11 @@ from simulator.headers import (
     user_part,
 )
 from simulator.leg import CALLER, VXML, Leg
-from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.probes import Prober
-from simulator.queries import Queries
 from simulator.records import record_of
-from simulator.refer import ReferTransfer
 from simulator.routing import DialPlan, Label, NotRoutable, Route
-from simulator.states import CONNECT, TRANSFER
+from simulator.states import CONNECT, NORMAL, REASONS, TRANSFER
 from simulator.treatment import Treatment
-from simulator.variables import Variables
-from simulator.views import TerminateReason, TransferCommand, VariablesView
 from sip.aio.stack import SipStack
 from sip.dialog import name_addr_uri
 from sip.errors import PeerError
@@ -56,7 +50,7 @@ BYE_PATIENCE: Final = 0.2
 
 _MEDIA_IN_USE: Final = re.compile(rb"^m=[^ ]+ [1-9]", re.MULTILINE)
 
-STORE_PATIENCE: Final = 10.0
+
 """Seconds that a command waits for the CDR at most."""
 
 LAST_WORDS: Final = 2.0
@@ -66,7 +60,7 @@ LAST_WORDS: Final = 2.0
 Watch = Callable[[Call, float, str, str], None]
 
 
-class CallServer(Queries):
+class CallServer(Commands):
     """All calls of one process. `stack` carries SIP, `store` keeps the CDRs."""
 
     def __init__(
@@ -191,7 +185,14 @@ class CallServer(Queries):
             uri = self.plan.route_label(label)
         except NotRoutable:
             uri = None  # it cannot be dialed at all
-        leg = Leg(call, kind, Label.parse(label).text if uri else label, now)
+        parsed = Label.parse(label) if uri else Label(label)
+        leg = Leg(call, kind, parsed.text, now)
+        leg.cli = parsed.cli
+        by_refer = parsed.refer or (kind != VXML and self.config.transfer.mode == "refer")
+        if uri is not None and by_refer and call.caller.up:
+            call.enter(TRANSFER, now, f"REFER to {parsed.text}")
+            self._refer(call, parsed.text, uri, now, by_icm=True)
+            return
         if uri is None:
             call.log(now, "no_route", f"label {label}: add it under routes")
             leg.ended = now
@@ -219,15 +220,20 @@ class CallServer(Queries):
         self._correlation += 1
         return f"{icm.vru_label}{number:0{ids.digits}d}"
 
-    def place(self, leg: Leg, uri: str, body: bytes, now: float) -> None:
-        """Send the INVITE of an outbound leg. Raises InvalidValue when there is no way."""
+    def place(self, leg: Leg, uri: str, body: bytes, patience: float, now: float) -> None:
+        """Send the INVITE of an outbound leg, which may ring for `patience` seconds.
+
+        Raises InvalidValue when there is no way.
+        """
         call = leg.call
         leg.started = now
         endpoint = self.stack.endpoint
         host, listener = endpoint.way_to(uri)
         local = listener.local_host(host)
-        number = escape_user(call.calling) or "anonymous"
+        shown = call.calling if leg.cli is None else leg.cli
+        number = escape_user(shown) or "anonymous"
         from_ = f"<sip:{number}@{listener.sent_by(host)}>"
+        expires = max(60, ceil(patience))
         counter = endpoint.ids.below(1 << 31)
         leg.session = endpoint.invite(
             now,
@@ -237,7 +243,7 @@ class CallServer(Queries):
             call_id=f"{call.guid}-{int(self.wall(now) * 1000)}{counter}@{local}",
             contact_user=number,
             body=leg.describe(body),
-            lines=f"Expires: 60\r\n{guid_lines(call.guid)}{call.passed}{self.agent_line}",
+            lines=f"Expires: {expires}\r\n{guid_lines(call.guid)}{call.passed}{self.agent_line}",
             max_forwards=call.hops - 1,
         )
         leg.session.user = leg
@@ -266,7 +272,7 @@ class CallServer(Queries):
         """
         session = leg.session
         host = session.listener.local_host(session.remote_address[0])
-        number = int(leg.call.guid[8:24], 16)  # the part that differs most
+        number = int(leg.call.guid[8:23], 16)  # the part that differs most, below 2**63
         if offer:
             return fast_answer(offer, host, self.media_port, Origin.local(host, number))
         return make_offer(host, self.media_port, number).to_bytes()
@@ -291,120 +297,6 @@ class CallServer(Queries):
         self.store.submit(record_of(call, now), stored)
 
     # Commands.
-
-    def find(self, guid: str) -> Call:
-        """The active call `guid`. Raises CallNotFound."""
-        call = self.calls.get(guid)
-        if call is None:
-            raise CallNotFound(f"no active call has the GUID {guid!r}")
-        return call
-
-    def transfer(self, guid: str, command: TransferCommand) -> None:
-        """Begin a transfer; the outcome comes in the call's history.
-
-        Raises CallNotFound, CallStateError, NotRoutable and VariableError; then nothing
-        has changed.
-        """
-        call = self.find(guid)
-        call.check(TRANSFER)
-        label = Label.parse(command.label or command.destination)
-        route = self.plan.resolve_transfer(label.text)
-        self.check_reachable(route)
-        if command.ecc_variables:
-            self.set_variables(guid, command.ecc_variables, None, None)
-        now = self.stack.now()
-        if isinstance(call.work, Connection):
-            call.work.give_up(now)
-        refer = label.refer or self.config.transfer.mode == "refer"
-        consult = command.transfer_type == "consultation"
-        how = "consultation" if consult else "REFER" if refer else "blind"
-        call.enter(TRANSFER, now, f"{how} to {label.text}")
-        if command.label:
-            call.icm_label = command.label
-        if refer and not consult:
-            self._refer(call, label.text, route, now)
-        else:
-            self._transfer(call, label.text, route, now, hold=consult)
-        self.stack.pump(now)
-
-    def check_reachable(self, route: Route) -> None:
-        """Raises NotRoutable where a transfer along `route` leads nowhere."""
-        if route.script is not None:
-            first = self.config.icm.scripts[route.script][0].action
-            if not isinstance(first, SelfService | Queue | Connect):
-                raise NotRoutable(
-                    f"{route.number!r} is not a number to transfer to: "
-                    "no other leg answers it (its script begins with answer or release)"
-                )
-            if isinstance(first, Connect):
-                label = first.label.replace("{dnis}", route.number)
-                if self.plan.route_label(label) is None:
-                    raise NotRoutable(f"no static route for {label!r}")
-        elif route.destination is None:
-            raise NotRoutable(f"no static route for {route.label or route.number!r}")
-
-    def _refer(self, call: Call, destination: str, route: Route, now: float) -> None:
-        work = ReferTransfer(call, destination)
-        call.work = work
-        uri = route.destination
-        if uri is None:  # a number of ours: the caller calls us again
-            session = call.caller.session
-            uri = f"sip:{destination}@{session.listener.sent_by(session.remote_address[0])}"
-        work.start(uri, self.config.transfer.ring_no_answer, now)
-
-    def _transfer(self, call: Call, number: str, route: Route, now: float, *, hold: bool) -> None:
-        kind, uri, run = TRANSFER_LEG, route.destination, None
-        if route.script is not None:
-            steps: tuple[Step, ...] = self.config.icm.scripts[route.script]
-            action = steps[0].action
-            if isinstance(action, Connect):
-                uri = self.plan.route_label(action.label.replace("{dnis}", number))
-            else:
-                kind, run = VXML, Treatment(call, steps)
-                uri = self.plan.route_label(self.vru_number())
-        leg = Leg(call, kind, number, now)
-        patience = route.ring_no_answer
-        work = Connection(call, leg, uri or "", patience, transfer=True, run=run)
-        call.work = work
-        can_hold = hold and call.caller.sent != b""
-        work.start(now, hold=can_hold)
-
-    async def terminate(self, guid: str, reason: TerminateReason) -> None:
-        """End a call on all its legs; returns when its CDR is stored. Raises CallNotFound."""
-        call = self.find(guid)
-        now = self.stack.now()
-        stored = self._stored[guid] = asyncio.get_running_loop().create_future()
-        call.log(now, "terminate", reason)
-        result: CallResult = "completed" if call.caller.answered else "abandoned"
-        if reason in ("error", "timeout"):
-            result = "error"
-        call.end(now, result, f"terminated: {reason}", reason=REASONS[reason])
-        self.stack.pump(now)
-        try:
-            await asyncio.wait_for(stored, STORE_PATIENCE)
-        except TimeoutError:
-            raise RecordNotStored("the call has ended, but its CDR is not stored yet") from None
-
-    def call_variables(self, guid: str) -> VariablesView:
-        """The variables of a call. Raises CallNotFound."""
-        variables = self.find(guid).variables or Variables()
-        return VariablesView(variables.ecc, variables.peripheral, variables.call)
-
-    def set_variables(
-        self,
-        guid: str,
-        ecc: dict[str, str] | None,
-        peripheral: dict[str, str] | None,
-        call: dict[str, str] | None,
-    ) -> VariablesView:
-        """Merge variables into a call's. Raises CallNotFound and VariableError."""
-        found = self.find(guid)
-        variables = found.variables
-        if variables is None:
-            variables = Variables(separate=self.config.variables.separate)
-        variables.update(ecc, peripheral, call)
-        found.variables = variables
-        return VariablesView(variables.ecc, variables.peripheral, variables.call)
 
     async def drain(self, grace: float) -> None:
         """Refuse new calls, let the others end for `grace` seconds, end what is left."""

@@ -25,6 +25,9 @@ _ACTIVE: Final[Mapping[int, CallState]] = {
     CONNECT: "connected",
     TRANSFER: "transferring",
 }
+HELD_FROM: Final = ("connected", "self_service", "queued")
+"""The states that a hold by a leg changes."""
+
 STATES: Final[Mapping[str, Mapping[int, str]]] = {
     "ringing": {
         SELF_SERVICE: "self_service",
@@ -40,3 +43,12 @@ STATES: Final[Mapping[str, Mapping[int, str]]] = {
                      END: "ended"},
     "ended": {},
 }  # fmt: skip
+
+# Reason headers (RFC 3326) with the Q.850 causes of a Call Server.
+NORMAL: Final = "Q.850;cause=16"
+REASONS: Final[Mapping[str, str]] = {
+    "requested": NORMAL,
+    "administrative": "Q.850;cause=31",
+    "timeout": "Q.850;cause=102",
+    "error": "Q.850;cause=41",
+}

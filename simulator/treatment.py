@@ -108,10 +108,12 @@ class Treatment:
         call = self.call
         if isinstance(action, SelfService):
             call.enter(SELF_SERVICE, now, action.application)
+            call.note_holder(now)
             if action.seconds is not None:
                 self._start_timer(now, action.seconds)
         elif isinstance(action, Queue):
             call.enter(QUEUE, now, action.skill_group)
+            call.note_holder(now)
             if action.seconds is not None and self._timer is None:
                 self._start_timer(now, action.seconds)
             self._wait(now, again=self._requeries > 0)
@@ -190,3 +192,21 @@ class Treatment:
         if self._waiting:
             self.call.server.skill_groups.queues[self._waiting].leave(self)
             self._waiting = ""
+
+
+class Refusal:
+    """A call that is given up when its time is over, unless something else happens first."""
+
+    __slots__ = ("_call", "_reason", "_status")
+
+    def __init__(self, call: "Call", status: int, reason: str) -> None:
+        self._call = call
+        self._status = status
+        self._reason = reason
+
+    def timer_fired(self, _what: int, now: float) -> None:
+        """Nothing else has happened."""
+        call = self._call
+        if call.work is None and call.peer is None and call.state != "ended":
+            call.refuse(now, self._status, self._reason)
+            call.server.stack.pump(now)

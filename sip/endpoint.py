@@ -20,7 +20,13 @@ from sip.stream import FramingError
 from sip.timers import Timers
 from sip.transaction.client import ClientTransaction
 from sip.transaction.layer import Transactions, hop_of, server_key
-from sip.transaction.machine import ACCEPTED, RECEIVE_ACK, RECEIVE_REQUEST
+from sip.transaction.machine import (
+    ACCEPTED,
+    PROCEEDING,
+    RECEIVE_ACK,
+    RECEIVE_REQUEST,
+    TIMER_EXPIRES,
+)
 from sip.transaction.server import (
     InviteServerTransaction,
     NonInviteServerTransaction,
@@ -170,7 +176,7 @@ class Endpoint(Transactions):
             host, _, transport = hop_of(uri)
         except ParseError as error:
             raise InvalidValue(f"destination {uri!r}: {error}") from None
-        return host, self.listener_for(transport)
+        return host, self.listener_for(transport, host)
 
     def contact_line(self, listener: Listener, remote: str, user: str) -> str:
         """The Contact line for messages to the host `remote`."""
@@ -259,7 +265,7 @@ class Endpoint(Transactions):
             raise PeerError(reason_phrase(481), 481)
         self.refuse(request, address, listener, 200, tag=invite.to_tag)
         session = invite.session
-        if isinstance(session, InviteSession):
+        if session is not None:
             session.cancel_received(invite, request, now)
 
     def _inside_dialog(
@@ -272,6 +278,8 @@ class Endpoint(Transactions):
         now: float,
     ) -> None:
         number, method = request.cseq
+        if method == "INVITE":
+            _check_content(request)
         dialog = session.dialog
         if number <= dialog.remote_cseq:
             raise PeerError("CSeq is not above the last one", 500)  # section 12.2.2
@@ -306,6 +314,10 @@ class Endpoint(Transactions):
             self.sessions[tag] = session
             session.contact = self.contact_line(listener, address[0], "")
             session.invited(transaction, request, now)
+            expires = request.get("expires") or ""
+            if transaction.state == PROCEEDING and expires.isascii() and expires.isdigit():
+                # Section 13.3.1: no answer in that time is as good as CANCEL.
+                transaction.start_lifetime(now, int(expires[:6]), TIMER_EXPIRES)
         elif method == "OPTIONS":
             _check_accept(request)
             status = self.service_status

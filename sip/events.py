@@ -140,6 +140,12 @@ class Reinvited(InviteRequestEvent):
     __slots__ = ()
 
 
+class Withdrawn(InviteRequestEvent):
+    """The re-INVITE last reported was cancelled; 200 and 487 have been sent."""
+
+    __slots__ = ()
+
+
 class Requested(RequestEvent):
     """INFO, UPDATE or another request in the dialog: respond on `transaction`."""
 

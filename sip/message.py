@@ -12,6 +12,7 @@ from typing import Final
 
 from sip.errors import ParseError
 from sip.grammar import split_values
+from sip.sdp import sdp_part
 from sip.values import CSeq, NameAddr, Via
 
 VERSION: Final = "SIP/2.0"
@@ -277,6 +278,11 @@ class Message:
     def content_type(self) -> str:
         """Content-Type without parameters, in lower case; empty without a body."""
         return (self.get("content-type") or "").partition(";")[0].rstrip(" \t").lower()
+
+    @property
+    def sdp(self) -> bytes:
+        """The session description: the body, or that part of a multipart body; or empty."""
+        return sdp_part(self.get("content-type") or "", self.body) if self.body else b""
 
     def has_option(self, key: str, tag: str) -> bool:
         """Whether an option tag is listed in `key` (``supported``, ``require``)."""

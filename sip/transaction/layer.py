@@ -102,12 +102,18 @@ class Transactions:
         sent_by = listener.sent_by(address[0])
         return f"SIP/2.0/{listener.transport} {sent_by};branch={self.ids.branch()};rport"
 
-    def listener_for(self, transport: str) -> Listener:
-        """The listener to send by `transport`. Raises InvalidValue when there is none."""
-        for listener in self.listeners:
-            if listener.transport == transport:
+    def listener_for(self, transport: str, host: str = "") -> Listener:
+        """The listener to send by `transport`, of the address family of `host` where it tells.
+
+        Raises InvalidValue when there is none.
+        """
+        found = [one for one in self.listeners if one.transport == transport]
+        for listener in found:
+            if (":" in listener.host) == (":" in host):
                 return listener
-        raise InvalidValue(f"no {transport} listener: add one to sip.listen")
+        if found and not is_ipv4(host) and not is_ipv6(host):
+            return found[0]
+        raise InvalidValue(f"no {transport} listener can reach {host}: add one to sip.listen")
 
     def listener_on(self, uri: str, usual: Listener) -> Listener:
         """The listener of the transport that `uri` names, else the `usual` one."""

@@ -49,6 +49,7 @@ RECEIVE_ACK: Final = 18
 SEND_1XX: Final = 19
 SEND_2XX: Final = 20
 SEND_FAILURE: Final = 21
+TIMER_EXPIRES: Final = 22  # RFC 3261 section 13.3.1: the Expires of an INVITE
 
 Effect = Callable[[Any, float, Any], None]
 Table = Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]

@@ -1,6 +1,6 @@
 """Server transactions (RFC 3261 section 17.2, RFC 6026 section 8.5)."""
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
 from sip.errors import ParseError
 from sip.message import Request, reason_phrase
@@ -15,6 +15,7 @@ from sip.transaction.machine import (
     SEND_2XX,
     SEND_FAILURE,
     TERMINATED,
+    TIMER_EXPIRES,
     TIMER_G,
     TIMER_H,
     TIMER_I,
@@ -86,6 +87,15 @@ def sent_by_host(via: str) -> str:
     return sent_by.partition(":")[0]
 
 
+class InviteUser(Protocol):
+    """Who answers an INVITE."""
+
+    def cancel_received(
+        self, transaction: "ServerTransaction", request: Request, now: float
+    ) -> None:
+        """`request`, a CANCEL or the INVITE itself whose Expires has passed, gives it up."""
+
+
 class ServerTransaction(Transaction):
     """One request received, and the answers to it."""
 
@@ -114,7 +124,7 @@ class ServerTransaction(Transaction):
         self.merge_key = merge_key
         self.prefix = response_prefix(request, address, to_tag)
         self.last: bytes | None = None
-        self.session: object = None  # the usage that a CANCEL for this INVITE concerns
+        self.session: InviteUser | None = None  # whom a CANCEL of this INVITE concerns
 
     def respond(
         self,
@@ -219,6 +229,11 @@ def _start_l(tx: ServerTransaction, now: float, _message: object) -> None:
     tx.last = None  # from here the usage repeats the 2xx; the transaction only absorbs
 
 
+def _expire(tx: ServerTransaction, now: float, _message: object) -> None:
+    if tx.session is not None:
+        tx.session.cancel_received(tx, tx.request, now)
+
+
 def _forget(tx: ServerTransaction, _now: float, _message: object) -> None:
     tx.stop_timers()
     tx.session = None
@@ -231,6 +246,7 @@ INVITE_SERVER: Final[Table] = {
         SEND_1XX: (PROCEEDING, (_send,)),
         SEND_2XX: (ACCEPTED, (_send, _start_l)),
         SEND_FAILURE: (COMPLETED, (_send, _start_g_h)),
+        TIMER_EXPIRES: (PROCEEDING, (_expire,)),
         TRANSPORT_ERROR: (PROCEEDING, ()),
     },
     COMPLETED: {

@@ -24,6 +24,7 @@ from sip.events import (
     Reinvited,
     Requested,
     Responded,
+    Withdrawn,
 )
 from sip.message import Request, Response, reason_phrase
 from sip.transaction.client import ClientTransaction, cancel_for
@@ -271,8 +272,8 @@ class InviteSession(Session):
         if response is not None and status < 300 and tx.request.method == "UPDATE":
             self.dialog.refresh(response)
         events.append(Responded(self, tx.context, status, response))
-        if status in (408, 481) and self.state == CONFIRMED and not self._leaving:
-            self._lose(now, status)  # section 12.2.1.2
+        if status in (408, 481):
+            self.broken(status, now)
 
     def _provisional(self, tx: ClientTransaction, response: Response, now: float) -> None:
         if self.state == INITIAL:
@@ -348,13 +349,15 @@ class InviteSession(Session):
         elif again:
             return
         elif status in (408, 481):
-            self._lose(now, status)
+            self.broken(status, now)
         else:
             self._next_offer(now)
         self.endpoint.events.append(Refused(self, status, reason, response))
 
-    def _lose(self, now: float, status: int) -> None:
-        """The dialog is broken: say BYE all the same and report it."""
+    def broken(self, status: int, now: float) -> None:
+        """The dialog is over at the peer (section 12.2.1.2): say BYE all the same."""
+        if self.state != CONFIRMED or self._leaving:
+            return
         self._leave(now)
         self._stop_2xx()
         # RFC 3326; 102 is Q.850's recovery on timer expiry.
@@ -394,6 +397,7 @@ class InviteSession(Session):
             self._end(now)
             self.endpoint.events.append(Cancelled(self, request))
         else:
+            self.endpoint.events.append(Withdrawn(self, request))
             self._next_offer(now)
 
     def request_received(
@@ -458,7 +462,7 @@ class InviteSession(Session):
         if lines is not None:
             self._send_bye(now, lines)
         else:
-            self._lose(now, 408)
+            self.broken(408, now)
 
     def _end(self, now: float) -> None:
         """Over; REFER subscriptions still open keep the dialog for a while (RFC 5057)."""

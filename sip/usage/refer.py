@@ -56,10 +56,15 @@ class SentRefer:
         """202 opens the subscription, a refusal is the end."""
         if response.status >= 200:
             self._report(response.status, response.reason, notified=False, now=now)
+            if response.status in (408, 481):  # section 12.2.1.2
+                self.session.broken(response.status, now)
 
     def transaction_failed(self, _transaction: ClientTransaction, status: int, now: float) -> None:
         """No response to the REFER."""
+        alive = self.status != 0  # a NOTIFY came all the same
         self._report(status, reason_phrase(status), notified=False, now=now)
+        if status == 408 and not alive:  # section 12.2.1.2
+            self.session.broken(status, now)
 
     def notified(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """A NOTIFY of this subscription."""

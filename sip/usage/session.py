@@ -146,6 +146,10 @@ class Session:
         """No response to a request, or no way to send it."""
         raise NotImplementedError
 
+    def broken(self, status: int, now: float) -> None:
+        """A request in the dialog got 408 or 481: the dialog is over."""
+        raise NotImplementedError
+
     # Requests of the peer.
 
     def updated(self, tx: ServerTransaction, request: Request, now: float) -> None:

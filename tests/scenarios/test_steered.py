@@ -2,6 +2,7 @@
 
 import pytest
 
+from scenarios.plugin import ServerFactory, SippFactory
 from scenarios.server import RestError
 from tests.scenarios.flow import Flow, Flows, assert_api_equals_wire, names, on_leg, the_cdr
 
@@ -234,3 +235,15 @@ def test_a_second_transfer_waits_for_the_first(flows: Flows) -> None:
     flow.server.terminate(flow.guid)
     flow.finish()
     assert the_cdr(flow)[2] == [200, 200, 487]
+
+
+def test_the_lab_steered_by_hand(callsim_server: ServerFactory, sipp: SippFactory) -> None:
+    """What the README shows: self-service, queue, agent, a transfer, an end, with SIPp's caller."""
+    server = callsim_server(lab=True)
+    caller = sipp("caller-is-steered", server.sip, service="7001")
+    call = server.wait_for_call("connected")
+    server.transfer(call["callGuid"], "1002")
+    server.wait_for_history(call["callGuid"], "transfer_completed")
+    server.terminate(call["callGuid"], "requested")
+    caller.check()
+    assert server.cdrs()[0].call_result == "transferred"

@@ -15,7 +15,7 @@ from simulator.records import _cause
         ("transferred", 0, 3),
         ("error", 486, 5),
         ("error", 480, 6),
-        ("error", 408, 16),
+        ("error", 408, 6),
         ("error", 503, 18),
         ("error", 404, 26),
     ],

@@ -276,7 +276,7 @@ def test_the_builtin_plan_answers_every_number(
     route = builtin.route_call(number, "sipp")
     assert (route.number, route.pattern, route.kind) == (number, pattern, kind)
     assert (route.script or route.destination) == leads_to
-    assert route.ring_no_answer == 60
+    assert route.ring_no_answer == (120 if pattern == "8XX" else 60)
     assert builtin.route_call(number) is route
 
 

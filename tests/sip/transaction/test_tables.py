@@ -65,6 +65,7 @@ FIGURE_7: Figure = {
         "SEND_1XX": ("proceeding", SENT, []),
         "SEND_2XX": ("accepted", SENT, []),
         "SEND_FAILURE": ("completed", SENT, []),
+        "TIMER_EXPIRES": ("proceeding", [], []),  # RFC 3261 13.3.1: the usage answers 487
         "TRANSPORT_ERROR": ("proceeding", [], []),
     },
     "completed": {

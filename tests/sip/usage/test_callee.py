@@ -301,3 +301,13 @@ def test_trying_copies_the_timestamp(carol: Stranger, bob: Party) -> None:
     called(carol, bob, {"Timestamp": "54.21"})
     trying = carol.responses("INVITE")[0]
     assert (trying.status, trying.get("timestamp")) == (100, "54.21")
+
+
+def test_an_invite_that_expires(network: Network, carol: Stranger, bob: Party) -> None:
+    """Section 13.3.1: 487, as if it had been cancelled."""
+    called(carol, bob, {"Expires": "3"})
+    network.run(2.5)
+    assert carol.statuses("INVITE") == [100]
+    network.run(1.0)
+    assert 487 in carol.statuses("INVITE")
+    assert bob.seen[-1] == "Cancelled"

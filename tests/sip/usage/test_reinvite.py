@@ -150,7 +150,7 @@ def test_an_offer_waits_for_a_cancelled_one(
     assert carol.statuses("CANCEL") == [200]
     assert carol.statuses("INVITE") == [100, 487]
     assert len(carol.requests("INVITE")) == 2
-    assert alice.seen == ["Reinvited"]
+    assert alice.seen == ["Reinvited", "Withdrawn"]
     assert session.state == CONFIRMED
 
 
