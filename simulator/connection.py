@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from simulator.leg import Leg
+from simulator.states import NORMAL
 from sip.errors import LocalError, PeerError
 from sip.message import Request, Response, reason_phrase
 from sip.sdp import SessionDescription, same_media
@@ -47,8 +48,6 @@ TARGET_REFUSED: Final = 9
 TARGET_AGREED: Final = 10
 TARGET_LEFT: Final = 11
 RING_TIMEOUT: Final = 12
-
-NORMAL: Final = "Q.850;cause=16"
 
 
 class Connection:
