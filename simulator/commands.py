@@ -48,7 +48,8 @@ class Commands(Queries):
         """
         call = self.find(guid)
         call.check(TRANSFER)
-        label = Label.parse(command.label or command.destination)
+        # Only a label has modifiers; a destination may begin with "rf" as it likes.
+        label = Label.parse(command.label) if command.label else Label(command.destination)
         route = self.plan.resolve_transfer(label.text)
         self.check_reachable(route)
         if command.ecc_variables:
