@@ -385,7 +385,8 @@ class Call:
             self.work = None
             self.end(now, "transferred", "the caller left after REFER", by=leg)
             return
-        waiting = self.state == "queued" or not leg.answered
+        state = self._before_transfer if self.state == "transferring" else self.state
+        waiting = state == "queued" or not leg.answered
         result: CallResult = "abandoned" if waiting else "completed"
         self.end(now, result, "the caller hung up", reason=reason, by=leg)
 

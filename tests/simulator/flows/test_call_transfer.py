@@ -326,3 +326,12 @@ def test_a_script_that_connects_nowhere(build: Build, label: str) -> None:
         world.transfer("4" * 200)
     assert world.state == "connected"
     world.terminate()
+
+
+def test_a_caller_who_leaves_the_queue_during_a_transfer(world: World) -> None:
+    caller = world.queued()
+    world.transfer("1002")
+    world.run()
+    caller.hang_up()
+    world.run()
+    assert world.cdr.call_result == "abandoned"
