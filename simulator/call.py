@@ -213,7 +213,7 @@ class Call:
             self.log(now, "transfer_failed", f"{work.destination}: {details}")
             if self.state == "transferring":
                 self.go_back(now, details)
-            if work.by_icm and self.treatment is not None:
+            if isinstance(work, ReferTransfer) and work.by_icm and self.treatment is not None:
                 self.treatment.failed(status, reason, now)
                 return
             if self.peer is not None or self.standalone:

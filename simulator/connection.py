@@ -63,7 +63,6 @@ class Connection:
         "_retrieve",
         "_ring_no_answer",
         "_timer",
-        "by_icm",
         "call",
         "destination",
         "old",
@@ -91,7 +90,6 @@ class Connection:
         self.uri = uri
         self.destination = target.number
         self.transfer = transfer
-        self.by_icm = not transfer
         self.run = run
         self.old = call.peer
         self.state = IDLE

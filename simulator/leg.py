@@ -100,11 +100,6 @@ class Leg:
         return f"<Leg {self.kind} {self.number} of {self.call.guid}>"
 
     @property
-    def inbound(self) -> bool:
-        """Whether the far end called us."""
-        return self.kind == CALLER
-
-    @property
     def up(self) -> bool:
         """Whether the leg is answered and not over."""
         return self.answered != 0.0 and self.ended == 0.0

@@ -333,3 +333,42 @@ def test_info_on_the_way_when_the_call_ends(world: World) -> None:
     world.run()
     assert caller.statuses[-1] == 481
     world.over()
+
+
+def withdrawn(world: World) -> tuple[Line, Line]:
+    """A hold by the caller, given up before the agent has answered it."""
+    caller = world.connected()
+    agent = world.agents.line
+    agent.manner = Manner(reinvite=0)
+    caller.offer("sendonly")
+    world.run()
+    caller.session.withdraw(caller.now)
+    world.network.pump()
+    world.run()
+    assert caller.statuses[-1] == 487
+    return caller, agent
+
+
+def test_what_a_cancelled_reinvite_said_is_taken_back(world: World) -> None:
+    caller, agent = withdrawn(world)
+    agent.answer()
+    agent.manner = Manner()
+    world.run()
+    assert direction_of(agent.received) == "sendrecv"
+    assert world.state == "connected"
+    caller.hang_up()
+
+
+def test_a_late_answer_is_not_for_the_next_reinvite(world: World) -> None:
+    caller, agent = withdrawn(world)
+    caller.offer()
+    world.run()
+    answered = len(world.sent("200 INVITE", to="caller"))
+    agent.answer()
+    assert direction_of(agent.received) == "sendonly"
+    world.network.pump()
+    assert len(world.sent("200 INVITE", to="caller")) == answered
+    agent.manner = Manner()
+    world.run(70.0)
+    assert world.state == "connected"
+    caller.hang_up()

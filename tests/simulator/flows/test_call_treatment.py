@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.phones import Manner
 from tests.simulator.flows.world import World
@@ -264,3 +266,35 @@ def test_an_agent_is_found_while_the_ack_is_missing(build: Build) -> None:
     world.run(2.0)
     assert (world.state, world.call.icm_agent) == ("connected", "1001")
     world.terminate()
+
+
+@pytest.mark.parametrize("status", [200, 603])
+def test_a_label_with_rf_is_a_refer(build: Build, status: int) -> None:
+    """[CG-XFER]: the prefix decides, also in ICM's own CONNECT."""
+    service = {"self_service": {"application": "bank", "seconds": 1}}
+    world = build(**script(service, {"connect": {"label": "rf1002"}}, wait=0))
+    caller = world.dial("3000")
+    world.run(1.5)
+    assert world.state == "transferring"
+    assert world.the("REFER").get("refer-to") == f"<sip:1002@{world.agents.host}:5060>"
+    if status == 200:
+        caller.accept_refer()
+        world.run()
+        caller.notify(200)
+        world.run()
+        caller.hang_up()
+    else:
+        caller.refuse_refer(status)
+    world.run()
+    result, code = (("transferred", None), ("error", "603"))[status != 200]
+    assert (world.cdr.call_result, world.cdr.error_code) == (result, code)
+    assert not world.agents.lines
+
+
+def test_a_label_shows_another_caller(build: Build) -> None:
+    """;CLI= replaces the caller's number [CG-XFER]."""
+    world = build(dialed_numbers=[{"pattern": ">", "label": "1002;CLI=987"}])
+    caller = world.dial("3000")
+    world.run(1.5)
+    assert "<sip:987@" in (world.agents.line.invite.get("from") or "")
+    caller.hang_up()

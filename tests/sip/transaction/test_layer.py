@@ -1,8 +1,12 @@
 """Matching and the way out: RFC 3261 sections 17.1.3, 17.2.3, 18.2 and RFC 3581."""
 
+from random import Random
+
 import pytest
 
+from sip.endpoint import Endpoint
 from sip.errors import InvalidValue, ParseError
+from sip.ids import IdSource
 from sip.message import Request
 from sip.transaction.layer import branch_and_sent_by, hop_of, server_key
 from sip.transaction.server import reply_address, response_prefix, stamped_via
@@ -282,3 +286,13 @@ def test_a_request_that_was_given_up_before_its_name_was_known() -> None:
     assert [status for _, status in bench.told] == [408]
     assert bench.layer.outbox == []
     assert bench.empty
+
+
+def test_a_listener_of_the_right_family() -> None:
+    four, six = Listener("UDP", "192.0.2.1", 5060), Listener("UDP", "2001:db8::1", 5060)
+    endpoint = Endpoint([four, six], IdSource(Random(1).randbytes))
+    assert endpoint.listener_for("UDP", "198.51.100.1") is four
+    assert endpoint.listener_for("UDP", "2001:db8::9") is six
+    assert endpoint.listener_for("UDP", "host.example.com") is four
+    with pytest.raises(InvalidValue, match=r"sip\.listen"):
+        Endpoint([four], IdSource(Random(1).randbytes)).listener_for("UDP", "2001:db8::9")
