@@ -1,15 +1,18 @@
 """What is on the wire, as tshark understands it: the judge between the API and the stack."""
 
 import json
+import re
 import shutil
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from scenarios.child import Child
+from sip.stream import FramingError, StreamFramer
 
 WARNING: Final = 0x600000
 ERROR: Final = 0x800000
@@ -18,11 +21,13 @@ ERROR: Final = 0x800000
 _START: Final = 20.0
 _NUDGE: Final = 0.1
 _FIELDS: Final = (
-    "frame.time_epoch ip.src udp.srcport ip.dst udp.dstport udp.payload sip.Method "
+    "frame.time_epoch ip.src udp.srcport ip.dst udp.dstport udp.payload tcp.srcport "
+    "tcp.dstport tcp.stream tcp.payload tcp.analysis.retransmission sip.Method "
     "sip.Status-Code sip.r-uri sip.Call-ID sip.CSeq.seq sip.CSeq.method sip.from.tag sip.to.tag "
     "sip.from.addr sip.to.addr sip.Reason sip.resend _ws.malformed _ws.expert.severity "
     "_ws.expert.message"
 ).split()
+_TO: Final = re.compile(rb"\r\n(?:to|t)[ \t]*:[^\r]*", re.IGNORECASE)
 
 Address = tuple[str, int]
 
@@ -39,14 +44,16 @@ class TsharkMissing(CaptureError):
 class Captured:
     """One SIP message on the wire, its parts as tshark's dissector reads them.
 
-    `method` is that of a request, "" in a response; `status` that of a response, 0 in a
-    request; `cseq` the number and method of CSeq. `resent` marks a retransmission. `severity`
-    is the highest of the dissector's complaints, `complaints` their texts.
+    `transport` is "udp" or "tcp". `method` is that of a request, "" in a response; `status`
+    that of a response, 0 in a request; `cseq` the number and method of CSeq. `resent` marks a
+    retransmission. `severity` is the highest of the dissector's complaints, `complaints`
+    their texts.
     """
 
     time: float
     source: Address
     destination: Address
+    transport: str
     data: bytes
     method: str
     status: int
@@ -95,7 +102,7 @@ class Captured:
 
 
 class Capture:
-    """Captures all SIP from and to some UDP ports of the loopback interface.
+    """Captures all SIP from and to some UDP and TCP ports of the loopback interface.
 
     It captures once this is made: a datagram of its own has been seen. Raises TsharkMissing,
     and CaptureError when tshark may not capture.
@@ -110,14 +117,20 @@ class Capture:
         self._probe.bind(("127.0.0.1", 0))
         self._mark: int = self._probe.getsockname()[1]
         wanted = list(ports)
-        terms = " or ".join(f"udp port {port}" for port in [*wanted, self._mark])
-        decode = [part for port in wanted for part in ("-d", f"udp.port=={port},sip")]
+        terms = " or ".join(f"port {port}" for port in [*wanted, self._mark])
+        decode = [
+            part
+            for port in wanted
+            for transport in ("udp", "tcp")
+            for part in ("-d", f"{transport}.port=={port},sip")
+        ]
         fields = [part for field in _FIELDS for part in ("-e", field)]
         command = [program, "-l", "-n", "-i", "lo", "-f", terms, *decode, "-T", "ek", *fields]
         self._child = Child(command, directory / "tshark.log", piped=True)
         self._marks_sent = 0
         self._marks_seen = 0
         self._messages: list[Captured] = []
+        self._streams: dict[tuple[str, str], StreamFramer] = {}  # each way of each connection
         try:
             self._read_to_mark(_START, again=True)
         except CaptureError:
@@ -200,8 +213,20 @@ class Capture:
         if _first(layers, "udp.dstport") == str(self._mark):
             payload = bytes.fromhex(_first(layers, "udp.payload").replace(":", ""))
             self._marks_seen = max(self._marks_seen, int(payload))
-        else:
-            self._messages.append(_captured(layers))
+        elif _first(layers, "udp.payload"):
+            data = bytes.fromhex(_first(layers, "udp.payload").replace(":", ""))
+            self._messages.append(_captured(layers, "udp", [data])[0])
+        elif _first(layers, "tcp.payload") and not _values(layers, "tcp.analysis.retransmission"):
+            self._messages += _captured(layers, "tcp", self._cut(layers))
+
+    def _cut(self, layers: dict[str, Any]) -> list[bytes]:
+        """The SIP messages that end in this TCP segment."""
+        way = (_first(layers, "tcp.stream"), _first(layers, "tcp.srcport"))
+        framer = self._streams.setdefault(way, StreamFramer())
+        try:
+            return framer.feed(bytes.fromhex(_first(layers, "tcp.payload").replace(":", "")))
+        except FramingError as error:
+            raise CaptureError(f"no SIP in TCP: {error}\n\n{self.ladder()}") from error
 
 
 def _values(layers: dict[str, Any], field: str) -> list[str]:
@@ -212,28 +237,45 @@ def _first(layers: dict[str, Any], field: str) -> str:
     return next(iter(_values(layers, field)), "")
 
 
-def _captured(layers: dict[str, Any]) -> Captured:
-    def first(field: str) -> str:
-        return _first(layers, field)
+def _captured(layers: dict[str, Any], transport: str, found: list[bytes]) -> list[Captured]:
+    """The messages of one packet: in a stream there may be none, or several."""
+    seen: Counter[str] = Counter()
+
+    def take(field: str) -> str:
+        """The field of the next message: tshark lists those of all messages in order."""
+        values = _values(layers, field)
+        seen[field] += 1
+        return values[seen[field] - 1] if seen[field] <= len(values) else ""
+
+    def one(data: bytes) -> Captured:
+        response = data.startswith(b"SIP/2.0 ")
+        tagged = b";tag=" in _to_line(data)
+        return Captured(
+            time=float(_first(layers, "frame.time_epoch")),
+            source=(_first(layers, "ip.src"), int(_first(layers, f"{transport}.srcport"))),
+            destination=(_first(layers, "ip.dst"), int(_first(layers, f"{transport}.dstport"))),
+            transport=transport,
+            data=data,
+            method="" if response else take("sip.Method"),
+            status=int(take("sip.Status-Code") or 0) if response else 0,
+            uri="" if response else take("sip.r-uri"),
+            call_id=take("sip.Call-ID"),
+            cseq=(int(take("sip.CSeq.seq") or 0), take("sip.CSeq.method")),
+            from_tag=take("sip.from.tag"),
+            to_tag=take("sip.to.tag") if tagged else "",
+            from_uri=take("sip.from.addr"),
+            to_uri=take("sip.to.addr"),
+            reason=take("sip.Reason") if b"\r\nReason:" in data else "",
+            resent=_first(layers, "sip.resend") not in ("", "0", "False", "false"),
+            malformed=bool(_values(layers, "_ws.malformed")),
+            severity=max(severities, default=0),
+            complaints=tuple(_values(layers, "_ws.expert.message")),
+        )
 
     severities = [int(value, 0) for value in _values(layers, "_ws.expert.severity")]
-    return Captured(
-        time=float(first("frame.time_epoch")),
-        source=(first("ip.src"), int(first("udp.srcport"))),
-        destination=(first("ip.dst"), int(first("udp.dstport"))),
-        data=bytes.fromhex(first("udp.payload").replace(":", "")),
-        method=first("sip.Method"),
-        status=int(first("sip.Status-Code") or 0),
-        uri=first("sip.r-uri"),
-        call_id=first("sip.Call-ID"),
-        cseq=(int(first("sip.CSeq.seq") or 0), first("sip.CSeq.method")),
-        from_tag=first("sip.from.tag"),
-        to_tag=first("sip.to.tag"),
-        from_uri=first("sip.from.addr"),
-        to_uri=first("sip.to.addr"),
-        reason=first("sip.Reason"),
-        resent=bool(first("sip.resend")) and first("sip.resend") not in ("0", "False", "false"),
-        malformed=bool(_values(layers, "_ws.malformed")),
-        severity=max(severities, default=0),
-        complaints=tuple(_values(layers, "_ws.expert.message")),
-    )
+    return [one(data) for data in found]
+
+
+def _to_line(data: bytes) -> bytes:
+    found = _TO.search(data)
+    return found[0] if found else b""

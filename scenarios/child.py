@@ -17,6 +17,7 @@ class Child:
     """A process in a process group of its own. Standard error goes to the file `errors`.
 
     With `piped`, `line` reads its standard output; otherwise that goes to `errors` as well.
+    With `fed`, `say` writes to its standard input.
     `cpu_seconds` is known once it has ended.
     """
 
@@ -26,6 +27,7 @@ class Child:
         errors: Path,
         *,
         piped: bool = False,
+        fed: bool = False,
         directory: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -35,7 +37,7 @@ class Child:
         with errors.open("wb") as log:
             self._process = subprocess.Popen(
                 self.command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if piped else log,
                 stderr=log,
                 cwd=directory,
@@ -80,8 +82,14 @@ class Child:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def say(self, line: str) -> None:
+        """Write a line to standard input. Raises BrokenPipeError when nobody reads it."""
+        assert self._process.stdin is not None, "not fed"
+        os.write(self._process.stdin.fileno(), line.encode() + b"\n")
 
     def line(self, seconds: float) -> str | None:
         """The next line of standard output; None when none comes in time, or ever."""

@@ -87,7 +87,15 @@ def capture(tmp_path: Path, callsim_server: ServerFactory) -> Iterator[CaptureFa
     with ExitStack() as stack:
 
         def start(*watched: "ServerProcess | int") -> Capture:
-            ports = [one if isinstance(one, int) else one.sip[1] for one in watched]
+            ports = {
+                port
+                for one in watched
+                for port in (
+                    [one]
+                    if isinstance(one, int)
+                    else [address[1] for address in one.listeners.values()]
+                )
+            }
             try:
                 started = Capture(tmp_path / f"capture-{next(numbers)}", ports)
             except TsharkMissing as missing:

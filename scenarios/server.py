@@ -53,8 +53,9 @@ class ServerProcess:
     are those of ``--set``, `options` further options of ``callsim serve``. The neighbours of
     the built-in plan run beside it only with `lab`.
 
-    `sip` is its host and UDP port, `api` the URL of the Call Control API. Raises ServerError
-    when it does not start. As a context manager it stops at the end.
+    `listeners` are its addresses by transport (``udp``, and what `options` add by ``--sip``),
+    `sip` the one on UDP, `api` the URL of the Call Control API. Raises ServerError when it
+    does not start. As a context manager it stops at the end.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class ServerProcess:
             directory / "stderr.log",
             piped=True,
         )
-        self.sip: Address = ("", 0)
+        self.listeners: dict[str, Address] = {}
         self.api = ""
         self._connection: http.client.HTTPConnection | None = None
         try:
@@ -89,8 +90,9 @@ class ServerProcess:
                 raise ServerError(f"the server did not start: {self.errors or 'it said nothing'}")
             kind, _, address = line.partition(" ")
             if kind == "sip":
-                host, _, port = address.removeprefix("udp:").rpartition(":")
-                self.sip = (host, int(port))
+                transport, _, place = address.partition(":")
+                host, _, port = place.rpartition(":")
+                self.listeners[transport] = (host, int(port))
             elif kind == "api":
                 self.api = address
 
@@ -99,6 +101,11 @@ class ServerProcess:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @property
+    def sip(self) -> Address:
+        """Where it listens on UDP."""
+        return self.listeners["udp"]
 
     @property
     def pid(self) -> int:
