@@ -18,8 +18,7 @@ from simulator.views import (
     SessionView,
 )
 from sip.dialog import name_addr_uri
-from sip.usage.invite import InviteSession
-from sip.usage.session import STATE_NAMES
+from sip.usage.session import STATE_NAMES, Session
 
 if TYPE_CHECKING:
     from simulator.call import Call
@@ -131,7 +130,7 @@ class Queries:
             raise SessionNotFound(f"no SIP session has the id {session_id!r}")
         return view
 
-    def _session(self, session: InviteSession) -> SessionView | None:
+    def _session(self, session: Session) -> SessionView | None:
         leg = session.user
         if not isinstance(leg, Leg):
             return None

@@ -7,7 +7,7 @@ verbs of its sessions. Every call carries ``now``, the time in seconds.
 """
 
 import re
-from typing import Final
+from typing import Final, Protocol
 from zlib import crc32
 
 from sip.dialog import Dialog, contact_uri
@@ -40,10 +40,20 @@ from sip.usage.invite import InviteSession
 from sip.usage.session import SDP, Session
 
 METHODS: Final = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REFER", "NOTIFY")
+"""What every endpoint serves; `Endpoint.serve` adds others."""
+
 _NOT_SERVED: Final = frozenset(("REGISTER", "PRACK", "SUBSCRIBE", "PUBLISH", "MESSAGE"))
-_ALLOW: Final = f"Allow: {', '.join(METHODS)}\r\n"
 _ACCEPT: Final = f"Accept: {SDP}\r\n"
 _unsendable: Final = re.compile("[\r\n\0\ud800-\udc7f\udd00-\udfff]").search
+
+
+class Service(Protocol):
+    """Who serves a method outside of dialogs: a registrar, a notifier."""
+
+    def request_received(
+        self, transaction: ServerTransaction, request: Request, now: float
+    ) -> None:
+        """A request without a To tag, checked and new: respond on `transaction`."""
 
 
 class Endpoint(Transactions):
@@ -51,10 +61,9 @@ class Endpoint(Transactions):
 
     `sessions` is the dialog table, keyed by the local tag. `service_status` answers
     OPTIONS: 200 in service, 503 otherwise. `extensions` are the option tags that
-    Require may name.
+    Require may name, see `support`; `services` serve methods outside of dialogs, see
+    `serve`.
     """
-
-    extensions: Final = frozenset[str]()
 
     def __init__(
         self,
@@ -65,10 +74,41 @@ class Endpoint(Transactions):
     ) -> None:
         super().__init__(listeners, ids, timers)
         self.events: list[Event | Responded] = []
-        self.sessions: dict[str, InviteSession] = {}
+        self.sessions: dict[str, Session] = {}
+        self.services: dict[str, Service] = {}
         self.service_status = 200
+        self.methods: tuple[str, ...] = METHODS
+        self.extensions: tuple[str, ...] = ()
         self.user_agent_line = f"User-Agent: {user_agent}\r\n" if user_agent else ""
-        self.capability_lines = _ALLOW
+        self.allow_line = self.supported_line = self.capability_lines = ""
+        self._further_lines = ""
+        self._describe()
+
+    def serve(self, method: str, service: Service | None = None) -> None:
+        """Serve a further method, in dialogs, and outside of them by `service`."""
+        if method not in self.methods:
+            self.methods = (*self.methods, method)
+        if service is not None:
+            self.services[method] = service
+        self._describe()
+
+    def support(self, option_tag: str) -> None:
+        """Understand an extension: Require may name it, Supported says so."""
+        if option_tag not in self.extensions:
+            self.extensions = tuple(sorted((*self.extensions, option_tag)))
+        self._describe()
+
+    def tell(self, lines: str) -> None:
+        """Have INVITE and its 200 say more of us: header lines ended by CRLF."""
+        self._further_lines += lines
+        self._describe()
+
+    def _describe(self) -> None:
+        """Write the lines that INVITE, its 200 and OPTIONS tell of us."""
+        self.allow_line = f"Allow: {', '.join(self.methods)}\r\n"
+        tags = ", ".join(self.extensions)
+        self.supported_line = f"Supported: {tags}\r\n" if tags else ""
+        self.capability_lines = self.allow_line + self.supported_line + self._further_lines
 
     # What the shell calls.
 
@@ -248,7 +288,7 @@ class Endpoint(Transactions):
 
     def _check_method(self, request: Request) -> None:
         method = request.method
-        if method not in METHODS:
+        if method not in self.methods:
             status = 405 if method in _NOT_SERVED else 501
             raise PeerError(reason_phrase(status), status)
 
@@ -270,7 +310,7 @@ class Endpoint(Transactions):
 
     def _inside_dialog(
         self,
-        session: InviteSession,
+        session: Session,
         request: Request,
         key: str,
         address: Address,
@@ -322,14 +362,21 @@ class Endpoint(Transactions):
             _check_accept(request)
             status = self.service_status
             self.refuse(request, address, listener, status, self._capabilities())
+        elif (service := self.services.get(method)) is not None:
+            tag = self.new_tag()
+            served = NonInviteServerTransaction(
+                self, key, listener, address, request, tag, merge_key
+            )
+            self.servers[key] = self.merged[merge_key] = served
+            service.request_received(served, request, now)
         elif method == "REFER":
             raise PeerError("REFER is served inside a dialog", 403)
         else:
             raise PeerError(reason_phrase(481), 481)
 
     def _capabilities(self) -> str:
-        supported = f"Supported: {', '.join(sorted(self.extensions))}\r\n"
-        return f"{_ALLOW}{_ACCEPT}{supported}{self.user_agent_line}"
+        supported = self.supported_line or "Supported: \r\n"
+        return f"{self.allow_line}{_ACCEPT}{supported}{self.user_agent_line}"
 
     def refuse(
         self,
@@ -351,7 +398,7 @@ class Endpoint(Transactions):
         if status == 420:
             lines += _unsupported(request, self.extensions)
         elif status == 405:
-            lines += _ALLOW
+            lines += self.allow_line
         elif status == 406:
             host = listener.local_host(address[0])
             lines += f'Warning: 399 {format_host(host)} "only {SDP} is offered"\r\n'
@@ -372,13 +419,13 @@ def _check_lines(*texts: str) -> None:
         raise InvalidValue(f"{found[0]!r} cannot stand in a SIP header line: remove it")
 
 
-def _unsupported(request: Request, extensions: frozenset[str]) -> str:
+def _unsupported(request: Request, extensions: tuple[str, ...]) -> str:
     required = [tag.strip(" \t") for tag in request.values("require")]
     unknown = [tag for tag in required if tag.lower() not in extensions]
     return f"Unsupported: {', '.join(unknown)}\r\n"
 
 
-def _check_extensions(request: Request, extensions: frozenset[str]) -> None:
+def _check_extensions(request: Request, extensions: tuple[str, ...]) -> None:
     """Section 8.2.2.3."""
     if request.get("require") is not None and any(
         tag.strip(" \t").lower() not in extensions for tag in request.values("require")

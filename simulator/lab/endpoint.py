@@ -39,7 +39,7 @@ class LabEndpoint(Watched):
         super().__init__()
         self.stack = SipStack(timers, self.user_agent, self._handle)
         self.listener = self.stack.listen_udp(host, port)
-        self.stack.endpoint.capability_lines += self.stack.endpoint.user_agent_line
+        self.stack.endpoint.tell(self.stack.endpoint.user_agent_line)
         try:
             self.sink = MediaSink(host)
         except OSError:

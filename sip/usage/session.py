@@ -152,6 +152,16 @@ class Session:
 
     # Requests of the peer.
 
+    def request_received(
+        self, transaction: ServerTransaction, request: Request, now: float
+    ) -> None:
+        """A request in the dialog, its CSeq checked."""
+        raise NotImplementedError
+
+    def ack_received(self, request: Request, now: float) -> bool:
+        """An ACK in the dialog; False when nothing waited for it."""
+        return False
+
     def updated(self, tx: ServerTransaction, request: Request, now: float) -> None:
         """UPDATE (RFC 3311): the target may have changed; the program answers."""
         self.dialog.refresh(request)

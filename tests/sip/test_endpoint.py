@@ -7,7 +7,8 @@ import pytest
 from sip.errors import InvalidValue
 from sip.events import Cancelled, Invited, Refused, Requested, Responded
 from sip.ids import IdSource
-from sip.message import Response, parse
+from sip.message import Request, Response, parse
+from sip.transaction.server import ServerTransaction
 from tests.support.builders import request, request_text, response_text
 from tests.support.network import ANSWER, Network, Party, Stranger
 
@@ -63,6 +64,45 @@ def test_extensions(bob: Party, carol: Stranger) -> None:
     answer = ask_one(carol, bob, request_text(headers={"Require": "timer,  100rel"}))
     assert answer.status == 420
     assert answer.values("unsupported") == ["timer", "100rel"]
+
+
+def test_extensions_that_are_supported(bob: Party, carol: Stranger) -> None:
+    bob.endpoint.support("timer")
+    bob.endpoint.support("100rel")
+    answer = ask_one(carol, bob, request_text(headers={"Require": "Timer, x"}))
+    assert answer.values("unsupported") == ["x"]
+    assert ask_one(carol, bob, request_text("OPTIONS")).get("supported") == "100rel, timer"
+    bob.endpoint.tell("User-Agent: bob\r\n")
+    assert bob.endpoint.capability_lines == (
+        f"Allow: {ALLOW}\r\nSupported: 100rel, timer\r\nUser-Agent: bob\r\n"
+    )
+
+
+class Shop:
+    """A service that sells nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+
+    def request_received(
+        self, transaction: ServerTransaction, request: Request, now: float
+    ) -> None:
+        self.asked.append(request)
+        transaction.respond(202, now)
+
+
+def test_a_service_outside_of_dialogs(bob: Party, carol: Stranger) -> None:
+    shop = Shop()
+    bob.endpoint.serve("MESSAGE", shop)
+    in_dialog = request_text("MESSAGE", {"To": "<sip:bob@192.0.2.1>;tag=none"})
+    assert ask_one(carol, bob, in_dialog).status == 481
+    data = request_text("MESSAGE")
+    answer = ask_one(carol, bob, data)
+    assert (answer.status, len(shop.asked)) == (202, 1)
+    assert answer.to_tag
+    assert ask_one(carol, bob, data).status == 202  # a retransmission: not served again
+    assert len(shop.asked) == 1
+    assert ask_one(carol, bob, request_text("PUBLISH")).get("allow") == f"{ALLOW}, MESSAGE"
 
 
 def test_require_is_ignored_in_cancel_and_ack(bob: Party, carol: Stranger) -> None:  # 8.2.2.3
