@@ -6,15 +6,21 @@ program and sleeps until `next_time`. The program calls `invite`, `options` and 
 verbs of its sessions. Every call carries ``now``, the time in seconds.
 """
 
-import re
 from typing import Final, Protocol
 from zlib import crc32
 
-from sip.dialog import Dialog, contact_uri
+from sip.dialog import Dialog
 from sip.errors import InvalidValue, ParseError, PeerError
 from sip.events import Event, Responded
 from sip.grammar import format_host
 from sip.ids import IdSource
+from sip.inspection import (
+    check_accept,
+    check_content,
+    check_extensions,
+    check_lines,
+    unsupported,
+)
 from sip.message import Request, Response, build_request, parse, reason_phrase
 from sip.stream import FramingError
 from sip.timers import Timers
@@ -44,7 +50,6 @@ METHODS: Final = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE",
 
 _NOT_SERVED: Final = frozenset(("REGISTER", "PRACK", "SUBSCRIBE", "PUBLISH", "MESSAGE"))
 _ACCEPT: Final = f"Accept: {SDP}\r\n"
-_unsendable: Final = re.compile("[\r\n\0\ud800-\udc7f\udd00-\udfff]").search
 
 
 class Service(Protocol):
@@ -171,7 +176,7 @@ class Endpoint(Transactions):
         Raises InvalidValue, and nothing is sent, when the destination cannot be used or
         a text cannot stand in a header line.
         """
-        _check_lines(uri, from_, to, call_id, contact_user)
+        check_lines(uri, from_, to, call_id, contact_user)
         host, listener = self.way_to(next_hop or uri)
         tag = self.new_tag()
         call_id = call_id or f"{self.ids.hex(32)}@{listener.local_host(host)}"
@@ -191,7 +196,7 @@ class Endpoint(Transactions):
 
         Raises InvalidValue like `invite`.
         """
-        _check_lines(from_)
+        check_lines(from_)
         host, listener = self.way_to(uri)
         call_id = f"{self.ids.hex(32)}@{listener.local_host(host)}"
         tag = self.new_tag()
@@ -278,7 +283,7 @@ class Endpoint(Transactions):
             self._cancel(request, transaction, address, listener, now)
         else:
             self._check_method(request)
-            _check_extensions(request, self.extensions)
+            check_extensions(request, self.extensions)
             if to_tag is None:
                 self._outside_dialog(request, key, address, listener, now)
             elif session is None:
@@ -319,7 +324,7 @@ class Endpoint(Transactions):
     ) -> None:
         number, method = request.cseq
         if method == "INVITE":
-            _check_content(request)
+            check_content(request)
         dialog = session.dialog
         if number <= dialog.remote_cseq:
             raise PeerError("CSeq is not above the last one", 500)  # section 12.2.2
@@ -343,7 +348,7 @@ class Endpoint(Transactions):
             raise PeerError(reason_phrase(416), 416)
         method = request.method
         if method == "INVITE":
-            _check_content(request)
+            check_content(request)
             tag = self.new_tag()
             dialog = Dialog.from_request(request, tag)
             transaction = InviteServerTransaction(
@@ -359,7 +364,7 @@ class Endpoint(Transactions):
                 # Section 13.3.1: no answer in that time is as good as CANCEL.
                 transaction.start_lifetime(now, int(expires[:6]), TIMER_EXPIRES)
         elif method == "OPTIONS":
-            _check_accept(request)
+            check_accept(request)
             status = self.service_status
             self.refuse(request, address, listener, status, self._capabilities())
         elif (service := self.services.get(method)) is not None:
@@ -396,7 +401,7 @@ class Endpoint(Transactions):
             digest = f"{request.get('via')} {request.call_id} {request.get('cseq')}"
             tag = f"ds{crc32(digest.encode('utf-8', 'surrogateescape')):08x}"
         if status == 420:
-            lines += _unsupported(request, self.extensions)
+            lines += unsupported(request, self.extensions)
         elif status == 405:
             lines += self.allow_line
         elif status == 406:
@@ -411,42 +416,3 @@ class Endpoint(Transactions):
             f"{prefix}{lines}Content-Length: 0\r\n\r\n"
         )
         self.send(listener, target, head.encode("utf-8", "surrogateescape"))
-
-
-def _check_lines(*texts: str) -> None:
-    """A line break in a value would add header fields of its own."""
-    if found := _unsendable(" ".join(texts)):
-        raise InvalidValue(f"{found[0]!r} cannot stand in a SIP header line: remove it")
-
-
-def _unsupported(request: Request, extensions: tuple[str, ...]) -> str:
-    required = [tag.strip(" \t") for tag in request.values("require")]
-    unknown = [tag for tag in required if tag.lower() not in extensions]
-    return f"Unsupported: {', '.join(unknown)}\r\n"
-
-
-def _check_extensions(request: Request, extensions: tuple[str, ...]) -> None:
-    """Section 8.2.2.3."""
-    if request.get("require") is not None and any(
-        tag.strip(" \t").lower() not in extensions for tag in request.values("require")
-    ):
-        raise PeerError(reason_phrase(420), 420)
-
-
-def _check_content(request: Request) -> None:
-    """Section 8.2.3, and what an INVITE must allow us to answer with."""
-    if request.body:
-        content_type = request.content_type
-        if content_type and content_type != SDP and not content_type.startswith("multipart/"):
-            raise PeerError(reason_phrase(415), 415)
-        if (request.get("content-encoding") or "identity").lower() != "identity":
-            raise PeerError(reason_phrase(415), 415)
-    _check_accept(request)
-    if request.get("contact") is not None and contact_uri(request) is None:
-        raise PeerError("Contact is malformed")
-
-
-def _check_accept(request: Request) -> None:
-    accept = request.get("accept")
-    if accept and SDP not in accept.lower() and "*" not in accept:
-        raise PeerError(reason_phrase(406), 406)

@@ -1,0 +1,52 @@
+"""What a request must be before it is served (RFC 3261 section 8.2), and text before it is sent."""
+
+import re
+from typing import Final
+
+from sip.dialog import contact_uri
+from sip.errors import InvalidValue, PeerError
+from sip.message import Request, reason_phrase
+from sip.usage.session import SDP
+
+_unsendable: Final = re.compile("[\r\n\0\ud800-\udc7f\udd00-\udfff]").search
+
+
+def check_lines(*texts: str) -> None:
+    """A line break in a value would add header fields of its own. Raises InvalidValue."""
+    if found := _unsendable(" ".join(texts)):
+        raise InvalidValue(f"{found[0]!r} cannot stand in a SIP header line: remove it")
+
+
+def unsupported(request: Request, extensions: tuple[str, ...]) -> str:
+    """The Unsupported line of a 420 (section 8.2.2.3)."""
+    required = [tag.strip(" \t") for tag in request.values("require")]
+    unknown = [tag for tag in required if tag.lower() not in extensions]
+    return f"Unsupported: {', '.join(unknown)}\r\n"
+
+
+def check_extensions(request: Request, extensions: tuple[str, ...]) -> None:
+    """Require names nothing but `extensions` (section 8.2.2.3). Raises PeerError."""
+    if request.get("require") is not None and any(
+        tag.strip(" \t").lower() not in extensions for tag in request.values("require")
+    ):
+        raise PeerError(reason_phrase(420), 420)
+
+
+def check_content(request: Request) -> None:
+    """An INVITE's body (section 8.2.3), and what it must let us answer with. Raises PeerError."""
+    if request.body:
+        content_type = request.content_type
+        if content_type and content_type != SDP and not content_type.startswith("multipart/"):
+            raise PeerError(reason_phrase(415), 415)
+        if (request.get("content-encoding") or "identity").lower() != "identity":
+            raise PeerError(reason_phrase(415), 415)
+    check_accept(request)
+    if request.get("contact") is not None and contact_uri(request) is None:
+        raise PeerError("Contact is malformed")
+
+
+def check_accept(request: Request) -> None:
+    """A session description may be answered with (section 20.1). Raises PeerError."""
+    accept = request.get("accept")
+    if accept and SDP not in accept.lower() and "*" not in accept:
+        raise PeerError(reason_phrase(406), 406)
