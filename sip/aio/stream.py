@@ -157,16 +157,19 @@ class StreamConnection(asyncio.Protocol):
         """Octets, in whatever pieces the network made of them."""
         self._active = True
         framer = self._framer
-        try:
-            messages = framer.feed(data)
-        except FramingError as error:
-            self._listener.broke(self, error)
-            return
-        for _ in range(framer.pings):  # RFC 5626 section 4.4.1
-            self.send(b"\r\n")
-        framer.pings = 0
-        if messages:
+        while True:
+            try:
+                messages = framer.feed(data)
+            except FramingError as error:
+                self._listener.broke(self, error)
+                return
+            for _ in range(framer.pings):  # RFC 5626 section 4.4.1
+                self.send(b"\r\n")
+            framer.pings = 0
+            if not messages:
+                return
             self._listener.arrived(self, messages)
+            data = b""  # once more: what follows the last message may be none
 
     def connection_lost(self, error: Exception | None) -> None:
         """Leave the table."""

@@ -98,6 +98,26 @@ def test_nobody_listens() -> None:
     asyncio.run(play())
 
 
+def test_what_follows_a_message_is_none() -> None:
+    """A message, and octets after it that are no header: answered, and closed at once."""
+
+    async def play() -> None:
+        async with phones(1) as (bob,):
+            reader, writer = await asyncio.open_connection("127.0.0.1", bob.listener.port)
+            writer.write(
+                b"OPTIONS sip:b@127.0.0.1 SIP/2.0\r\n"
+                b"Via: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\n"
+                b"From: <sip:a@b>;tag=1\r\nTo: <sip:b@b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n"
+                b"Content-Length: 0\r\n\r\nnothing\r\n\r\n"
+            )
+            answer = await reader.read()
+            assert answer.startswith(b"SIP/2.0 200 OK\r\n")
+            assert reader.at_eof()
+            writer.close()
+
+    asyncio.run(play())
+
+
 def test_octets() -> None:
     """A ping gets its pong, a header without length 400, and then the connection closes."""
 
