@@ -63,6 +63,8 @@ _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _ipv4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}").fullmatch
 _ipv6_characters = re.compile(r"[0-9A-Fa-f:.]{2,45}").fullmatch
 _host_port = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]+)(?::([0-9]+))?").fullmatch
+# What the grammar of RFC 3261 makes of an embedded IPv4 address, wrongly (RFC 5118 4.10).
+_three_colons = re.compile(r"([0-9A-Fa-f:]*)::(:[0-9]+\.[0-9.]+)").fullmatch
 _digits = re.compile(r"0*([0-9]{1,20})").fullmatch
 
 _escaped_run = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
@@ -202,7 +204,8 @@ def format_host(host: str) -> str:
 def parse_host_port(text: str, field: str = "host") -> tuple[str, int | None]:
     """Read ``host [":" port]``, RFC 3261 section 25.1: ``("2001:db8::1", 5060)``.
 
-    An IPv6 reference must have brackets and loses them. Raises `ParseError`.
+    An IPv6 reference must have brackets and loses them; of three colons before an IPv4
+    address one too many goes (RFC 5118 section 4.10). Raises `ParseError`.
     """
     found = _host_port(text)
     if found is None:
@@ -211,6 +214,8 @@ def parse_host_port(text: str, field: str = "host") -> tuple[str, int | None]:
     bracketed = host[0] == "["
     if bracketed:
         host = host[1:-1]
+        if mapped := _three_colons(host):
+            host = f"{mapped[1]}:{mapped[2]}"
     if not (is_ipv6(host) if bracketed else is_host(host)):
         raise ParseError(f"Malformed {field}")
     return host, None if found[2] is None else parse_int(found[2], f"{field} port", 65535)
