@@ -15,7 +15,7 @@ from simulator.config_sections import Neighbour
 from simulator.views import ConnectionView
 from sip.errors import InvalidValue
 from sip.events import Responded
-from sip.transaction.layer import hop_of
+from sip.locate import hop_of_uri
 
 if TYPE_CHECKING:
     from simulator.server import CallServer
@@ -120,8 +120,9 @@ class Prober:
 
 def _place(url: str) -> tuple[str, int]:
     if url.startswith("sip"):
-        host, port, _ = hop_of(url)
-        return host, port
+        hop = hop_of_uri(url)
+        secure = hop.secure or hop.transport == "tls"
+        return hop.host, hop.port or (5061 if secure else 5060)
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
 

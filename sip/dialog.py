@@ -132,6 +132,17 @@ def contact_uri(message: Message) -> str | None:
         return None
 
 
+def contact_user(line: str) -> str:
+    """The user part of the URI in a Contact line of ours, as it stands there."""
+    user, at, _ = line.partition("@")
+    return user[user.find(":", user.find("<")) + 1 :] if at else ""
+
+
+def can_name_transport(uri: str) -> bool:
+    """Whether a transport parameter may be added to `uri`: it is sip: and names none."""
+    return uri[:4].lower() == "sip:" and "?" not in uri and ";transport=" not in uri.lower()
+
+
 def name_addr_uri(value: str) -> str:
     """The URI of a From, To or (the first) Contact value, as text. Raises ParseError."""
     if '"' not in value:

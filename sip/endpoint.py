@@ -1,8 +1,8 @@
 """The sans-IO endpoint: octets in, octets and events out; no socket, no clock.
 
-The shell calls `receive_datagram`, `handle_timers` and `resolved`; then it sends
-what is in `outbox`, looks up the names in `lookups`, hands the `events` to the
-program and sleeps until `next_time`. The program calls `invite`, `options` and the
+The shell calls `receive_datagram`, `handle_timers` and ``locator.answered``; then it
+sends what is in `outbox`, asks the DNS what is in ``locator.queries``, hands the `events`
+to the program and sleeps until `next_time`. The program calls `invite`, `options` and the
 verbs of its sessions. Every call carries ``now``, the time in seconds.
 """
 
@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from zlib import crc32
 
 from sip.dialog import Dialog
-from sip.errors import InvalidValue, ParseError, PeerError
+from sip.errors import PeerError
 from sip.events import Event, Responded
 from sip.grammar import format_host
 from sip.ids import IdSource
@@ -25,7 +25,7 @@ from sip.message import Request, Response, build_request, parse, reason_phrase
 from sip.stream import FramingError
 from sip.timers import Timers
 from sip.transaction.client import ClientTransaction
-from sip.transaction.layer import Transactions, hop_of, server_key
+from sip.transaction.layer import Transactions, server_key
 from sip.transaction.machine import (
     ACCEPTED,
     PROCEEDING,
@@ -214,14 +214,6 @@ class Endpoint(Transactions):
             return build_request("OPTIONS", uri, lines)
 
         self.start_client_at(uri, "OPTIONS", make, listener, self, now, context)
-
-    def way_to(self, uri: str) -> tuple[str, Listener]:
-        """The host that `uri` names, and the listener to send by. Raises InvalidValue."""
-        try:
-            host, _, transport = hop_of(uri)
-        except ParseError as error:
-            raise InvalidValue(f"destination {uri!r}: {error}") from None
-        return host, self.listener_for(transport, host)
 
     def contact_line(self, listener: Listener, remote: str, user: str) -> str:
         """The Contact line for messages to the host `remote`."""

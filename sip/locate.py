@@ -10,19 +10,18 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import Final, Literal, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sip.errors import ParseError
 from sip.grammar import is_host, is_ipv4, is_ipv6
 from sip.ids import IdSource
+from sip.records import FAILURE_TTL, Answer, Kind, Naptr, Query, Srv
 from sip.transport import Listener
 from sip.uri import SipUri, parse_uri
 
 K = TypeVar("K")
 V = TypeVar("V")
-Kind = Literal["NAPTR", "SRV", "A", "AAAA"]
 
-FAILURE_TTL: Final = 5.0  # RFC 2308 section 7: at most 300
 LONGEST_TTL: Final = 86_400.0
 LONGEST_NEGATIVE_TTL: Final = 10_800.0  # RFC 2308 section 5
 
@@ -31,49 +30,6 @@ _MOST_ENTRIES: Final = 10_000
 _SERVICES: Final = {"SIP+D2U": "UDP", "SIP+D2T": "TCP", "SIPS+D2T": "TLS"}
 _PARAMETERS: Final = {"udp": "UDP", "tcp": "TCP", "tls": "TLS"}
 _PREFIXES: Final = {"UDP": "_sip._udp.", "TCP": "_sip._tcp.", "TLS": "_sips._tcp."}
-
-
-class Query(NamedTuple):
-    """A DNS question: `name` in lower case without its last dot."""
-
-    name: str
-    kind: Kind
-
-
-class Naptr(NamedTuple):
-    """A NAPTR record, RFC 3403 section 4.1."""
-
-    order: int
-    preference: int
-    flags: str
-    service: str
-    regexp: str
-    replacement: str
-
-
-class Srv(NamedTuple):
-    """An SRV record, RFC 2782."""
-
-    priority: int
-    weight: int
-    port: int
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the DNS says to a query; A and AAAA records are addresses in text.
-
-    No records means that there are none (for `ttl` seconds), `failed` that nobody
-    could tell: a timeout, SERVFAIL, an answer that cannot be read.
-    """
-
-    records: tuple[Naptr | Srv | str, ...] = ()
-    ttl: float = 0.0
-    failed: bool = False
-
-
-FAILED: Final = Answer((), FAILURE_TTL, failed=True)
 
 
 class Target(NamedTuple):
@@ -428,6 +384,10 @@ class Locator:
         """
         _keep(self._shunned, target, now + seconds)
 
+    def shunned(self, target: Target, now: float) -> bool:
+        """Whether `target` comes after all others for now."""
+        return self._shunned.get(target, now) > now
+
     def _feed(self, pending: _Pending, now: float) -> None:
         lookup = pending.lookup
         while lookup.targets is None:
@@ -438,7 +398,7 @@ class Locator:
                 if answer is not None:
                     lookup.answer(query, answer)
         if lookup.targets is not None:
-            found = sorted(lookup.targets, key=lambda one: self._shunned.get(one, now) > now)
+            found = sorted(lookup.targets, key=lambda one: self.shunned(one, now))
             pending.done(Targets(found, lookup.hop.domain, lookup.reason), now)
             return
         for query in sorted(lookup.needs - pending.asked):

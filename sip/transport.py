@@ -4,6 +4,21 @@ Address = tuple[str, int]
 """Host (an IP address in text, IPv6 without brackets) and port."""
 
 
+class NamedAddress(tuple[str, int]):
+    """An address with the `domain` whose certificate TLS must find there (RFC 5922).
+
+    It is equal to the plain address.
+    """
+
+    domain: str
+
+    def __new__(cls, host: str, port: int, domain: str) -> "NamedAddress":
+        """The address, with its domain."""
+        made = super().__new__(cls, (host, port))
+        made.domain = domain
+        return made
+
+
 def host_port(host: str, port: int) -> str:
     """``host:port`` as URIs and Via print it, an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

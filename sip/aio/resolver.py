@@ -18,7 +18,7 @@ from dns.rdtypes.IN.AAAA import AAAA
 from dns.rdtypes.IN.NAPTR import NAPTR
 from dns.rdtypes.IN.SRV import SRV
 
-from sip.locate import FAILED, FAILURE_TTL, Answer, Naptr, Query, Srv
+from sip.records import FAILED, FAILURE_TTL, Answer, Naptr, Query, Srv
 from sip.transport import Address
 
 log = logging.getLogger(__name__)

@@ -3,16 +3,17 @@
 import asyncio
 import logging
 import os
-import socket
 import ssl
 from collections.abc import Callable
 
 from sip.aio.listener import SocketListener
+from sip.aio.resolver import Resolver
 from sip.aio.stream import StreamListener
 from sip.aio.udp import UdpListener
 from sip.endpoint import Endpoint
 from sip.events import Event, Responded
 from sip.ids import IdSource
+from sip.records import Query
 from sip.timers import Timers
 from sip.transport import Address, Listener
 
@@ -41,6 +42,7 @@ class SipStack:
         self.endpoint = Endpoint([], IdSource(os.urandom), timers, user_agent)
         self.tap: Tap | None = None
         self.handler = handler or _ignore
+        self.resolver: Resolver | None = None  # the system's, made when a name comes up
         self._loop = asyncio.get_running_loop()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_time = 0.0
@@ -161,7 +163,7 @@ class SipStack:
             self._pumping = False
         if endpoint.outbox:
             self._flush(now)
-        if endpoint.lookups:
+        if endpoint.locator.queries:
             self._start_lookups()
         due = endpoint.wheel.next_time()
         if due is not None and (self._alarm is None or due < self._alarm_time):
@@ -203,22 +205,17 @@ class SipStack:
         self.pump()
 
     def _start_lookups(self) -> None:
-        names = self.endpoint.lookups
-        self.endpoint.lookups = []
-        for name in names:
-            task = self._loop.create_task(self._look_up(name))
+        locator = self.endpoint.locator
+        queries, locator.queries = locator.queries, []
+        for query in queries:
+            task = self._loop.create_task(self._look_up(query))
             self._lookups.add(task)
             task.add_done_callback(self._lookups.discard)
 
-    async def _look_up(self, name: str) -> None:
-        address: str | None = None
-        try:
-            found = await self._loop.getaddrinfo(
-                name, None, family=socket.AF_INET, type=socket.SOCK_DGRAM
-            )
-            address = str(found[0][4][0])
-        except (OSError, UnicodeError) as error:
-            log.warning("cannot resolve %s: %s", name, error)
+    async def _look_up(self, query: Query) -> None:
+        if self.resolver is None:
+            self.resolver = Resolver()
+        answer = await self.resolver.ask(query)
         now = self._loop.time()
-        self.endpoint.resolved(name, address, now)
+        self.endpoint.locator.answered(query, answer, now)
         self.pump(now)

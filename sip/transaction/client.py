@@ -1,6 +1,7 @@
 """Client transactions (RFC 3261 section 17.1, RFC 6026 section 8.4)."""
 
-from typing import ClassVar, Final, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from sip.message import Request, Response
 from sip.transaction.machine import (
@@ -28,6 +29,12 @@ from sip.transaction.machine import (
 )
 from sip.transport import Address, Listener
 
+if TYPE_CHECKING:
+    from sip.transaction.failover import Way
+
+MakeRequest = Callable[[str], Request]
+"""Makes a request for a Via value: called again for each new transaction of it."""
+
 
 class ClientUser(Protocol):
     """Who is told what became of a request (the "TU" of RFC 3261)."""
@@ -42,9 +49,13 @@ class ClientUser(Protocol):
 
 
 class ClientTransaction(Transaction):
-    """One request on its way; `context` is the user's own."""
+    """One request on its way; `context` is the user's own.
 
-    __slots__ = ("context", "data", "request", "user")
+    `make` makes the same request (same CSeq) for another Via, where the request may be
+    repeated; `way` is there while it may still go to another target.
+    """
+
+    __slots__ = ("context", "data", "make", "request", "user", "way")
 
     def __init__(
         self,
@@ -62,6 +73,8 @@ class ClientTransaction(Transaction):
         self.data = request.to_bytes()
         self.user = user
         self.context = context
+        self.make: MakeRequest | None = None
+        self.way: Way | None = None
 
     def start(self, now: float) -> None:
         """Send the request and start its timers (A and B, or E and F)."""
@@ -74,12 +87,22 @@ class ClientTransaction(Transaction):
             self.resend = layer.wheel.start(now, self.interval, self, what)
         self.start_lifetime(now, layer.timers.timeout, TIMER_B if invite else TIMER_F)
 
-    def located(self, key: str, address: Address, request: Request) -> None:
-        """The name it waited for is known: this is what `start` will send."""
+    def located(self, key: str, listener: Listener, address: Address, request: Request) -> None:
+        """A target is known, the first or the next one: this is what `start` will send."""
         self.key = key
+        self.listener = listener
         self.address = address
         self.request = request
         self.data = request.to_bytes()
+        self.state = CALLING if request.method == "INVITE" else TRYING
+
+    def leave_behind(self, now: float) -> None:
+        """The request goes elsewhere: what acknowledges its old final response remains."""
+        old = type(self)(self.layer, self.key, self.listener, self.address, self.request, self.user)
+        old.state = COMPLETED
+        self.layer.clients[self.key] = old
+        _start_d(old, now, None)
+        self.stop_timers()
 
     def receive(self, response: Response, now: float) -> None:
         """Take a response that was matched to this transaction."""
@@ -93,6 +116,7 @@ class ClientTransaction(Transaction):
 
     def cancelled(self, now: float) -> None:
         """CANCEL was sent, or the dialog ended: no final response may come (section 9.1)."""
+        self.way = None
         if self.state in (CALLING, PROCEEDING):
             self.start_lifetime(now, self.layer.timers.timeout, TIMER_CANCEL)
 
@@ -133,15 +157,19 @@ def _stop(tx: ClientTransaction, _now: float, _message: object) -> None:
 
 
 def _pass_up(tx: ClientTransaction, now: float, response: Response) -> None:
+    if tx.way is not None and tx.way.answered(tx, response, now):
+        return
     tx.user.response_received(tx, response, now)
 
 
 def _report_timeout(tx: ClientTransaction, now: float, _message: object) -> None:
-    tx.user.transaction_failed(tx, 408, now)
+    if tx.way is None or not tx.way.failed(tx, now):
+        tx.user.transaction_failed(tx, 408, now)
 
 
 def _report_transport_error(tx: ClientTransaction, now: float, _message: object) -> None:
-    tx.user.transaction_failed(tx, 503, now)
+    if tx.way is None or not tx.way.failed(tx, now):
+        tx.user.transaction_failed(tx, 503, now)
 
 
 def _send_ack(tx: ClientTransaction, _now: float, response: Response) -> None:
@@ -182,8 +210,8 @@ def _forget(tx: ClientTransaction, _now: float, _message: object) -> None:
     tx.layer.forget_client(tx.key)
 
 
-_INVITE_GIVES_UP: Final = (TERMINATED, (_report_timeout, _forget))
-_INVITE_CANNOT_SEND: Final = (TERMINATED, (_report_transport_error, _forget))
+_INVITE_GIVES_UP: Final = (TERMINATED, (_forget, _report_timeout))
+_INVITE_CANNOT_SEND: Final = (TERMINATED, (_forget, _report_transport_error))
 
 INVITE_CLIENT: Final[Table] = {
     CALLING: {
@@ -216,16 +244,16 @@ INVITE_CLIENT: Final[Table] = {
 NON_INVITE_CLIENT: Final[Table] = {
     TRYING: {
         TIMER_E: (TRYING, (_resend, _restart_e)),
-        TIMER_F: (TERMINATED, (_report_timeout, _forget)),
-        TRANSPORT_ERROR: (TERMINATED, (_report_transport_error, _forget)),
+        TIMER_F: (TERMINATED, (_forget, _report_timeout)),
+        TRANSPORT_ERROR: (TERMINATED, (_forget, _report_transport_error)),
         RECEIVE_1XX: (PROCEEDING, (_pass_up,)),
         RECEIVE_2XX: (COMPLETED, (_stop, _start_k, _pass_up)),
         RECEIVE_FAILURE: (COMPLETED, (_stop, _start_k, _pass_up)),
     },
     PROCEEDING: {
         TIMER_E: (PROCEEDING, (_resend, _restart_e)),
-        TIMER_F: (TERMINATED, (_report_timeout, _forget)),
-        TRANSPORT_ERROR: (TERMINATED, (_report_transport_error, _forget)),
+        TIMER_F: (TERMINATED, (_forget, _report_timeout)),
+        TRANSPORT_ERROR: (TERMINATED, (_forget, _report_transport_error)),
         RECEIVE_1XX: (PROCEEDING, (_pass_up,)),
         RECEIVE_2XX: (COMPLETED, (_stop, _start_k, _pass_up)),
         RECEIVE_FAILURE: (COMPLETED, (_stop, _start_k, _pass_up)),

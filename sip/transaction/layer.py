@@ -1,46 +1,31 @@
 """The transaction layer: tables, matching, and the way out (RFC 3261 sections 17, 18).
 
-Still sans-IO: what is to be sent stands in `outbox`, names to be looked up in
-`lookups`, and every call that depends on time gets it as ``now``.
+Still sans-IO: what is to be sent stands in `outbox`, what the DNS is to be asked in
+``locator.queries``, and every call that depends on time gets it as ``now``.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 
 from sip.errors import InvalidValue, ParseError
 from sip.grammar import is_ipv4, is_ipv6
 from sip.ids import IdSource
+from sip.locate import Locator, Reach, Target, Targets, hop_of_uri
 from sip.message import MAGIC_COOKIE, Request, Response
 from sip.timers import Timers, TimerWheel
 from sip.transaction.client import (
     ClientTransaction,
     ClientUser,
     InviteClientTransaction,
+    MakeRequest,
     NonInviteClientTransaction,
 )
-from sip.transaction.machine import TERMINATED, TRANSPORT_ERROR
+from sip.transaction.failover import LARGEST_DATAGRAM, Rerouted, Way, address_of, may_be_large
+from sip.transaction.machine import TRANSPORT_ERROR
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address, Listener
-from sip.uri import SipUri, parse_uri
 from sip.values import Via
 
-LookupDone = Callable[[Address | None, float], None]
-MakeRequest = Callable[[str], Request]
-_MOST_ADDRESSES = 10_000
-
-
-@lru_cache(maxsize=4096)
-def hop_of(uri: str) -> tuple[str, int, str]:
-    """Host, port and transport that a URI leads to before any DNS (RFC 3263 section 4).
-
-    Raises ParseError for what is no SIP URI.
-    """
-    parsed = parse_uri(uri)
-    if not isinstance(parsed, SipUri):
-        raise ParseError(f"{uri!r} is not a sip: URI", 416)
-    transport = (parsed.transport or ("tls" if parsed.scheme == "sips" else "udp")).upper()
-    port = parsed.port or (5061 if transport == "TLS" else 5060)
-    return parsed.host, port, transport
+UseWay = Callable[[Listener, Address], None]
 
 
 def branch_and_sent_by(via: str) -> tuple[str, str]:
@@ -84,23 +69,27 @@ class Transactions:
         self.timers = timers or Timers()
         self.wheel = TimerWheel()
         self.outbox: list[tuple[Listener, Address, bytes]] = []
-        self.lookups: list[str] = []
+        self.locator = Locator(listeners, ids)
         self.clients: dict[str, ClientTransaction] = {}
         self.servers: dict[str, ServerTransaction] = {}
         self.merged: dict[str, ServerTransaction] = {}
         self.discarded = 0  # what arrived and fitted nowhere
         self.retransmitted = 0  # what we sent again
-        self._addresses: dict[str, str] = {}
-        self._waiting: dict[str, list[tuple[int, LookupDone]]] = {}
 
     def send(self, listener: Listener, address: Address, data: bytes) -> None:
         """Queue octets for the shell."""
         self.outbox.append((listener, address, data))
 
-    def new_via(self, listener: Listener, address: Address) -> str:
-        """A Via value with a new branch; ``rport`` asks for RFC 3581."""
+    def via(self, listener: Listener, address: Address, branch: str) -> str:
+        """A Via value; ``rport`` asks for RFC 3581."""
         sent_by = listener.sent_by(address[0])
-        return f"SIP/2.0/{listener.transport} {sent_by};branch={self.ids.branch()};rport"
+        return f"SIP/2.0/{listener.transport} {sent_by};branch={branch};rport"
+
+    def new_via(self, listener: Listener, address: Address) -> str:
+        """A Via value with a new branch."""
+        return self.via(listener, address, self.ids.branch())
+
+    # Where to.
 
     def listener_for(self, transport: str, host: str = "") -> Listener:
         """The listener to send by `transport`, of the address family of `host` where it tells.
@@ -115,53 +104,53 @@ class Transactions:
             return found[0]
         raise InvalidValue(f"no {transport} listener can reach {host}: add one to sip.listen")
 
-    def listener_on(self, uri: str, usual: Listener) -> Listener:
-        """The listener of the transport that `uri` names, else the `usual` one."""
-        if ";transport=" not in uri.lower() and not uri.startswith("sips:"):
+    def listener_of(self, target: Target, usual: Listener | None = None) -> Listener:
+        """The listener to send to `target` by: the `usual` one if that can reach it.
+
+        Raises InvalidValue when there is none.
+        """
+        if (
+            usual is not None
+            and usual.transport == target.transport
+            and (":" in usual.host) == (":" in target.host)
+        ):
             return usual
+        return self.listener_for(target.transport, target.host)
+
+    def way_to(self, uri: str) -> tuple[str, Listener]:
+        """The host that `uri` names, and the listener that requests to it will leave by.
+
+        For a name that is a guess: the DNS may say otherwise. Raises InvalidValue when
+        nothing here can send to such a URI.
+        """
+        target = self.locator.direct(uri)
+        if target is not None:
+            return target.host, self.listener_of(target)
         try:
-            _, _, transport = hop_of(uri)
-        except ParseError:
-            return usual
-        if transport == usual.transport:
-            return usual
-        return next((one for one in self.listeners if one.transport == transport), usual)
+            hop = hop_of_uri(uri)
+        except ParseError as error:
+            raise InvalidValue(f"destination {uri!r}: {error}") from None
+        allowed = hop.transports(Reach.of(self.listeners))
+        likely = hop.default(allowed) or next(iter(allowed), None)
+        likely = likely or (hop.transport or ("tls" if hop.secure else "udp")).upper()
+        return hop.host, self.listener_for(likely, hop.host)
 
-    # Where to.
+    def with_way(self, uri: str, usual: Listener, use: UseWay, now: float) -> None:
+        """Call `use` with the way to `uri` once that is known: for ACK, which has no transaction.
 
-    def address_of(self, uri: str) -> Address | None:
-        """The address that `uri` leads to, where that needs no look-up."""
-        try:
-            host, port, _ = hop_of(uri)
-        except ParseError:
-            return None
-        address = self._addresses.get(host)
-        if address is None and (is_ipv4(host) or is_ipv6(host)):
-            if len(self._addresses) > _MOST_ADDRESSES:
-                self._addresses.clear()
-            address = self._addresses[host] = host
-        return (address, port) if address is not None else None
-
-    def locate(self, uri: str, done: LookupDone, now: float) -> None:
-        """Find the address that `uri` leads to; `done` may be called before returning."""
-        address = self.address_of(uri)
-        if address is not None:
-            done(address, now)
+        Not at all when the URI leads nowhere.
+        """
+        target = self.locator.direct(uri)
+        if target is not None:
+            use(self.listener_of(target, usual), address_of(target, target.host))
             return
-        try:
-            host, port, _ = hop_of(uri)
-        except ParseError:
-            done(None, now)
-            return
-        if host not in self._waiting:
-            self._waiting[host] = []
-            self.lookups.append(host)
-        self._waiting[host].append((port, done))
 
-    def resolved(self, host: str, address: str | None, now: float) -> None:
-        """The answer to a name in `lookups`: an IP address, or None when there is none."""
-        for port, done in self._waiting.pop(host, ()):
-            done((address, port) if address is not None else None, now)
+        def found(targets: Targets, _now: float) -> None:
+            if targets.current is not None:
+                listener = self.listener_of(targets.current, usual)
+                use(listener, address_of(targets.current, targets.domain))
+
+        self.locator.locate(uri, found, now)
 
     def transport_failed(self, listener: Listener, address: Address, now: float) -> None:
         """Nothing can be sent to `address`: an input to the transactions towards it."""
@@ -194,39 +183,48 @@ class Transactions:
         uri: str,
         method: str,
         make: MakeRequest,
-        listener: Listener,
+        usual: Listener | None,
         user: ClientUser,
         now: float,
         context: object = None,
+        rerouted: Rerouted | None = None,
     ) -> ClientTransaction:
-        """Send what `make` returns for a Via value, once `uri` is located.
+        """Send what `make` returns for a Via value, to where `uri` leads (RFC 3263).
 
-        A name that leads nowhere is a transport error of the transaction (503).
+        `usual` is the listener to take where the target leaves a choice. `make` is called
+        again for each further target; `rerouted` is told the way before, unless it is the
+        `usual` one from the start. A URI that leads nowhere is a transport error of the transaction
+        (503). Until the way is known the transaction has no `key`.
         """
-        address = self.address_of(uri)
-        if address is not None:
-            branch = self.ids.branch()
-            sent_by = listener.sent_by(address[0])
-            via = f"SIP/2.0/{listener.transport} {sent_by};branch={branch};rport"
-            return self.start_client(make(via), listener, address, user, now, context, branch)
         made = InviteClientTransaction if method == "INVITE" else NonInviteClientTransaction
-        waiting = made(self, "", listener, ("", 0), Request(method, uri, ""), user, context)
-
-        def found(address: Address | None, when: float) -> None:
-            if address is None:
-                self.wheel.start(when, 0.0, waiting, TRANSPORT_ERROR)
-                return
-            if waiting.state == TERMINATED:  # given up meanwhile
-                return
+        target = self.locator.direct(uri)
+        if target is not None:
+            listener = self.listener_of(target, usual)
+            host, port = target.host, target.port
+            address = (host, port) if target.transport != "TLS" else address_of(target, host)
             branch = self.ids.branch()
-            sent_by = listener.sent_by(address[0])
+            sent_by = listener.sent_by(host)
             via = f"SIP/2.0/{listener.transport} {sent_by};branch={branch};rport"
-            waiting.located(f"{branch} {method}", address, make(via))
-            self.clients[waiting.key] = waiting
-            waiting.start(when)
-
-        self.locate(uri, found, now)
-        return waiting
+            key = f"{branch} {method}"
+            transaction = made(self, key, listener, address, make(via), user, context)
+            transaction.make = make
+            if (
+                len(transaction.data) <= LARGEST_DATAGRAM
+                or listener.reliable
+                or not may_be_large(uri, self.listeners)
+            ):
+                self.clients[key] = transaction
+                transaction.start(now)
+                return transaction
+            transaction.key = ""
+        else:
+            blank = Request(method, uri, "")
+            nowhere = usual or self.listeners[0]
+            transaction = made(self, "", nowhere, ("", 0), blank, user, context)
+            transaction.make = make
+        transaction.way = Way(self, uri, usual, rerouted)
+        transaction.way.start(transaction, now)
+        return transaction
 
     def receive_response(self, response: Response, now: float) -> None:
         """Match a response to its transaction (section 17.1.3), or drop it."""

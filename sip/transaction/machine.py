@@ -62,6 +62,7 @@ class TransactionLayer(Protocol):
     wheel: TimerWheel
     discarded: int
     retransmitted: int
+    clients: dict[str, Any]
 
     def send(self, listener: Listener, address: Address, data: bytes) -> None:
         """Put octets on the way."""

@@ -156,9 +156,7 @@ class InviteSession(Session):
         ours = dialog is self.dialog
         number = self._invite_number if ours else dialog.local_cseq
 
-        def send(address: Address | None, _now: float) -> None:
-            if address is None:
-                return  # the peer will time out its 2xx and hang up
+        def send(listener: Listener, address: Address) -> None:
             via = endpoint.new_via(listener, address)
             _, head = dialog.request_head("ACK", number, via, lines)
             text = f"{head}Content-Length: {len(body)}\r\n\r\n"
@@ -171,9 +169,8 @@ class InviteSession(Session):
         if ours:
             self._ack = None
             self._ack_number = number
-        hop = dialog.next_hop()
-        listener = endpoint.listener_on(hop, self.listener)
-        endpoint.locate(hop, send, now)
+        # Not sent when that leads nowhere: the peer will time out its 2xx and hang up.
+        endpoint.with_way(self.next_hop(dialog), self.listener, send, now)
 
     # Verbs of both.
 

@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from sip.dialog import Dialog
+from sip.dialog import Dialog, can_name_transport, contact_user
 from sip.errors import InvalidState
 from sip.events import Referred, Requested
 from sip.message import Request, Response
@@ -120,21 +120,40 @@ class Session:
         if body:
             lines = f"{lines}Content-Type: {content_type}\r\n"
         number = dialog.local_cseq
-        hop = dialog.next_hop()
-        if self.first_hop and dialog.remote_tag is None:
-            hop = self.first_hop
+        hop = self.next_hop(dialog)
+        contact = self.contact
 
         def make(via: str) -> Request:
-            uri, head = dialog.request_head(method, number, via, lines)
+            ours = lines if contact is self.contact else lines.replace(contact, self.contact, 1)
+            uri, head = dialog.request_head(method, number, via, ours)
             return Request(method, uri, f"{head}Content-Length: {len(body)}", body)
 
-        listener = self.endpoint.listener_on(hop, self.listener)
         transaction = self.endpoint.start_client_at(
-            hop, method, make, listener, user or self, now, context
+            hop, method, make, self.listener, user or self, now, context, self.rerouted
         )
         if transaction.key:  # else its name is being looked up
             self.remote_address = transaction.address
         return transaction
+
+    def next_hop(self, dialog: Dialog) -> str:
+        """Where a request in `dialog` goes; a URI that leaves it open keeps the transport."""
+        if dialog.remote_tag is None:
+            return self.first_hop or dialog.next_hop()
+        hop = dialog.next_hop()
+        if self.listener.reliable and can_name_transport(hop):
+            return f"{hop};transport={self.listener.transport.lower()}"
+        return hop
+
+    def rerouted(self, listener: Listener, address: Address) -> None:
+        """A request leaves by another listener than thought: by DNS, or for its length.
+
+        Before there is a dialog, that listener is the one that the peer is to answer to.
+        """
+        self.remote_address = address
+        if self.dialog.remote_tag is None:
+            self.listener = listener
+            user = contact_user(self.contact)
+            self.contact = self.endpoint.contact_line(listener, address[0], user)
 
     def response_received(
         self, transaction: ClientTransaction, response: Response, now: float

@@ -9,22 +9,16 @@ import pytest
 from sip.errors import ParseError
 from sip.ids import IdSource
 from sip.locate import (
-    FAILED,
-    FAILURE_TTL,
-    Answer,
     Cache,
-    Kind,
     Locator,
     Lookup,
-    Naptr,
-    Query,
     Reach,
-    Srv,
     Target,
     Targets,
     hop_of_uri,
     srv_order,
 )
+from sip.records import FAILED, FAILURE_TTL, Answer, Kind, Naptr, Query, Srv
 from sip.transport import Listener
 
 Zone = Mapping[tuple[str, Kind], Sequence[Naptr | Srv | str] | Answer]

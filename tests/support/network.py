@@ -16,6 +16,7 @@ from sip.endpoint import Endpoint
 from sip.events import Event, Responded
 from sip.ids import IdSource
 from sip.message import Request, Response, parse
+from sip.records import Answer, Naptr, Query, Srv
 from sip.timers import Timers
 from sip.transport import Address, Listener
 from sip.usage.invite import InviteSession
@@ -107,6 +108,7 @@ class Party:
         self.address: Address = (listener.host, listener.port)
         ids = IdSource(Random(f"{network.seed} {name}").randbytes)
         self.endpoint = Endpoint([listener], ids, timers)
+        self.listeners = self.endpoint.listeners
         self.events: list[AnyEvent] = []
         self.handler: Callable[[AnyEvent, float], None] | None = None
 
@@ -117,6 +119,19 @@ class Party:
     @property
     def now(self) -> float:
         return self.network.now
+
+    def listen(self, transport: str, host: str = "", port: int = 0) -> Listener:
+        """One more listener, at the same address unless another is given."""
+        host, port = host or self.listener.host, port or self.listener.port
+        listener = Listener(transport, host, port, transport != "UDP")
+        self.listeners.append(listener)
+        self.network.place((host, port), self)
+        return listener
+
+    def listener_at(self, address: Address, transport: str) -> Listener:
+        """The listener that a packet to `address` arrives at."""
+        here = [one for one in self.listeners if (one.host, one.port) == address]
+        return next((one for one in here if one.transport == transport), here[0])
 
     @property
     def seen(self) -> list[str]:
@@ -163,8 +178,9 @@ class Network:
     """Parties and strangers by their addresses, and the packets between them.
 
     `loss`, `duplication` and `reordering` are rates from 0 to 1; `pattern` is a loss
-    pattern, one entry per packet, that is over before `loss` applies. `names` is what
-    look-ups find; `unreachable` holds addresses where sending fails at once.
+    pattern, one entry per packet, that is over before `loss` applies. `names` has the
+    address of each name, `records` what else the DNS says; `unreachable` holds addresses
+    where sending fails at once, `refusing` those where it does by one transport.
     """
 
     def __init__(
@@ -186,7 +202,10 @@ class Network:
         self.log: list[Packet] = []
         self.errors: list[Exception] = []
         self.names: dict[str, str] = {}
+        self.records: dict[Query, Sequence[Naptr | Srv | str]] = {}
+        self.asked: list[Query] = []
         self.unreachable: set[Address] = set()
+        self.refusing: set[tuple[str, Address]] = set()
         self.expect_idle = False  # the fixture looks at the tables after the test
         self._pattern = list(pattern)
         self._doomed: list[str] = []
@@ -219,12 +238,17 @@ class Network:
         self._places[stranger.address] = stranger
         return stranger
 
+    def place(self, address: Address, party: Party) -> None:
+        """What arrives at `address` is the party's."""
+        self._places[address] = party
+
     def _new_host(self) -> str:
         return f"192.0.2.{len(self._places) + 1}"
 
     @property
     def parties(self) -> list[Party]:
-        return [place for place in self._places.values() if isinstance(place, Party)]
+        found = [place for place in self._places.values() if isinstance(place, Party)]
+        return list(dict.fromkeys(found))
 
     # Packets.
 
@@ -232,7 +256,7 @@ class Network:
         """The next `times` packets with this summary get lost (``"200 INVITE"``)."""
         self._doomed += [what] * times
 
-    def post(self, source: Address, target: Address, data: bytes) -> None:
+    def post(self, source: Address, target: Address, data: bytes, transport: str = "UDP") -> None:
         """Put octets on the way, with whatever happens to them there."""
         place = self._places.get(target)
         lost = self._is_lost(summary(data)) or place is None
@@ -246,7 +270,7 @@ class Network:
             delay = self.latency
             if self._random.random() < self.reordering:
                 delay += self._random.random() * 10 * self.latency
-            self.at(self.now + delay, lambda: self._deliver(place, source, data))
+            self.at(self.now + delay, lambda: self._deliver(place, source, target, data, transport))
 
     def _is_lost(self, what: str) -> bool:
         if self._pattern:
@@ -256,12 +280,20 @@ class Network:
             return True
         return self._random.random() < self.loss
 
-    def _deliver(self, place: Party | Stranger, source: Address, data: bytes) -> None:
+    def _deliver(
+        self,
+        place: Party | Stranger,
+        source: Address,
+        target: Address,
+        data: bytes,
+        transport: str,
+    ) -> None:
         if isinstance(place, Stranger):
             place.received.append(parse(data))
             return
         with self._watching():
-            place.endpoint.receive_datagram(data, source, place.listener, self.now)
+            listener = place.listener_at(target, transport)
+            place.endpoint.receive_datagram(data, source, listener, self.now)
 
     # Time.
 
@@ -308,12 +340,14 @@ class Network:
         """Hand out events, answer look-ups and send what the endpoints want sent."""
         for party in self.parties:
             endpoint = party.endpoint
-            while endpoint.events or endpoint.outbox or endpoint.lookups:
+            locator = endpoint.locator
+            while endpoint.events or endpoint.outbox or locator.queries:
                 self._hand_out(party)
                 self._send(party)
-                names, endpoint.lookups = endpoint.lookups, []
-                for name in names:
-                    self.at(self.now + self.latency, self._answer(party, name))
+                queries, locator.queries = locator.queries, []
+                for query in queries:
+                    self.asked.append(query)
+                    self.at(self.now + self.latency, self._answer(party, query))
 
     def _hand_out(self, party: Party) -> None:
         events, party.endpoint.events = party.endpoint.events, []
@@ -326,16 +360,21 @@ class Network:
     def _send(self, party: Party) -> None:
         outbox, party.endpoint.outbox = party.endpoint.outbox, []
         for listener, address, data in outbox:
-            if address in self.unreachable:
+            if address in self.unreachable or (listener.transport, address) in self.refusing:
                 with self._watching():
                     party.endpoint.transport_failed(listener, address, self.now)
             else:
-                self.post((listener.host, listener.port), address, data)
+                here = (listener.host, listener.port)
+                self.post(here, address, data, listener.transport)
 
-    def _answer(self, party: Party, name: str) -> Callable[[], None]:
+    def _answer(self, party: Party, query: Query) -> Callable[[], None]:
+        records = tuple(self.records.get(query, ()))
+        if not records and query.kind == "A" and query.name in self.names:
+            records = (self.names[query.name],)
+
         def answer() -> None:
             with self._watching():
-                party.endpoint.resolved(name, self.names.get(name), self.now)
+                party.endpoint.locator.answered(query, Answer(records, 60.0), self.now)
 
         return answer
 

@@ -13,7 +13,8 @@ import pytest
 
 from sip.aio.resolver import Resolver, read_hosts
 from sip.ids import IdSource
-from sip.locate import FAILED, Answer, Kind, Locator, Naptr, Query, Srv, Target, Targets
+from sip.locate import Locator, Target, Targets
+from sip.records import FAILED, Answer, Kind, Naptr, Query, Srv
 from sip.transport import Listener
 from tests.support.dns_server import DnsServer, dns_server
 

@@ -4,6 +4,7 @@ from random import Random
 
 from sip.ids import IdSource
 from sip.message import Request, Response
+from sip.records import Answer, Query
 from sip.timers import Timers
 from sip.transaction import machine
 from sip.transaction.client import (
@@ -89,6 +90,14 @@ class Bench:
         taken = tx.apply(INPUTS[name], self.now, message)
         self.collect()
         return taken
+
+    def tell(self, name: str, address: str, now: float) -> None:
+        """The DNS knows nothing of `name` but an address, if that."""
+        locator = self.layer.locator
+        while locator.queries:
+            query = locator.queries.pop()
+            found = (address,) if query == Query(name, "A") and address else ()
+            locator.answered(query, Answer(found, 60.0), now)
 
     def collect(self) -> None:
         for _, _, data in self.layer.outbox:

@@ -8,7 +8,7 @@ from sip.endpoint import Endpoint
 from sip.errors import InvalidValue, ParseError
 from sip.ids import IdSource
 from sip.message import Request
-from sip.transaction.layer import branch_and_sent_by, hop_of, server_key
+from sip.transaction.layer import branch_and_sent_by, server_key
 from sip.transaction.server import reply_address, response_prefix, stamped_via
 from sip.transport import Address, Listener, host_port
 from sip.values import Via
@@ -16,26 +16,6 @@ from tests.sip.transaction.bench import Bench
 from tests.support.builders import PEER, request, response
 
 VIA = "SIP/2.0/UDP 198.51.100.9:5060"
-
-
-@pytest.mark.parametrize(
-    ("uri", "hop"),
-    [
-        ("sip:bob@192.0.2.7", ("192.0.2.7", 5060, "UDP")),
-        ("sip:bob@example.com:5070;transport=tcp", ("example.com", 5070, "TCP")),
-        ("sips:bob@example.com", ("example.com", 5061, "TLS")),
-        ("sip:bob@example.com;transport=TLS", ("example.com", 5061, "TLS")),
-        ("sip:[2001:db8::1]", ("2001:db8::1", 5060, "UDP")),
-    ],
-)
-def test_where_a_uri_leads(uri: str, hop: tuple[str, int, str]) -> None:
-    assert hop_of(uri) == hop
-
-
-@pytest.mark.parametrize("uri", ["tel:+15551234", "", "bob", "sip:bob@", "sip:a b@c"])
-def test_where_it_leads_nowhere(uri: str) -> None:
-    with pytest.raises(ParseError):
-        hop_of(uri)
 
 
 @pytest.mark.parametrize(
@@ -220,19 +200,6 @@ def test_sent_by() -> None:
     assert host_port("192.0.2.1", 5060) == "192.0.2.1:5060"
 
 
-def test_a_name_is_looked_up_once_for_all_who_wait() -> None:
-    bench = Bench()
-    found: list[Address | None] = []
-    for port in (5060, 5070):
-        bench.layer.locate(f"sip:bob@example.com:{port}", lambda a, _: found.append(a), 0.0)
-    assert bench.layer.lookups == ["example.com"]
-    bench.layer.resolved("example.com", "192.0.2.9", 1.0)
-    bench.layer.resolved("example.com", "192.0.2.9", 1.0)
-    assert found == [("192.0.2.9", 5060), ("192.0.2.9", 5070)]
-    bench.layer.locate("tel:+1555", lambda a, _: found.append(a), 0.0)
-    assert found[-1] is None
-
-
 def make(via: str) -> Request:
     return request("OPTIONS", {"Via": via})
 
@@ -242,7 +209,8 @@ def test_a_request_waits_for_its_name() -> None:
     uri = "sip:bob@example.com"
     tx = bench.layer.start_client_at(uri, "OPTIONS", make, bench.listener, bench, 0.0)
     assert bench.layer.outbox == []
-    bench.layer.resolved("example.com", "192.0.2.9", 1.0)
+    assert tx.key == ""
+    bench.tell("example.com", "192.0.2.9", 1.0)
     assert tx.address == ("192.0.2.9", 5060)
     assert bench.layer.clients == {tx.key: tx}
     assert len(bench.layer.outbox) == 1
@@ -251,7 +219,7 @@ def test_a_request_waits_for_its_name() -> None:
 def test_a_name_that_is_not_found_is_a_transport_error() -> None:
     bench = Bench()
     bench.layer.start_client_at("sip:bob@example.com", "OPTIONS", make, bench.listener, bench, 0.0)
-    bench.layer.resolved("example.com", None, 1.0)
+    bench.tell("example.com", "", 1.0)
     assert bench.told == []  # never inside the call that sent the request
     bench.run(1.1)
     assert [status for _, status in bench.told] == [503]
@@ -269,20 +237,13 @@ def test_a_transport_error_reaches_those_who_send_there() -> None:
     assert bench.empty
 
 
-def test_the_memory_for_addresses_is_bounded() -> None:
-    layer = Bench().layer
-    for number in range(10_003):
-        assert layer.address_of(f"sip:10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(layer._addresses) < 10_000
-
-
 def test_a_request_that_was_given_up_before_its_name_was_known() -> None:
     bench = Bench()
     uri = "sip:bob@example.com"
     tx = bench.layer.start_client_at(uri, "INVITE", make, bench.listener, bench, 0.0)
     tx.cancelled(0.0)
     bench.run(33.0)
-    bench.layer.resolved("example.com", "192.0.2.9", bench.now)
+    bench.tell("example.com", "192.0.2.9", bench.now)
     assert [status for _, status in bench.told] == [408]
     assert bench.layer.outbox == []
     assert bench.empty

@@ -1,0 +1,178 @@
+"""The way of a request that may have several targets (RFC 3263 section 4.3).
+
+A request to a numeric host has one target and needs none of this. A `Way` stands behind
+a client transaction whose URI is a name, whose request is too long for UDP, or whose
+dialog has a connection of its own. When a target fails before the user has heard
+anything, the request goes to the next one in a new transaction: new branch, same CSeq.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from sip.errors import InvalidValue
+from sip.locate import Target, Targets, hop_of_uri
+from sip.message import Response
+from sip.transaction.machine import COMPLETED, TERMINATED, TRANSPORT_ERROR
+from sip.transport import Address, Listener, NamedAddress
+
+if TYPE_CHECKING:
+    from sip.transaction.client import ClientTransaction
+    from sip.transaction.layer import Transactions
+
+LARGEST_DATAGRAM: Final = 1300
+"""Octets of a request that may go by UDP where the path MTU is not known (18.1.1)."""
+
+UNANSWERED: Final = 300.0
+"""Seconds for which a target that did not answer comes after all others."""
+
+Rerouted = Callable[[Listener, Address], None]
+"""Told which way a request will go, before it is made."""
+
+_RETRY_AFTER: Final = re.compile(r"[ \t]*([0-9]{1,9})")
+
+
+def address_of(target: Target, domain: str) -> Address:
+    """The address of a target; for TLS with the name that its certificate must bear."""
+    if target.transport == "TLS":
+        return NamedAddress(target.host, target.port, domain)
+    return (target.host, target.port)
+
+
+def retry_after(response: Response) -> int | None:
+    """The seconds in Retry-After (RFC 3261 section 20.33); None without a readable one."""
+    found = _RETRY_AFTER.match(response.get("retry-after") or "")
+    return int(found[1]) if found else None
+
+
+def may_be_large(uri: str, listeners: Iterable[Listener]) -> bool:
+    """Whether a long request to `uri` goes by TCP: unless the URI names its transport."""
+    hop = hop_of_uri(uri)
+    return (
+        hop.transport is None
+        and not hop.secure
+        and any(one.transport == "TCP" for one in listeners)
+    )
+
+
+class Way:
+    """The targets of one request, of which the first that works is used.
+
+    `usual` is the listener to take where the target leaves a choice, `flow` the target at
+    the far end of the dialog's connection: the last resort, or with `flow_first` the
+    first (RFC 5626 section 5.3).
+    """
+
+    __slots__ = ("_flow", "_flow_first", "_large", "_rerouted", "_usual", "layer", "targets", "uri")
+
+    def __init__(
+        self,
+        layer: "Transactions",
+        uri: str,
+        usual: Listener | None,
+        rerouted: Rerouted | None = None,
+        flow: Target | None = None,
+        *,
+        flow_first: bool = False,
+    ) -> None:
+        self.layer = layer
+        self.uri = uri
+        self.targets = Targets((), "")
+        self._usual = usual
+        self._rerouted = rerouted
+        self._flow = flow
+        self._flow_first = flow_first
+        self._large = False
+
+    def start(self, tx: "ClientTransaction", now: float) -> None:
+        """Locate the URI and send to its first target; nowhere is a transport error."""
+        self.layer.locator.locate(self.uri, lambda found, when: self._found(tx, found, when), now)
+
+    def start_large(self, tx: "ClientTransaction", now: float) -> None:
+        """Send by TCP what is too long for UDP, and by UDP if there is no TCP (18.1.1)."""
+        self._large = True
+
+        def found(by_tcp: Targets, when: float) -> None:
+            by_tcp_first = (*by_tcp, *[one for one in self.targets if one not in by_tcp])
+            if by_tcp.current is not None and self.layer.locator.shunned(by_tcp.current, when):
+                by_tcp_first = (*self.targets, *by_tcp)
+            self._found(tx, Targets(dict.fromkeys(by_tcp_first), self.targets.domain), when)
+
+        self.layer.locator.locate(self.uri, found, now, large=True)
+
+    def _found(self, tx: "ClientTransaction", targets: Targets, now: float) -> None:
+        if tx.state == TERMINATED:  # given up meanwhile
+            return
+        flow = self._flow
+        if flow is not None:
+            found = [one for one in targets if one != flow]
+            ordered = [flow, *found] if self._flow_first else [*found, flow]
+            targets = Targets(ordered, targets.domain)
+        self.targets = targets
+        if targets.current is None:
+            self.layer.wheel.start(now, 0.0, tx, TRANSPORT_ERROR)
+        else:
+            self._send(tx, targets.current, now)
+
+    def _send(self, tx: "ClientTransaction", target: Target, now: float) -> None:
+        layer = self.layer
+        assert tx.make is not None
+        try:
+            listener = layer.listener_of(target, self._usual)
+        except InvalidValue:  # the socket was closed meanwhile
+            layer.wheel.start(now, 0.0, tx, TRANSPORT_ERROR)
+            return
+        address = address_of(target, self.targets.domain)
+        if self._rerouted is not None:
+            self._rerouted(listener, address)
+        branch = layer.ids.branch()
+        request = tx.make(layer.via(listener, address, branch))
+        tx.located(f"{branch} {request.method}", listener, address, request)
+        if (
+            len(tx.data) > LARGEST_DATAGRAM
+            and not self._large
+            and target.transport == "UDP"
+            and may_be_large(self.uri, layer.listeners)
+        ):
+            self.start_large(tx, now)
+            return
+        layer.clients[tx.key] = tx
+        tx.start(now)
+
+    # What became of it.
+
+    def answered(self, tx: "ClientTransaction", response: Response, now: float) -> bool:
+        """Whether a response was the end of one target only, and the next one is tried."""
+        status = response.status
+        if status != 503:
+            if status > 100:
+                tx.way = None  # the user has heard: nobody else is asked
+            return False
+        seconds = retry_after(response)
+        failed = self.targets.current
+        if seconds is not None and failed is not None:  # without it: as if it were 500
+            self.layer.locator.shun(failed, seconds, now)
+        following = self.targets.next()
+        while following is not None and failed is not None and following[1:] == failed[1:]:
+            following = self.targets.next()  # the same server by another transport
+        if following is None:
+            return False
+        if tx.state == COMPLETED and tx.request.method == "INVITE":
+            tx.leave_behind(now)
+        else:
+            tx.stop_timers()
+            self.layer.forget_client(tx.key)
+        self._send(tx, following, now)
+        return True
+
+    def failed(self, tx: "ClientTransaction", now: float) -> bool:
+        """Whether after a timeout or a transport error the next target is tried."""
+        target = self.targets.current
+        if target is None or not tx.key:
+            return False
+        self.layer.locator.shun(target, UNANSWERED, now)
+        following = self.targets.next()
+        if following is None:
+            return False
+        self._send(tx, following, now)
+        return True
