@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench clean tools
+.PHONY: help setup run test test-interop lint format bench clean tools
 
 ARGS :=
 BIN := .venv/bin
@@ -24,7 +24,7 @@ DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install --
 endef
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.setup ## make .venv with the callsim command
 	@echo "Ready: $(BIN)/callsim --help"
@@ -40,6 +40,15 @@ ifeq ($(ARGS),)
 else
 	@$(BIN)/pytest $(ARGS)
 endif
+
+# Needs all of the strangers: nothing is skipped here.
+test-interop: tools .venv/.interop ## run the tests against other people's phones and proxies
+	@packages=; \
+	for pair in baresip:baresip-core kamailio:kamailio linphone-daemon:linphone-cli sipsak:sipsak; do \
+	    command -v $${pair%:*} >/dev/null || [ -x /usr/sbin/$${pair%:*} ] || packages+=" $${pair#*:}"; \
+	done; \
+	if [ -n "$$packages" ]; then $(call install,$$packages); fi
+	@INTEROP=1 $(BIN)/pytest $(or $(ARGS),tests/interop)
 
 lint: .venv/.dev ## ruff, and mypy in strict mode
 	@$(BIN)/ruff check
@@ -69,6 +78,11 @@ clean: ## remove .venv and what the tools left behind
 .venv/.dev: .venv/.setup
 	@echo "Adding the development tools to .venv ..."
 	@$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@
+
+.venv/.interop: .venv/.dev
+	@echo "Adding PJSIP to .venv ..."
+	@$(BIN)/python -m pip install -q -e '.[interop]'
 	@touch $@
 
 # SIPp places the calls, tshark reads the wire.

@@ -91,6 +91,11 @@ class Child:
         assert self._process.stdin is not None, "not fed"
         os.write(self._process.stdin.fileno(), line.encode() + b"\n")
 
+    def finish_input(self) -> None:
+        """Close its standard input."""
+        assert self._process.stdin is not None, "not fed"
+        self._process.stdin.close()
+
     def line(self, seconds: float) -> str | None:
         """The next line of standard output; None when none comes in time, or ever."""
         deadline = time.monotonic() + seconds
