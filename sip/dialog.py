@@ -72,6 +72,14 @@ class Dialog:
         self.routes = tuple(reversed(routes))
         self.refresh(response)
 
+    def start_over(self, request: Request) -> None:
+        """The caller's first request goes out again: no peer is known (section 8.1.3.5)."""
+        self.remote = request.get("to") or self.remote
+        self.remote_tag = None
+        self.remote_cseq = -1
+        self.routes = tuple(request.values("route"))
+        self.target = request.uri
+
     def fork(self, response: Response) -> "Dialog":
         """Another early dialog of the same INVITE, seen by the caller."""
         dialog = Dialog(self.call_id, self.local, self.local_tag, self.remote, self.target)
@@ -88,6 +96,12 @@ class Dialog:
     def next_hop(self) -> str:
         """The URI whose host the next request is sent to."""
         return route_uri(self.routes[0]) if self.routes else self.target
+
+    def request_uri(self) -> str:
+        """The Request-URI of the next request (section 12.2.1.1)."""
+        if self.routes and not is_loose(first := route_uri(self.routes[0])):
+            return first
+        return self.target
 
     def request_head(self, method: str, number: int, via: str, lines: str) -> tuple[str, str]:
         """Request-URI, and the request's head up to Content-Length (section 12.2.1.1).

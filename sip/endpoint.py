@@ -42,6 +42,7 @@ from sip.transaction.server import (
 )
 from sip.transport import Address, Listener
 from sip.uri import PLAIN_SIP_URI, OtherUri, parse_uri
+from sip.usage.again import Amend, omit_extensions, send_again
 from sip.usage.invite import InviteSession
 from sip.usage.session import SDP, Session
 
@@ -67,7 +68,7 @@ class Endpoint(Transactions):
     `sessions` is the dialog table, keyed by the local tag. `service_status` answers
     OPTIONS: 200 in service, 503 otherwise. `extensions` are the option tags that
     Require may name, see `support`; `services` serve methods outside of dialogs, see
-    `serve`.
+    `serve`; `amendments` say by status how a refused request is sent again.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Endpoint(Transactions):
         self.events: list[Event | Responded] = []
         self.sessions: dict[str, Session] = {}
         self.services: dict[str, Service] = {}
+        self.amendments: dict[int, Amend] = {420: omit_extensions}
         self.service_status = 200
         self.methods: tuple[str, ...] = METHODS
         self.extensions: tuple[str, ...] = ()
@@ -240,6 +242,10 @@ class Endpoint(Transactions):
     def transaction_failed(self, transaction: ClientTransaction, status: int, _now: float) -> None:
         """No response to OPTIONS."""
         self.events.append(Responded(None, transaction.context, status, None))
+
+    def send_again(self, tx: ClientTransaction, response: Response, now: float) -> bool:
+        """Whether a refused request goes out again, changed by one of the `amendments`."""
+        return send_again(self, tx, response, now)
 
     def forget(self, session: Session) -> None:
         """A session is over."""

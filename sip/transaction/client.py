@@ -31,6 +31,7 @@ from sip.transport import Address, Listener
 
 if TYPE_CHECKING:
     from sip.transaction.failover import Way
+    from sip.usage.again import Attempts
 
 MakeRequest = Callable[[str], Request]
 """Makes a request for a Via value: called again for each new transaction of it."""
@@ -52,10 +53,11 @@ class ClientTransaction(Transaction):
     """One request on its way; `context` is the user's own.
 
     `make` makes the same request (same CSeq) for another Via, where the request may be
-    repeated; `way` is there while it may still go to another target.
+    repeated; `way` is there while it may still go to another target. `attempts` is there
+    once the request has been sent again with the next CSeq, see `sip.usage.again`.
     """
 
-    __slots__ = ("context", "data", "make", "request", "user", "way")
+    __slots__ = ("attempts", "context", "data", "make", "request", "user", "way")
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class ClientTransaction(Transaction):
         self.context = context
         self.make: MakeRequest | None = None
         self.way: Way | None = None
+        self.attempts: Attempts | None = None
 
     def start(self, now: float) -> None:
         """Send the request and start its timers (A and B, or E and F)."""
@@ -97,12 +100,16 @@ class ClientTransaction(Transaction):
         self.state = CALLING if request.method == "INVITE" else TRYING
 
     def leave_behind(self, now: float) -> None:
-        """The request goes elsewhere: what acknowledges its old final response remains."""
-        old = type(self)(self.layer, self.key, self.listener, self.address, self.request, self.user)
-        old.state = COMPLETED
-        self.layer.clients[self.key] = old
-        _start_d(old, now, None)
+        """The request goes out anew: what acknowledges its old final response remains."""
         self.stop_timers()
+        self.layer.forget_client(self.key)
+        if self.request.method == "INVITE":
+            old = type(self)(
+                self.layer, self.key, self.listener, self.address, self.request, self.user
+            )
+            old.state = COMPLETED
+            self.layer.clients[self.key] = old
+            _start_d(old, now, None)
 
     def receive(self, response: Response, now: float) -> None:
         """Take a response that was matched to this transaction."""
@@ -160,6 +167,11 @@ def _pass_up(tx: ClientTransaction, now: float, response: Response) -> None:
     if tx.way is not None and tx.way.answered(tx, response, now):
         return
     tx.user.response_received(tx, response, now)
+
+
+def _pass_refusal(tx: ClientTransaction, now: float, response: Response) -> None:
+    if not tx.layer.send_again(tx, response, now):
+        _pass_up(tx, now, response)
 
 
 def _report_timeout(tx: ClientTransaction, now: float, _message: object) -> None:
@@ -221,13 +233,13 @@ INVITE_CLIENT: Final[Table] = {
         TRANSPORT_ERROR: _INVITE_CANNOT_SEND,
         RECEIVE_1XX: (PROCEEDING, (_stop, _pass_up)),
         RECEIVE_2XX: (ACCEPTED, (_stop, _start_m, _pass_up)),
-        RECEIVE_FAILURE: (COMPLETED, (_stop, _send_ack, _start_d, _pass_up)),
+        RECEIVE_FAILURE: (COMPLETED, (_stop, _send_ack, _start_d, _pass_refusal)),
     },
     PROCEEDING: {
         TIMER_CANCEL: _INVITE_GIVES_UP,
         RECEIVE_1XX: (PROCEEDING, (_pass_up,)),
         RECEIVE_2XX: (ACCEPTED, (_stop, _start_m, _pass_up)),
-        RECEIVE_FAILURE: (COMPLETED, (_stop, _send_ack, _start_d, _pass_up)),
+        RECEIVE_FAILURE: (COMPLETED, (_stop, _send_ack, _start_d, _pass_refusal)),
     },
     COMPLETED: {
         RECEIVE_FAILURE: (COMPLETED, (_send_ack,)),
@@ -248,7 +260,7 @@ NON_INVITE_CLIENT: Final[Table] = {
         TRANSPORT_ERROR: (TERMINATED, (_forget, _report_transport_error)),
         RECEIVE_1XX: (PROCEEDING, (_pass_up,)),
         RECEIVE_2XX: (COMPLETED, (_stop, _start_k, _pass_up)),
-        RECEIVE_FAILURE: (COMPLETED, (_stop, _start_k, _pass_up)),
+        RECEIVE_FAILURE: (COMPLETED, (_stop, _start_k, _pass_refusal)),
     },
     PROCEEDING: {
         TIMER_E: (PROCEEDING, (_resend, _restart_e)),
@@ -256,7 +268,7 @@ NON_INVITE_CLIENT: Final[Table] = {
         TRANSPORT_ERROR: (TERMINATED, (_forget, _report_transport_error)),
         RECEIVE_1XX: (PROCEEDING, (_pass_up,)),
         RECEIVE_2XX: (COMPLETED, (_stop, _start_k, _pass_up)),
-        RECEIVE_FAILURE: (COMPLETED, (_stop, _start_k, _pass_up)),
+        RECEIVE_FAILURE: (COMPLETED, (_stop, _start_k, _pass_refusal)),
     },
     COMPLETED: {TIMER_K: (TERMINATED, (_forget,))},
     TERMINATED: {},

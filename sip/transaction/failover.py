@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sip.errors import InvalidValue
 from sip.locate import Target, Targets, hop_of_uri
 from sip.message import Response
-from sip.transaction.machine import COMPLETED, TERMINATED, TRANSPORT_ERROR
+from sip.transaction.machine import TERMINATED, TRANSPORT_ERROR
 from sip.transport import Address, Listener, NamedAddress
 
 if TYPE_CHECKING:
@@ -157,11 +157,7 @@ class Way:
             following = self.targets.next()  # the same server by another transport
         if following is None:
             return False
-        if tx.state == COMPLETED and tx.request.method == "INVITE":
-            tx.leave_behind(now)
-        else:
-            tx.stop_timers()
-            self.layer.forget_client(tx.key)
+        tx.leave_behind(now)
         self._send(tx, following, now)
         return True
 

@@ -20,7 +20,7 @@ from sip.transaction.client import (
     NonInviteClientTransaction,
 )
 from sip.transaction.failover import LARGEST_DATAGRAM, Rerouted, Way, address_of, may_be_large
-from sip.transaction.machine import TRANSPORT_ERROR
+from sip.transaction.machine import CALLING, TRANSPORT_ERROR, TRYING
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address, Listener
 from sip.values import Via
@@ -225,6 +225,37 @@ class Transactions:
         transaction.way = Way(self, uri, usual, rerouted)
         transaction.way.start(transaction, now)
         return transaction
+
+    def restart_client(
+        self,
+        tx: ClientTransaction,
+        make: MakeRequest,
+        now: float,
+        uri: str = "",
+        rerouted: Rerouted | None = None,
+    ) -> None:
+        """Send what `make` returns in the place of the request of `tx`, which was refused.
+
+        It goes where that went, or to `uri`. The user keeps its transaction.
+        """
+        tx.leave_behind(now)
+        tx.make = make
+        if uri:
+            tx.key = ""
+            tx.state = CALLING if tx.request.method == "INVITE" else TRYING
+            tx.way = Way(self, uri, tx.listener, rerouted)
+            tx.way.start(tx, now)
+            return
+        tx.way = None
+        branch = self.ids.branch()
+        request = make(self.via(tx.listener, tx.address, branch))
+        tx.located(f"{branch} {request.method}", tx.listener, tx.address, request)
+        self.clients[tx.key] = tx
+        tx.start(now)
+
+    def send_again(self, tx: ClientTransaction, response: Response, now: float) -> bool:
+        """Nobody here knows how; see `Endpoint`."""
+        return False
 
     def receive_response(self, response: Response, now: float) -> None:
         """Match a response to its transaction (section 17.1.3), or drop it."""

@@ -152,7 +152,7 @@ class InviteSession(Session):
 
     def _send_ack(self, dialog: Dialog, now: float, body: bytes = b"") -> None:
         endpoint = self.endpoint
-        lines = f"Content-Type: {SDP}\r\n" if body else ""
+        lines = f"Content-Type: {SDP}\r\n{self.credentials}" if body else self.credentials
         ours = dialog is self.dialog
         number = self._invite_number if ours else dialog.local_cseq
 
@@ -250,6 +250,20 @@ class InviteSession(Session):
                 self._refused(transaction, response.status, response.reason, response, now)
         elif response.status >= 200 and method != "CANCEL":
             self._final_received(transaction, response.status, response, now)
+
+    def may_repeat(self, request: Request) -> bool:
+        """Not an INVITE that was given up meanwhile."""
+        given_up = request.method == "INVITE" and self._cancel_lines is not None
+        return super().may_repeat(request) and not given_up
+
+    def repeated(self, request: Request, number: int) -> None:
+        """`request` goes out again: for the first INVITE as if nobody had rung."""
+        super().repeated(request, number)
+        if request.method == "INVITE":
+            self._invite_number = number
+            if self.state != CONFIRMED:
+                self.state = INITIAL
+                self.dialog.start_over(request)
 
     def transaction_failed(self, transaction: ClientTransaction, status: int, now: float) -> None:
         """No response to a request, or no way to send it."""

@@ -17,6 +17,7 @@ from sip.values import NameAddr
 
 if TYPE_CHECKING:
     from sip.endpoint import Endpoint
+    from sip.usage.credentials import Keyring
 
 # States of a session.
 INITIAL: Final = 0
@@ -39,9 +40,11 @@ class Session:
     __slots__ = (
         "_leaving",
         "contact",
+        "credentials",
         "dialog",
         "endpoint",
         "first_hop",
+        "keyring",
         "listener",
         "outgoing",
         "refers",
@@ -63,6 +66,8 @@ class Session:
         self.contact = ""  # the Contact line we send, with CRLF
         self.remote_address: Address = ("", 0)
         self.refers: dict[int, SentRefer] | None = None
+        self.keyring: Keyring | None = None  # once the peer or a proxy wanted credentials
+        self.credentials = ""  # those of our last INVITE, for its ACK (section 22.1)
         self._leaving = False  # it is over, or our BYE is under way
 
     def __repr__(self) -> str:
@@ -119,6 +124,11 @@ class Session:
         dialog.last_cseq = dialog.local_cseq
         if body:
             lines = f"{lines}Content-Type: {content_type}\r\n"
+        if self.keyring is not None:
+            credentials = self.keyring.lines(method, dialog.request_uri(), body)
+            lines += credentials
+            if method == "INVITE":
+                self.credentials = credentials
         number = dialog.local_cseq
         hop = self.next_hop(dialog)
         contact = self.contact
@@ -154,6 +164,19 @@ class Session:
             self.listener = listener
             user = contact_user(self.contact)
             self.contact = self.endpoint.contact_line(listener, address[0], user)
+
+    def may_repeat(self, request: Request) -> bool:
+        """Whether a refused request of this session may go out again, see `sip.usage.again`."""
+        return not self._leaving or request.method in ("BYE", "NOTIFY")
+
+    def repeated(self, request: Request, number: int) -> None:
+        """`request` goes out again, with the CSeq `number`."""
+        self.dialog.local_cseq = self.dialog.last_cseq = number
+        if request.method == "REFER" and self.refers is not None:
+            refer = self.refers.pop(request.cseq[0], None)
+            if refer is not None:
+                refer.number = number
+                self.refers[number] = refer
 
     def response_received(
         self, transaction: ClientTransaction, response: Response, now: float
