@@ -1,0 +1,112 @@
+"""Answering 401 and 407 (RFC 3261 section 22): whose password goes where.
+
+`Accounts` holds the passwords, each for a realm and, where that is given, for one peer
+only; its `amend` is the endpoint's amendment for 401 and 407. A `Keyring` keeps the
+challenges of one Call-ID and signs what follows, so that one challenge serves a dialog.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+from sip.auth import DigestClient, Place
+from sip.errors import InvalidValue, ParseError
+from sip.grammar import check_quotable
+from sip.ids import IdSource
+from sip.message import Request, Response
+from sip.transaction.client import ClientTransaction
+from sip.uri import SipUri, parse_uri
+from sip.usage.again import Attempts, Change
+
+UNAUTHORIZED: Final = (401, 407)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of a realm; the empty realm stands for any. `peer` is a host, or empty for any.
+
+    One of the two must be given. Raises InvalidValue.
+    """
+
+    realm: str
+    user: str
+    password: str = field(repr=False)
+    peer: str = ""
+
+    def __post_init__(self) -> None:
+        check_quotable(self.realm, "realm")
+        check_quotable(self.user, "user")
+        if not self.realm and not self.peer:
+            raise InvalidValue("account: neither realm nor peer; a password needs one of them")
+
+
+class Accounts:
+    """The accounts of an endpoint; the first that fits is used."""
+
+    def __init__(self, accounts: Sequence[Account], ids: IdSource) -> None:
+        self._accounts = tuple(accounts)
+        self._ids = ids
+
+    def find(self, realm: str, hosts: frozenset[str]) -> tuple[str, str] | None:
+        """User name and password for `realm` as asked for at one of `hosts`; or None."""
+        for account in self._accounts:
+            peer = account.peer.strip("[]").lower()
+            if account.realm in ("", realm) and (not peer or peer in hosts):
+                return account.user, account.password
+        return None
+
+    def amend(
+        self, tx: ClientTransaction, attempts: Attempts, response: Response, _now: float
+    ) -> Change | None:
+        """Learn from a 401 or 407; None when sending again cannot help."""
+        keyring = attempts.keyring
+        if keyring is None:
+            keyring = attempts.keyring = Keyring(self, self._ids)
+        keyring.hosts |= peers_of(tx.request) | {tx.address[0]}
+        tries = attempts.notes.setdefault("digest", {})
+        assert isinstance(tries, dict)
+        return Change() if keyring.challenged(tx.request, response, tries) else None
+
+
+class Keyring:
+    """The challenges that one Call-ID has met, and the answers for what follows.
+
+    `hosts` are those that have challenged: an account that is for one of them may be used.
+    """
+
+    __slots__ = ("_accounts", "_client", "hosts")
+
+    def __init__(self, accounts: Accounts, ids: IdSource) -> None:
+        self._accounts = accounts
+        self._client = DigestClient(self._account, ids)
+        self.hosts: frozenset[str] = frozenset()
+
+    def _account(self, realm: str) -> tuple[str, str] | None:
+        return self._accounts.find(realm, self.hosts)
+
+    def challenged(self, request: Request, response: Response, tries: dict[Place, int]) -> bool:
+        """Learn from a 401 or 407; whether sending again may help."""
+        return self._client.challenged(request, response, tries)
+
+    def lines(self, method: str, uri: str, body: bytes) -> str:
+        """The header lines for one request; ACK and CANCEL take none of their own."""
+        if method in ("ACK", "CANCEL"):
+            return ""
+        return self._client.lines(method, uri, body)
+
+
+def peers_of(request: Request) -> frozenset[str]:
+    """The hosts that a request is for, by its first Route and its Request-URI, lower case."""
+    routes = request.values("route")
+    first = routes[0][routes[0].find("<") + 1 : routes[0].rfind(">")] if routes else ""
+    return frozenset(host for host in (_host(first), _host(request.uri)) if host)
+
+
+@lru_cache(maxsize=256)
+def _host(uri: str) -> str:
+    try:
+        parsed = parse_uri(uri)
+    except ParseError:
+        return ""
+    return parsed.host.strip("[]").lower() if isinstance(parsed, SipUri) else ""

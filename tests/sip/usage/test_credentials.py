@@ -1,0 +1,202 @@
+"""Credentials for 401 and 407 on the way (RFC 3261 section 22, RFC 7616, RFC 8760)."""
+
+from random import Random
+
+import pytest
+
+from sip.auth import Credentials, DigestServer
+from sip.errors import InvalidValue
+from sip.events import Answered, Refused, Responded
+from sip.ids import IdSource
+from sip.message import Request
+from sip.usage.credentials import Account, Accounts
+from tests.sip.usage.calls import SOON
+from tests.support.builders import response_text
+from tests.support.network import OFFER, Network, Party, Stranger
+
+HOST = "198.51.100.9"
+
+
+def arm(party: Party, *accounts: Account) -> None:
+    """Give a party its passwords."""
+    amend = Accounts(accounts, party.endpoint.ids).amend
+    party.endpoint.amendments |= {401: amend, 407: amend}
+
+
+def server(realm: str = "pbx", *, proxy: bool = False, **options: object) -> DigestServer:
+    ids = IdSource(Random(7).randbytes)
+    users = {"alice": "secret"}
+    return DigestServer(realm, b"s" * 32, users.get, ids, proxy=proxy, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def carol(network: Network) -> Stranger:
+    return network.add_stranger("carol", HOST)
+
+
+@pytest.fixture
+def alice(network: Network) -> Party:
+    alice = network.add("alice")
+    arm(alice, Account("pbx", "alice", "secret", HOST), Account("gate", "alice", "secret"))
+    return alice
+
+
+def last(carol: Stranger) -> Request:
+    """The last request that carol got, ACK aside."""
+    return [m for m in carol.received if isinstance(m, Request) and m.method != "ACK"][-1]
+
+
+def reply(carol: Stranger, alice: Party, status: int, lines: str = "", tag: str = "c") -> None:
+    contact = f"Contact: <{carol.uri}>\r\n"
+    carol.send(alice, response_text(last(carol), status, tag, contact + lines))
+    alice.network.run(SOON)
+
+
+def challenge(carol: Stranger, alice: Party, *servers: DigestServer, stale: bool = False) -> None:
+    verdicts = [one.challenge(alice.now, stale=stale) for one in servers]
+    reply(carol, alice, verdicts[0].status, "".join(verdict.lines for verdict in verdicts))
+
+
+def given(request: Request, header: str = "authorization") -> Credentials:
+    return Credentials.parse(request.get(header) or "")
+
+
+def test_a_call_through_the_challenge(network: Network, alice: Party, carol: Stranger) -> None:
+    """Section 22.1: the ACK repeats the credentials; what follows has them at once."""
+    pbx = server()
+    session = alice.call(carol)
+    network.run(SOON)
+    assert last(carol).get("authorization") is None
+    challenge(carol, alice, pbx)
+    invite = last(carol)
+    assert pbx.verify(invite, network.now).user == "alice"
+    assert given(invite).algorithm == "SHA-256"
+    reply(carol, alice, 200)
+    alice.take(Answered)
+    session.acknowledge(alice.now)
+    network.run(SOON)
+    assert carol.requests("ACK")[-1].get("authorization") == invite.get("authorization")
+    assert carol.requests("ACK")[0].get("authorization") is None  # of the 401, hop by hop
+    session.request(alice.now, "INFO", body=b"x", content_type="text/plain")
+    network.run(SOON)
+    assert pbx.verify(last(carol), network.now).user == "alice"
+    assert given(last(carol)).nc == 2
+    reply(carol, alice, 200)
+    session.reinvite(alice.now, OFFER)
+    network.run(SOON)
+    assert pbx.verify(last(carol), network.now).user == "alice"
+    reinvite = last(carol)
+    reply(carol, alice, 200)
+    session.acknowledge(alice.now)
+    network.run(SOON)
+    assert carol.requests("ACK")[-1].get("authorization") == reinvite.get("authorization")
+    session.bye(alice.now)
+    network.run(SOON)
+    assert pbx.verify(last(carol), network.now).user == "alice"
+    reply(carol, alice, 200)
+    network.settle()
+
+
+def test_a_stale_nonce(network: Network, alice: Party, carol: Stranger) -> None:
+    pbx = server(lifetime=10)
+    session = alice.call(carol)
+    network.run(SOON)
+    challenge(carol, alice, pbx)
+    reply(carol, alice, 200)
+    session.acknowledge(alice.now)
+    network.run(20)
+    session.bye(alice.now)
+    network.run(SOON)
+    verdict = pbx.verify(last(carol), network.now)
+    assert (verdict.user, verdict.stale) == (None, True)
+    challenge(carol, alice, pbx, stale=True)
+    assert pbx.verify(last(carol), network.now).user == "alice"
+    assert len(carol.requests("BYE")) == 2
+    reply(carol, alice, 200)
+    network.settle()
+
+
+def test_several_realms(network: Network, alice: Party, carol: Stranger) -> None:
+    """Section 22.3: each proxy of the way and the server at its end, one after the other."""
+    pbx, gate, far = server(), server("gate", proxy=True), server("far", proxy=True)
+    alice.call(carol)
+    network.run(SOON)
+    challenge(carol, alice, gate, far)  # there is no account for one of them
+    assert gate.verify(last(carol), network.now).user == "alice"
+    assert len(last(carol).all("proxy-authorization")) == 1
+    challenge(carol, alice, pbx)
+    assert pbx.verify(last(carol), network.now).user == "alice"
+    assert gate.verify(last(carol), network.now).user == "alice"
+    reply(carol, alice, 486)
+    assert alice.take(Refused).status == 486
+    network.settle()
+
+
+def test_a_wrong_password_is_tried_once(network: Network, alice: Party, carol: Stranger) -> None:
+    alice.call(carol)
+    network.run(SOON)
+    challenge(carol, alice, server())
+    challenge(carol, alice, server())
+    assert alice.take(Refused).status == 401
+    assert len(carol.requests("INVITE")) == 2
+    network.settle()
+
+
+def test_another_peer_gets_no_credentials(network: Network, alice: Party) -> None:
+    dave = network.add_stranger("dave", "198.51.100.10")
+    alice.call(dave)
+    network.run(SOON)
+    challenge(dave, alice, server())  # the realm is right, the peer is not
+    assert alice.take(Refused).status == 401
+    assert len(dave.requests("INVITE")) == 1
+    network.settle()
+
+
+def test_a_peer_by_its_name(network: Network, alice: Party, carol: Stranger) -> None:
+    network.names["pbx.example"] = HOST
+    arm(alice, Account("", "alice", "secret", "pbx.example"))
+    alice.call("sip:carol@PBX.example")
+    network.run(SOON)
+    challenge(carol, alice, server())
+    assert server().verify(last(carol), network.now).user == "alice"
+
+
+def test_a_malformed_challenge(network: Network, alice: Party, carol: Stranger) -> None:
+    alice.call(carol)
+    network.run(SOON)
+    reply(carol, alice, 401, "WWW-Authenticate: Digest realm\r\n")
+    assert alice.take(Refused).status == 401
+
+
+def test_options_outside_a_dialog(network: Network, alice: Party, carol: Stranger) -> None:
+    alice.endpoint.options(alice.now, carol.uri, from_="<sip:alice@example.com>", context=1)
+    network.run(SOON)
+    challenge(carol, alice, server(qops=("auth-int",)))
+    assert given(last(carol)).qop == "auth-int"
+    assert server(qops=("auth-int",)).verify(last(carol), network.now).user == "alice"
+    reply(carol, alice, 200)
+    assert alice.take(Responded).status == 200
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256", "SHA-512-256"])
+@pytest.mark.parametrize("qops", [(), ("auth",), ("auth-int",)])
+def test_every_algorithm(
+    network: Network, alice: Party, carol: Stranger, algorithm: str, qops: tuple[str, ...]
+) -> None:
+    """RFC 8760 and RFC 7616, and the form of RFC 2069 without qop."""
+    pbx = server(algorithms=(algorithm,), qops=qops)
+    alice.call(carol)
+    network.run(SOON)
+    challenge(carol, alice, pbx)
+    assert given(last(carol)).algorithm == algorithm
+    assert pbx.verify(last(carol), network.now).user == "alice"
+
+
+def test_the_password_is_in_no_repr() -> None:
+    account = Account("pbx", "alice", "secret")
+    assert "secret" not in repr(account)
+
+
+def test_an_account_for_anybody_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="neither realm nor peer"):
+        Account("", "alice", "secret")
