@@ -18,6 +18,7 @@ WARNING: Final = 0x600000
 ERROR: Final = 0x800000
 """Severities of Wireshark's expert information."""
 
+_NOT_ALLOWED: Final = "tshark does not capture (it takes root or the group wireshark)"
 _START: Final = 20.0
 _NUDGE: Final = 0.1
 _FIELDS: Final = (
@@ -113,6 +114,9 @@ class Capture:
         program = shutil.which("tshark")
         if program is None:
             raise TsharkMissing("tshark is not installed: apt-get install tshark (Debian, Ubuntu)")
+        dumpcap = shutil.which("dumpcap")
+        if dumpcap is None:  # Debian lets only root and the group wireshark see it
+            raise CaptureError(_NOT_ALLOWED)
         self._probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._probe.bind(("127.0.0.1", 0))
         self._mark: int = self._probe.getsockname()[1]
@@ -125,8 +129,11 @@ class Capture:
             for part in ("-d", f"{transport}.port=={port},sip")
         ]
         fields = [part for field in _FIELDS for part in ("-e", field)]
-        command = [program, "-l", "-n", "-i", "lo", "-f", terms, *decode, "-T", "ek", *fields]
-        self._child = Child(command, directory / "tshark.log", piped=True)
+        # tshark's own capture looks for packets twice a second; through a pipe they come at once.
+        capture = [dumpcap, "-q", "-i", "lo", "-f", terms, "-P", "-w", "-"]
+        command = [program, "-l", "-n", "-r", "-", *decode, "-T", "ek", *fields]
+        self._dumpcap = Child(capture, directory / "dumpcap.log", piped=True)
+        self._child = Child(command, directory / "tshark.log", piped=True, source=self._dumpcap)
         self._marks_sent = 0
         self._marks_seen = 0
         self._messages: list[Captured] = []
@@ -141,6 +148,11 @@ class Capture:
         """Everything that was on the wire until now, in order."""
         self._read_to_mark(_START)
         return list(self._messages)
+
+    def forget(self) -> None:
+        """What is asked for from here on begins here."""
+        self._read_to_mark(_START)
+        self._messages.clear()
 
     def named(self, name: str) -> list[Captured]:
         """The messages of this `Captured.name`."""
@@ -183,6 +195,7 @@ class Capture:
     def close(self) -> None:
         """End tshark."""
         self._probe.close()
+        self._dumpcap.end()
         self._child.end()
 
     def _read_to_mark(self, seconds: float, *, again: bool = False) -> None:
@@ -194,10 +207,8 @@ class Capture:
             if line is not None:
                 self._take(line)
             elif self._child.wait(0) is not None or time.monotonic() > deadline:
-                raise CaptureError(
-                    "tshark does not capture (it takes root or the group wireshark): "
-                    + self._child.error_text()
-                )
+                errors = f"{self._dumpcap.error_text()} {self._child.error_text()}"
+                raise CaptureError(f"{_NOT_ALLOWED}: {errors}")
             elif again:
                 self._send_mark()
 

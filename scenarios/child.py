@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 _CHUNK: Final = 65_536
 _GRACE: Final = 2.0
@@ -16,8 +16,8 @@ _GRACE: Final = 2.0
 class Child:
     """A process in a process group of its own. Standard error goes to the file `errors`.
 
-    With `piped`, `line` reads its standard output; otherwise that goes to `errors` as well.
-    With `fed`, `say` writes to its standard input.
+    With `piped`, `line` reads its standard output, or another process whose `source` it is;
+    otherwise that goes to `errors` as well. With `fed`, `say` writes to its standard input.
     `cpu_seconds` is known once it has ended.
     """
 
@@ -30,14 +30,18 @@ class Child:
         fed: bool = False,
         directory: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        source: "Child | None" = None,
     ) -> None:
         self.command = list(command)
         self.errors = errors
         self.cpu_seconds = 0.0
+        stdin: int | IO[bytes] | None = subprocess.PIPE if fed else subprocess.DEVNULL
+        if source is not None:
+            stdin = source._process.stdout
         with errors.open("wb") as log:
-            self._process = subprocess.Popen(
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(
                 self.command,
-                stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.PIPE if piped else log,
                 stderr=log,
                 cwd=directory,

@@ -9,7 +9,7 @@ from scenarios.plugin import CaptureFactory, ServerFactory, SippFactory
 from scenarios.runner import SippError, scenario_names
 from tests.scenarios.flow import Flows, assert_api_equals_wire, names, on_leg, the_cdr
 
-HOLD = 1500  # milliseconds in which the API is looked at
+HOLD = 1000  # milliseconds in which the API is looked at
 
 
 def test_the_caller_hangs_up(flows: Flows) -> None:
