@@ -46,10 +46,12 @@ from sip.usage.again import Amend, omit_extensions, send_again
 from sip.usage.invite import InviteSession
 from sip.usage.session import SDP, Session
 
-METHODS: Final = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REFER", "NOTIFY")
+METHODS: Final = (
+    "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "PRACK", "UPDATE", "REFER", "NOTIFY",
+)  # fmt: skip
 """What every endpoint serves; `Endpoint.serve` adds others."""
 
-_NOT_SERVED: Final = frozenset(("REGISTER", "PRACK", "SUBSCRIBE", "PUBLISH", "MESSAGE"))
+_NOT_SERVED: Final = frozenset(("REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE"))
 _ACCEPT: Final = f"Accept: {SDP}\r\n"
 
 
@@ -272,7 +274,8 @@ class Endpoint(Transactions):
         session = self.sessions.get(to_tag) if to_tag is not None else None
         if session is not None:
             dialog = session.dialog
-            if dialog.call_id != request.call_id or dialog.remote_tag != request.from_tag:
+            same = dialog.call_id == request.call_id and dialog.remote_tag == request.from_tag
+            if not (same or session.turn_to(request)):
                 session = None
         if method == "ACK":
             if session is None or not session.ack_received(request, now):

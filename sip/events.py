@@ -67,7 +67,11 @@ class Invited(InviteRequestEvent):
 
 
 class Progressed(ResponseEvent):
-    """A provisional response above 100 to our INVITE."""
+    """A provisional response above 100 to our INVITE; its To tag tells the early dialog.
+
+    A reliable one has been acknowledged by PRACK, unless it holds an offer: then `prack` it
+    on the session.
+    """
 
     __slots__ = ()
 
@@ -102,6 +106,15 @@ class Acknowledged(InviteRequestEvent):
     __slots__ = ()
 
 
+class Pracked(InviteRequestEvent):
+    """PRACK to a reliable provisional response; its body answers our offer in that (RFC 3262).
+
+    The 200 has been sent. One with an offer is `Requested` instead.
+    """
+
+    __slots__ = ()
+
+
 class Cancelled(InviteRequestEvent):
     """The caller gave up before the answer; 200 and 487 have been sent."""
 
@@ -118,7 +131,8 @@ class Lost(InviteEvent):
     """The session ended without BYE from the peer; `status` says how.
 
     408: our 2xx was never acknowledged, or a request in the dialog got no response;
-    481: the peer does not know the dialog any more. BYE has been sent.
+    481: the peer does not know the dialog any more. BYE has been sent; or 504, where the
+    call was not answered yet and a reliable response got no PRACK.
     """
 
     __slots__ = ("status",)
@@ -141,13 +155,19 @@ class Reinvited(InviteRequestEvent):
 
 
 class Withdrawn(InviteRequestEvent):
-    """The re-INVITE last reported was cancelled; 200 and 487 have been sent."""
+    """The re-INVITE last reported was cancelled, or our reliable response to it got no PRACK.
+
+    Its final response has been sent.
+    """
 
     __slots__ = ()
 
 
 class Requested(RequestEvent):
-    """INFO, UPDATE or another request in the dialog: respond on `transaction`."""
+    """INFO, UPDATE or another request in the dialog: respond on `transaction`.
+
+    PRACK only where it holds an offer.
+    """
 
     __slots__ = ("transaction",)
 

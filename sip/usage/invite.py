@@ -30,16 +30,27 @@ from sip.message import Request, Response, reason_phrase
 from sip.transaction.client import ClientTransaction, cancel_for
 from sip.transaction.machine import PROCEEDING
 from sip.transaction.server import ServerTransaction
-from sip.transport import Address, Listener
+from sip.transport import Listener
+from sip.usage.ack import SentAck, end_fork
 from sip.usage.answer import UnacknowledgedAnswer
+from sip.usage.negotiation import (
+    OVER,
+    RECEIVE_INVITE,
+    RECEIVE_OFFER,
+    RECEIVE_SDP,
+    SEND_INVITE,
+    SEND_OFFER,
+    SEND_SDP,
+)
 from sip.usage.offer import MakeBody, OfferQueue
-from sip.usage.session import CONFIRMED, EARLY, INITIAL, SDP, TERMINATED, Session, Unheard
+from sip.usage.provisional import ProvisionalSession
+from sip.usage.session import CONFIRMED, EARLY, INITIAL, SDP, TERMINATED
 
 if TYPE_CHECKING:
     from sip.endpoint import Endpoint
 
 
-class InviteSession(Session):
+class InviteSession(ProvisionalSession):
     """A session set up by INVITE.
 
     `user` is the program's own, for finding what a session belongs to. `outgoing`:
@@ -55,19 +66,14 @@ class InviteSession(Session):
         "_invite_number",
         "_offers",
         "_pending_bye",
-        "client_invite",
-        "server_invite",
     )
 
     def __init__(
         self, endpoint: "Endpoint", dialog: Dialog, listener: Listener, *, outgoing: bool
     ) -> None:
         super().__init__(endpoint, dialog, listener, outgoing=outgoing)
-        self.client_invite: ClientTransaction | None = None  # ours, no final response yet
-        self.server_invite: ServerTransaction | None = None  # the peer's, not answered yet
         self._invite_number = 0  # CSeq of our last INVITE
-        # The ACK sent, and where to: to repeat for each repeated 2xx.
-        self._ack: tuple[Listener, Address, bytes] | None = None
+        self._ack: SentAck | None = None
         self._ack_number = 0
         self._final: UnacknowledgedAnswer | None = None
         self._cancel_lines: str | None = None  # cancel() was called
@@ -77,22 +83,22 @@ class InviteSession(Session):
 
     # Verbs of the callee.
 
-    def ring(
-        self, now: float, status: int = 180, body: bytes = b"", lines: str = "", reason: str = ""
-    ) -> None:
-        """Send a provisional response from 101 to 199."""
-        invite = self._unanswered("ring")
-        if self.state == INITIAL:
-            self.state = EARLY
-        invite.respond(status, now, self._response_lines(lines, body), body, reason)
-
     def answer(self, now: float, body: bytes = b"", lines: str = "") -> None:
-        """Accept the INVITE or re-INVITE with 200, repeated until ACK (13.3.1.4)."""
-        invite = self._unanswered("answer")
+        """Accept the INVITE or re-INVITE with 200, repeated until ACK (13.3.1.4).
+
+        It waits for the PRACK of a reliable response with a session description.
+        """
+        invite = self.unanswered("answer")
+        if self.reliable is None or not self.reliable.withhold(body, lines):
+            self.accept(invite, now, body, lines)
+
+    def accept(self, invite: ServerTransaction, now: float, body: bytes, lines: str) -> None:
+        """Send the 200 now."""
         self.server_invite = None
         self.state = CONFIRMED
+        self.described(SEND_SDP if body else OVER)
         endpoint = self.endpoint
-        lines = self._response_lines(endpoint.capability_lines + lines, body)
+        lines = self.response_lines(endpoint.capability_lines + lines, body)
         data = invite.respond(200, now, lines, body)
         if data is not None:
             number, _ = invite.request.cseq
@@ -100,27 +106,14 @@ class InviteSession(Session):
 
     def reject(self, now: float, status: int, reason: str = "", lines: str = "") -> None:
         """Refuse the INVITE or re-INVITE; `status` from 300 to 699."""
-        invite = self._unanswered("reject")
+        invite = self.unanswered("reject")
         self.server_invite = None
+        self.described(OVER)
         invite.respond(status, now, lines, b"", reason)
         if self.state != CONFIRMED:
             self._end(now)
         else:
             self._next_offer(now)
-
-    def _unanswered(self, verb: str) -> ServerTransaction:
-        if self.server_invite is None:
-            raise InvalidState(f"{verb}: no INVITE waits for an answer")
-        return self.server_invite
-
-    def _response_lines(self, lines: str, body: bytes) -> str:
-        record = ""
-        routes = self.dialog.routes
-        if routes and not self.outgoing:  # section 12.1.1
-            record = "".join([f"Record-Route: {route}\r\n" for route in routes])
-        if body:
-            return f"{record}{self.contact}{lines}Content-Type: {SDP}\r\n"
-        return f"{record}{self.contact}{lines}"
 
     # Verbs of the caller.
 
@@ -147,30 +140,13 @@ class InviteSession(Session):
         """Send the ACK for the 2xx of our last INVITE (section 13.2.2.4)."""
         if self.client_invite is not None or self._ack_number == self._invite_number:
             raise InvalidState("acknowledge: no 2xx waits for its ACK")
-        self._send_ack(self.dialog, now, body)
+        self._send_ack(now, body)
         self._next_offer(now)
 
-    def _send_ack(self, dialog: Dialog, now: float, body: bytes = b"") -> None:
-        endpoint = self.endpoint
-        lines = f"Content-Type: {SDP}\r\n{self.credentials}" if body else self.credentials
-        ours = dialog is self.dialog
-        number = self._invite_number if ours else dialog.local_cseq
-
-        def send(listener: Listener, address: Address) -> None:
-            via = endpoint.new_via(listener, address)
-            _, head = dialog.request_head("ACK", number, via, lines)
-            text = f"{head}Content-Length: {len(body)}\r\n\r\n"
-            data = text.encode("utf-8", "surrogateescape") + body
-            if ours:
-                self._ack = (listener, address, data)
-                self.remote_address = address
-            endpoint.send(listener, address, data)
-
-        if ours:
-            self._ack = None
-            self._ack_number = number
-        # Not sent when that leads nowhere: the peer will time out its 2xx and hang up.
-        endpoint.with_way(self.next_hop(dialog), self.listener, send, now)
+    def _send_ack(self, now: float, body: bytes = b"") -> None:
+        self.described(OVER)
+        self._ack_number = self._invite_number
+        self._ack = SentAck(self, self.dialog, self._ack_number, now, body)
 
     # Verbs of both.
 
@@ -195,6 +171,7 @@ class InviteSession(Session):
             or self.server_invite is not None
             or self._final is not None
             or self._ack_number != self._invite_number
+            or (self.negotiation is not None and self.negotiation.pending)
         )
 
     def _next_offer(self, now: float) -> None:
@@ -204,6 +181,7 @@ class InviteSession(Session):
     def send_invite(self, now: float, body: bytes, lines: str) -> None:
         """Send an INVITE or re-INVITE now."""
         lines = f"{self.contact}{self.endpoint.capability_lines}{lines}"
+        self.described(SEND_OFFER if body else SEND_INVITE)
         self._invite_number = self.dialog.local_cseq + 1
         self.client_invite = self.send_request(
             now, "INVITE", lines, body, SDP if body else "", user=self
@@ -230,7 +208,7 @@ class InviteSession(Session):
     def _send_bye(self, now: float, lines: str) -> None:
         self._bye_lines = None
         if self._ack_number != self._invite_number and self.client_invite is None:
-            self._send_ack(self.dialog, now)
+            self._send_ack(now)
         self.send_request(now, "BYE", lines, user=self)
 
     # What the transactions report.
@@ -280,11 +258,13 @@ class InviteSession(Session):
             self._end(now)
             events.append(Closed(self))
             return
-        if response is not None and status < 300 and tx.request.method == "UPDATE":
-            self.dialog.refresh(response)
+        if tx.request.method == "UPDATE":
+            self.update_over(tx, response if status < 300 else None)
         events.append(Responded(self, tx.context, status, response))
         if status in (408, 481):
             self.broken(status, now)
+        elif self._offers is not None:
+            self._offers.next(now)
 
     def _provisional(self, tx: ClientTransaction, response: Response, now: float) -> None:
         if self.state == INITIAL:
@@ -297,16 +277,21 @@ class InviteSession(Session):
             return
         if response.status == 100 or tx is not self.client_invite:
             return
-        if self.state == EARLY and response.to_tag is not None:
-            self.dialog.meet(response)  # of several forks the one heard last
-        if self._cancel_lines is None:
+        if self.progressed(tx, response, now) and self._cancel_lines is None:
             self.endpoint.events.append(Progressed(self, response))
 
     def _accepted(self, tx: ClientTransaction, response: Response, now: float) -> None:
         if tx is not self.client_invite:
-            self._repeated_2xx(tx, response, now)
+            if response.to_tag != self.dialog.remote_tag:
+                end_fork(self, tx, response, now)
+            elif self._ack is not None and response.cseq[0] == self._ack_number:
+                self._ack.repeat()
             return
         self.client_invite = None
+        if self.early is not None:
+            self.early.confirm(response)
+            self.early = None
+        self.described(RECEIVE_SDP if response.body else OVER)
         if self._offers is not None:
             self._offers.over()
         if self.state < CONFIRMED:
@@ -317,28 +302,11 @@ class InviteSession(Session):
         if self._cancel_lines is None and not self._leaving:
             self.endpoint.events.append(Answered(self, response))
             return
-        self._send_ack(self.dialog, now)
+        self._send_ack(now)
         if not self._leaving:  # the 2xx crossed our CANCEL
             self._leaving = True
             self._send_bye(now, self._cancel_lines or "")
         self.endpoint.events.append(Refused(self, 487, reason_phrase(487), response))
-
-    def _repeated_2xx(self, tx: ClientTransaction, response: Response, now: float) -> None:
-        """A retransmitted 2xx gets its ACK again; another fork's gets ACK and BYE."""
-        dialog = self.dialog
-        tag = response.to_tag
-        if tag == dialog.remote_tag:
-            if self._ack is not None and response.cseq[0] == self._ack_number:
-                self.endpoint.send(*self._ack)
-            return
-        fork = dialog.fork(response)
-        fork.local_cseq = response.cseq[0]
-        self._send_ack(fork, now)
-        ended = tx.context if isinstance(tx.context, set) else set()
-        if tag not in ended:  # one BYE for each fork
-            tx.context = ended | {tag}
-            other = InviteSession(self.endpoint, fork, self.listener, outgoing=True)
-            other.send_request(now, "BYE", "", user=Unheard())
 
     def _refused(
         self,
@@ -350,7 +318,8 @@ class InviteSession(Session):
     ) -> None:
         if tx is not self.client_invite:
             return
-        self.client_invite = None
+        self.client_invite = self.early = None
+        self.described(OVER)
         self._ack_number = self._invite_number  # the transaction has sent the ACK
         again = self._offers is not None and self._offers.refused(status, now)
         if self.state != CONFIRMED:
@@ -391,6 +360,7 @@ class InviteSession(Session):
         if self._final is None or request.cseq[0] != self._final.number:
             return False
         self._stop_2xx()
+        self.described(OVER)
         if self._bye_lines is not None:
             self._send_bye(_now, self._bye_lines)
             return True
@@ -403,6 +373,7 @@ class InviteSession(Session):
         if transaction is not self.server_invite:
             return
         self.server_invite = None
+        self.described(OVER)
         transaction.respond(487, now)
         if self.state != CONFIRMED:
             self._end(now)
@@ -430,10 +401,10 @@ class InviteSession(Session):
         elif self.client_invite is not None or self._final is not None:
             tx.respond(491, now)  # glare (section 14.2), or our 2xx waits for its ACK
         elif self.server_invite is not None:
-            seconds = self.endpoint.ids.below(11)
-            tx.respond(500, now, f"Retry-After: {seconds}\r\n")
-        else:
+            self.refuse_offer(tx, 500, now)
+        elif self.negotiation is None or self.may_offer(tx, request, now):
             self.dialog.refresh(request)
+            self.described(RECEIVE_OFFER if request.body else RECEIVE_INVITE)
             self.server_invite = tx
             tx.session = self
             tx.try_it(now)
@@ -442,6 +413,8 @@ class InviteSession(Session):
     def _hung_up(self, tx: ServerTransaction, request: Request, now: float) -> None:
         if self._leaving or (self.state != CONFIRMED and self.outgoing):
             tx.respond(200, now)  # BYE crossed ours, or the callee gave up an early dialog
+            if self.early is not None:
+                self.early.drop(request.from_tag)
             if self._bye_lines is not None:  # ours still waited for the ACK of our 2xx
                 self._stop_2xx()
                 self._end(now)
@@ -509,6 +482,7 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "INVITE": InviteSession._reinvited,
     "BYE": InviteSession._hung_up,
     "UPDATE": InviteSession.updated,
+    "PRACK": InviteSession.pracked,
     "NOTIFY": InviteSession.notified,
     "REFER": InviteSession.referred,
 }

@@ -194,6 +194,10 @@ class Session:
 
     # Requests of the peer.
 
+    def turn_to(self, request: Request) -> bool:
+        """Whether `request` belongs to another dialog that the session has."""
+        return False
+
     def request_received(
         self, transaction: ServerTransaction, request: Request, now: float
     ) -> None:

@@ -147,7 +147,7 @@ def test_over_tcp(name: str, tcp_server: LiveStack) -> None:
 
 def test_401_is_not_asked_for() -> None:
     assert answer("regaut01").get("allow") == (
-        "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY"
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE, REFER, NOTIFY"
     )
 
 

@@ -82,7 +82,7 @@ def test_a_request_and_its_response(
 
 def test_update_in_an_early_dialog(network: Network, alice: Party, bob: Party) -> None:
     session, peer = ringing(alice, bob)
-    peer.request(network.now, "UPDATE", peer.contact, OFFER, "application/sdp")
+    peer.update(network.now, context="target refresh")
     network.run(SOON)
     alice.take(Requested).transaction.respond(481, network.now)
     network.run(SOON)
