@@ -43,6 +43,7 @@ from sip.transaction.server import (
 from sip.transport import Address, Listener
 from sip.uri import PLAIN_SIP_URI, OtherUri, parse_uri
 from sip.usage.again import Amend, omit_extensions, send_again
+from sip.usage.guard import Guard
 from sip.usage.invite import InviteSession
 from sip.usage.session import SDP, Session
 
@@ -70,7 +71,8 @@ class Endpoint(Transactions):
     `sessions` is the dialog table, keyed by the local tag. `service_status` answers
     OPTIONS: 200 in service, 503 otherwise. `extensions` are the option tags that
     Require may name, see `support`; `services` serve methods outside of dialogs, see
-    `serve`; `amendments` say by status how a refused request is sent again.
+    `serve`; `amendments` say by status how a refused request is sent again. `guard` asks
+    who sent a request.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Endpoint(Transactions):
         self.sessions: dict[str, Session] = {}
         self.services: dict[str, Service] = {}
         self.amendments: dict[int, Amend] = {420: omit_extensions}
+        self.guard: Guard | None = None
         self.service_status = 200
         self.methods: tuple[str, ...] = METHODS
         self.extensions: tuple[str, ...] = ()
@@ -138,7 +141,7 @@ class Endpoint(Transactions):
                 raise message.defect
             self._receive_request(message, address, listener, now)
         except PeerError as error:
-            self.refuse(message, address, listener, error.status, reason=error.reason)
+            self.refuse(message, address, listener, error.status, error.lines, error.reason)
 
     def receive_broken(self, error: FramingError, address: Address, listener: Listener) -> None:
         """A header on a stream after which nothing can be read: a request is answered."""
@@ -329,6 +332,8 @@ class Endpoint(Transactions):
         dialog = session.dialog
         if number <= dialog.remote_cseq:
             raise PeerError("CSeq is not above the last one", 500)  # section 12.2.2
+        if self.guard is not None and not session.outgoing:
+            self.guard.check(request, address, now)
         dialog.remote_cseq = dialog.last_cseq = number
         made = InviteServerTransaction if method == "INVITE" else NonInviteServerTransaction
         transaction = made(self, key, listener, address, request, None)
@@ -344,6 +349,8 @@ class Endpoint(Transactions):
         merge_key = f"{request.call_id} {request.from_tag} {request.get('cseq')}"
         if merge_key in self.merged:
             raise PeerError(reason_phrase(482), 482)  # section 8.2.2.2
+        if self.guard is not None:
+            self.guard.check(request, address, now)
         uri = request.uri
         if not PLAIN_SIP_URI.fullmatch(uri) and isinstance(parse_uri(uri), OtherUri):
             raise PeerError(reason_phrase(416), 416)

@@ -27,13 +27,15 @@ class PeerError(SipError):
     """A peer's message that cannot be accepted.
 
     `status` is the code to answer a request with (a response is dropped),
-    `reason` its reason phrase (RFC 3261 section 21).
+    `reason` its reason phrase (RFC 3261 section 21), `lines` further header lines, each
+    ended by CRLF.
     """
 
-    def __init__(self, reason: str, status: int = 400) -> None:
+    def __init__(self, reason: str, status: int = 400, lines: str = "") -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.lines = lines
 
 
 class ParseError(PeerError, ValueError):

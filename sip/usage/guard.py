@@ -1,0 +1,58 @@
+"""Who may send us what: requests that must be authenticated (RFC 3261 section 22)."""
+
+from collections.abc import Callable, Collection
+
+from sip.auth import Credentials, DigestServer, is_digest
+from sip.errors import InvalidValue, ParseError, PeerError
+from sip.message import Request, reason_phrase
+from sip.transport import Address
+
+
+class Guard:
+    """Asks for credentials, with no state until they are right.
+
+    `methods` are those that need them, outside of dialogs and in those that the peer
+    began: whom we call need not know our realm. `trusted` says whether a host, an IP
+    address, is let through. ACK and CANCEL are never asked (section 22.1). Raises
+    InvalidValue.
+    """
+
+    def __init__(
+        self,
+        server: DigestServer,
+        methods: Collection[str],
+        trusted: Callable[[str], bool] | None = None,
+    ) -> None:
+        if not set(methods).isdisjoint(("ACK", "CANCEL")):
+            raise InvalidValue("methods: ACK and CANCEL cannot be challenged; remove them")
+        self._server = server
+        self._methods = frozenset(methods)
+        self._trusted = trusted
+
+    def check(self, request: Request, address: Address, now: float) -> None:
+        """Let a request pass, or raise the PeerError that answers it: 401, 403 or 400."""
+        if request.method not in self._methods:
+            return
+        if self._trusted is not None and self._trusted(address[0]):
+            return
+        verdict = self._server.verify(request, now, address[0])
+        if verdict.user is None:
+            raise PeerError(reason_phrase(verdict.status), verdict.status, verdict.lines)
+
+    def user_of(self, request: Request, address: Address) -> str | None:
+        """The user whose credentials a request bore that `check` let pass.
+
+        None where none were needed: the host is trusted, the method is free.
+        """
+        if request.method not in self._methods:
+            return None
+        if self._trusted is not None and self._trusted(address[0]):
+            return None
+        for text in request.all("authorization"):
+            try:
+                given = Credentials.parse(text) if is_digest(text) else None
+            except ParseError:
+                continue
+            if given is not None and given.realm == self._server.realm:
+                return given.username
+        return None
