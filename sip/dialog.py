@@ -72,13 +72,13 @@ class Dialog:
         self.routes = tuple(reversed(routes))
         self.refresh(response)
 
-    def start_over(self, request: Request) -> None:
-        """The caller's first request goes out again: no peer is known (section 8.1.3.5)."""
+    def start_over(self, request: Request, uri: str) -> None:
+        """The caller's first request goes out again, to `uri`: no peer is known (8.1.3.5)."""
         self.remote = request.get("to") or self.remote
         self.remote_tag = None
         self.remote_cseq = -1
         self.routes = tuple(request.values("route"))
-        self.target = request.uri
+        self.target = uri
 
     def fork(self, response: Response) -> "Dialog":
         """Another early dialog of the same INVITE, seen by the caller."""

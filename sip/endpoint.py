@@ -248,7 +248,7 @@ class Endpoint(Transactions):
         """No response to OPTIONS."""
         self.events.append(Responded(None, transaction.context, status, None))
 
-    def send_again(self, tx: ClientTransaction, response: Response, now: float) -> bool:
+    def send_again(self, tx: ClientTransaction, response: Response | None, now: float) -> bool:
         """Whether a refused request goes out again, changed by one of the `amendments`."""
         return send_again(self, tx, response, now)
 

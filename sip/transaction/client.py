@@ -103,7 +103,7 @@ class ClientTransaction(Transaction):
         """The request goes out anew: what acknowledges its old final response remains."""
         self.stop_timers()
         self.layer.forget_client(self.key)
-        if self.request.method == "INVITE":
+        if self.request.method == "INVITE" and self.state == COMPLETED:
             old = type(self)(
                 self.layer, self.key, self.listener, self.address, self.request, self.user
             )
@@ -170,18 +170,34 @@ def _pass_up(tx: ClientTransaction, now: float, response: Response) -> None:
 
 
 def _pass_refusal(tx: ClientTransaction, now: float, response: Response) -> None:
+    if tx.way is not None and tx.way.answered(tx, response, now):
+        return
     if not tx.layer.send_again(tx, response, now):
-        _pass_up(tx, now, response)
+        targets = tx.attempts.targets if tx.attempts is not None else None
+        best = response if targets is None else targets.better(response)
+        tx.user.response_received(tx, best, now)
 
 
 def _report_timeout(tx: ClientTransaction, now: float, _message: object) -> None:
-    if tx.way is None or not tx.way.failed(tx, now):
-        tx.user.transaction_failed(tx, 408, now)
+    _failed(tx, 408, now)
 
 
 def _report_transport_error(tx: ClientTransaction, now: float, _message: object) -> None:
-    if tx.way is None or not tx.way.failed(tx, now):
-        tx.user.transaction_failed(tx, 503, now)
+    _failed(tx, 503, now)
+
+
+def _failed(tx: ClientTransaction, status: int, now: float) -> None:
+    if tx.way is not None and tx.way.failed(tx, now):
+        return
+    if tx.attempts is None:
+        tx.user.transaction_failed(tx, status, now)
+    elif not tx.layer.send_again(tx, None, now):
+        targets = tx.attempts.targets
+        best = None if targets is None else targets.best
+        if best is None:
+            tx.user.transaction_failed(tx, status, now)
+        else:
+            tx.user.response_received(tx, best, now)
 
 
 def _send_ack(tx: ClientTransaction, _now: float, response: Response) -> None:

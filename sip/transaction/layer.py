@@ -253,7 +253,7 @@ class Transactions:
         self.clients[tx.key] = tx
         tx.start(now)
 
-    def send_again(self, tx: ClientTransaction, response: Response, now: float) -> bool:
+    def send_again(self, tx: ClientTransaction, response: Response | None, now: float) -> bool:
         """Nobody here knows how; see `Endpoint`."""
         return False
 

@@ -67,7 +67,7 @@ class TransactionLayer(Protocol):
     def send(self, listener: Listener, address: Address, data: bytes) -> None:
         """Put octets on the way."""
 
-    def send_again(self, tx: Any, response: Response, now: float) -> bool:
+    def send_again(self, tx: Any, response: Response | None, now: float) -> bool:
         """Whether a refused request goes out again: then its user hears nothing."""
 
     def forget_client(self, key: str) -> None:

@@ -10,12 +10,15 @@ transaction, and nothing has happened.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from sip.errors import ParseError
 from sip.message import VERSION, Request, Response, header_key
 from sip.transaction.client import ClientTransaction
 
 if TYPE_CHECKING:
+    from sip.auth import Place
     from sip.endpoint import Endpoint
     from sip.usage.credentials import Keyring
+    from sip.usage.redirect import RedirectTargets
     from sip.usage.session import Session
 
 MOST_REPETITIONS: Final = 10
@@ -44,16 +47,17 @@ class Change:
 class Attempts:
     """What a request has been through; its repetitions share it.
 
-    `notes` is for those who amend, by their own keys: what they tried, what is left.
+    `tries` are those of the digest; `targets` is there once the request was redirected.
     """
 
-    __slots__ = ("count", "keyring", "notes", "session")
+    __slots__ = ("count", "keyring", "session", "targets", "tries")
 
     def __init__(self, session: "Session | None") -> None:
         self.session = session
         self.keyring: Keyring | None = None if session is None else session.keyring
+        self.tries: dict[Place, int] = {}
+        self.targets: RedirectTargets | None = None
         self.count = 0
-        self.notes: dict[str, object] = {}
 
     def sign(self, method: str, uri: str, body: bytes) -> str:
         """The lines with credentials for the next repetition; empty without any."""
@@ -68,32 +72,52 @@ class Attempts:
 Amend = Callable[[ClientTransaction, Attempts, Response, float], Change | None]
 
 
-def send_again(endpoint: "Endpoint", tx: ClientTransaction, response: Response, now: float) -> bool:
-    """Repeat the request of `tx` if somebody knows how; False when nobody does."""
-    amend = endpoint.amendments.get(response.status)
+def send_again(
+    endpoint: "Endpoint", tx: ClientTransaction, response: Response | None, now: float
+) -> bool:
+    """Repeat the request of `tx` if somebody knows how; False when nobody does.
+
+    No response is a timeout, or no way to send: only another target helps.
+    """
+    attempts = tx.attempts
+    amend = None if response is None else endpoint.amendments.get(response.status)
     request = tx.request
-    if amend is None or request.method == "CANCEL":
+    if (amend is None and attempts is None) or request.method == "CANCEL":
         return False
     session = endpoint.sessions.get(request.from_tag or "")
     if session is not None and not session.may_repeat(request):
         return False
-    attempts = tx.attempts
     if attempts is None:
         attempts = tx.attempts = Attempts(session)
     if attempts.count >= MOST_REPETITIONS:
         return False
-    change = amend(tx, attempts, response, now)
+    change = None
+    if amend is not None and response is not None:
+        try:
+            change = amend(tx, attempts, response, now)
+        except ParseError:
+            change = None  # it asks for something in a way that cannot be read
+    if change is None and attempts.targets is not None:
+        change = attempts.targets.next(attempts, response)
     if change is None:
         return False
     attempts.count += 1
+    _repeat(endpoint, tx, attempts, change, now)
+    return True
+
+
+def _repeat(
+    endpoint: "Endpoint", tx: ClientTransaction, attempts: Attempts, change: Change, now: float
+) -> None:
+    request = tx.request
+    session = attempts.session
     number = request.cseq[0] + 1
+    uri = change.uri or request.uri
     if session is not None:
         number = max(number, session.dialog.local_cseq + 1)
-        session.repeated(request, number)
-    uri = change.uri or request.uri
-    lines = change.lines + attempts.sign(request.method, uri, request.body)
-
+        session.repeated(request, number, uri)
     contact = "" if session is None else session.contact
+    lines = change.lines + attempts.sign(request.method, uri, request.body)
 
     def make(via: str) -> Request:
         made = rewrite(request, via, number, uri, lines, change.without)
@@ -103,7 +127,6 @@ def send_again(endpoint: "Endpoint", tx: ClientTransaction, response: Response, 
 
     rerouted = None if session is None else session.rerouted
     endpoint.restart_client(tx, make, now, change.uri, rerouted)
-    return True
 
 
 def rewrite(

@@ -64,9 +64,7 @@ class Accounts:
         if keyring is None:
             keyring = attempts.keyring = Keyring(self, self._ids)
         keyring.hosts |= peers_of(tx.request) | {tx.address[0]}
-        tries = attempts.notes.setdefault("digest", {})
-        assert isinstance(tries, dict)
-        return Change() if keyring.challenged(tx.request, response, tries) else None
+        return Change() if keyring.challenged(tx.request, response, attempts.tries) else None
 
 
 class Keyring:

@@ -234,14 +234,14 @@ class InviteSession(ProvisionalSession):
         given_up = request.method == "INVITE" and self._cancel_lines is not None
         return super().may_repeat(request) and not given_up
 
-    def repeated(self, request: Request, number: int) -> None:
+    def repeated(self, request: Request, number: int, uri: str) -> None:
         """`request` goes out again: for the first INVITE as if nobody had rung."""
-        super().repeated(request, number)
+        super().repeated(request, number, uri)
         if request.method == "INVITE":
             self._invite_number = number
             if self.state != CONFIRMED:
                 self.state = INITIAL
-                self.dialog.start_over(request)
+                self.dialog.start_over(request, uri)
 
     def transaction_failed(self, transaction: ClientTransaction, status: int, now: float) -> None:
         """No response to a request, or no way to send it."""

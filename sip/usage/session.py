@@ -169,8 +169,8 @@ class Session:
         """Whether a refused request of this session may go out again, see `sip.usage.again`."""
         return not self._leaving or request.method in ("BYE", "NOTIFY")
 
-    def repeated(self, request: Request, number: int) -> None:
-        """`request` goes out again, with the CSeq `number`."""
+    def repeated(self, request: Request, number: int, uri: str) -> None:
+        """`request` goes out again, to `uri`, with the CSeq `number`."""
         self.dialog.local_cseq = self.dialog.last_cseq = number
         if request.method == "REFER" and self.refers is not None:
             refer = self.refers.pop(request.cseq[0], None)

@@ -273,3 +273,11 @@ def test_420_that_names_nothing_of_ours(network: Network, alice: Party, carol: S
     assert alice.take(Refused).status == 420
     assert len(carol.requests("INVITE")) == 1
     network.settle()
+
+
+def test_an_answer_that_cannot_be_read(network: Network, alice: Party, carol: Stranger) -> None:
+    alice.call(carol, lines="Require: 100rel\r\n")
+    network.run(SOON)
+    reply(carol, alice, 420, lines='Unsupported: 100rel, "\r\n')
+    assert alice.take(Refused).status == 420
+    network.settle()
