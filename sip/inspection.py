@@ -40,13 +40,8 @@ def check_content(request: Request) -> None:
             raise PeerError(reason_phrase(415), 415)
         if (request.get("content-encoding") or "identity").lower() != "identity":
             raise PeerError(reason_phrase(415), 415)
-    check_accept(request)
-    if request.get("contact") is not None and contact_uri(request) is None:
-        raise PeerError("Contact is malformed")
-
-
-def check_accept(request: Request) -> None:
-    """A session description may be answered with (section 20.1). Raises PeerError."""
     accept = request.get("accept")
     if accept and SDP not in accept.lower() and "*" not in accept:
-        raise PeerError(reason_phrase(406), 406)
+        raise PeerError(reason_phrase(406), 406)  # section 20.1: no answer could be sent
+    if request.get("contact") is not None and contact_uri(request) is None:
+        raise PeerError("Contact is malformed")

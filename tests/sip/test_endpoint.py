@@ -147,6 +147,12 @@ def test_what_the_peer_accepts(bob: Party, carol: Stranger, accept: str, status:
         assert answer.get("warning") == '399 192.0.2.1 "only application/sdp is offered"'
 
 
+def test_any_accept_will_do_for_a_response_without_a_body(bob: Party, carol: Stranger) -> None:
+    """RFC 3261 sections 11.2, 20.1: Accept is about the body of the response to OPTIONS."""
+    answer = ask_one(carol, bob, request_text("OPTIONS", {"Accept": "text/plain"}))
+    assert (answer.status, answer.body) == (200, b"")
+
+
 @pytest.mark.parametrize(
     "change",
     [
