@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from scenarios.plugin import CaptureFactory, ServerFactory
+from tests.interop.baresip import Baresip
 from tests.interop.exchange import Exchange, Party
 from tests.interop.phone import Phone
 
@@ -20,6 +21,7 @@ WANTED = os.environ.get("INTEROP") == "1"
 PROGRAMS = ("baresip", "kamailio", "sipsak", "tshark")
 
 PhoneFactory = Callable[..., Phone]
+BaresipFactory = Callable[..., Baresip]
 ExchangeFactory = Callable[..., Exchange]
 
 
@@ -51,6 +53,21 @@ def phones(tmp_path: Path, callsim_server: ServerFactory) -> Iterator[PhoneFacto
             directory = tmp_path / f"phone-{next(numbers)}-{user}"
             phone = Phone(directory, user, *arguments, **settings)
             stack.callback(phone.kill)
+            stack.callback(phone.close)
+            return phone
+
+        yield start
+
+
+@pytest.fixture
+def baresips(tmp_path: Path, callsim_server: ServerFactory) -> Iterator[BaresipFactory]:
+    """Start baresip phones: ``baresips("carol")``."""
+    numbers = count(1)
+    with ExitStack() as stack:
+
+        def start(user: str, *arguments: Any, **settings: Any) -> Baresip:
+            directory = tmp_path / f"baresip-{next(numbers)}-{user}"
+            phone = Baresip(directory, user, *arguments, **settings)
             stack.callback(phone.close)
             return phone
 
