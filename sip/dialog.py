@@ -103,6 +103,10 @@ class Dialog:
             return first
         return self.target
 
+    def record_route_lines(self) -> str:
+        """The Record-Route of a 2xx that makes this dialog (section 12.1.1)."""
+        return "".join([f"Record-Route: {route}\r\n" for route in self.routes])
+
     def request_head(self, method: str, number: int, via: str, lines: str) -> tuple[str, str]:
         """Request-URI, and the request's head up to Content-Length (section 12.2.1.1).
 

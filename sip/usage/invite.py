@@ -456,7 +456,7 @@ class InviteSession(ProvisionalSession):
         self._leave(now)
         if self.client_invite is not None:  # a re-INVITE whose response may never come
             self.client_invite.cancelled(now)
-        if self.refers:
+        if self.refers or self.subscriptions:
             self.endpoint.wheel.start(now, self.endpoint.timers.timeout, self, 0)
         else:
             self.endpoint.forget(self)
@@ -472,9 +472,9 @@ class InviteSession(ProvisionalSession):
             invite.respond(487, now)
 
     def timer_fired(self, _what: int, _now: float) -> None:
-        """REFER subscriptions have had their time: forget the dialog."""
+        """Our REFERs have had their time; subscriptions of the peer expire by themselves."""
         self.refers = None
-        self.endpoint.forget(self)
+        self.usage_over()
 
 
 _Handler = Callable[[InviteSession, ServerTransaction, Request, float], None]
@@ -485,4 +485,5 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "PRACK": InviteSession.pracked,
     "NOTIFY": InviteSession.notified,
     "REFER": InviteSession.referred,
+    "SUBSCRIBE": InviteSession.subscribed,
 }

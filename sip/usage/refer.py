@@ -1,29 +1,37 @@
 """REFER and the subscription it implies (RFC 3515, RFC 6665), sender and receiver."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sip.errors import InvalidState, ParseError
+from sip.errors import InvalidState, ParseError, PeerError
 from sip.events import ReferProgressed
+from sip.grammar import unescape
 from sip.message import Request, Response, reason_phrase
+from sip.replaces import Replaces
 from sip.transaction.client import ClientTransaction
 from sip.transaction.server import ServerTransaction
+from sip.uri import SipUri
+from sip.usage.subscription import Subscription
 from sip.values import EventType, NameAddr, SubscriptionState, parse_sipfrag, sipfrag
 
 if TYPE_CHECKING:
     from sip.usage.session import Session
 
 SIPFRAG: Final = "message/sipfrag"
-_EXPIRES: Final = 60
+_EXPIRES: Final = 300
+"""Seconds; longer than anybody is let ring, so that nobody has to refresh."""
 
 
 class SentRefer:
     """A REFER that we sent; `target` is the URI in Refer-To.
 
+    `silent`: the peer has agreed to send no NOTIFY (RFC 4488 section 4).
+
     NOTIFY may overtake the 202 (RFC 3515 section 2.4.4), so news are taken from the
     moment of sending.
     """
 
-    __slots__ = ("final", "number", "over", "session", "status", "target")
+    __slots__ = ("final", "number", "over", "session", "silent", "status", "target")
 
     def __init__(self, session: "Session", target: str) -> None:
         self.session = session
@@ -32,6 +40,7 @@ class SentRefer:
         self.status = 0  # the last that was heard
         self.final = False  # the outcome has been reported
         self.over = False  # so has the end of the subscription
+        self.silent = False
 
     @staticmethod
     def matching(refers: "dict[int, SentRefer] | None", request: Request) -> "SentRefer | None":
@@ -55,6 +64,8 @@ class SentRefer:
     ) -> None:
         """202 opens the subscription, a refusal is the end."""
         if response.status >= 200:
+            if response.status < 300 and _is_false(response.get("refer-sub")):
+                self.silent = True
             self._report(response.status, response.reason, notified=False, now=now)
             if response.status in (408, 481):  # section 12.2.1.2
                 self.session.broken(response.status, now)
@@ -85,13 +96,25 @@ class SentRefer:
             # An end without an outcome: the peer will not tell how it went.
             self._report(0, state.reason or "", notified=True, now=now, ended=True)
 
+    def refresh(self, now: float, seconds: int) -> None:
+        """Ask for `seconds` more of news; 0: for none (RFC 3515 section 2.4.4)."""
+        if self.over:
+            raise InvalidState("the subscription is over")
+        session = self.session
+        lines = f"{session.contact}Event: refer;id={self.number}\r\nExpires: {seconds}\r\n"
+        session.send_request(now, "SUBSCRIBE", lines, user=_Refreshed(self))
+
+    def lost(self, status: int, now: float) -> None:
+        """The subscription is over without a word about the outcome."""
+        self._report(0, reason_phrase(status), notified=True, now=now, ended=True)
+
     def _report(
         self, status: int, reason: str, *, notified: bool, now: float, ended: bool = False
     ) -> None:
         if self.over:
             return
         final = ended or status >= (200 if notified else 300)
-        if ended or (final and not notified):
+        if ended or self.silent or (final and not notified):
             self.over = True
             self.session.refer_over(self)
         if self.final:  # a 202 after the news, or the end of the subscription after them
@@ -103,79 +126,142 @@ class SentRefer:
         )
 
 
-class ReceivedRefer:
-    """A REFER that a peer sent us: `accept` or `reject` it, then `notify` how it goes."""
+class _Refreshed:
+    """The user of a SUBSCRIBE that prolongs the subscription of a REFER."""
 
-    __slots__ = ("_active", "_transaction", "number", "request", "session", "target")
+    __slots__ = ("_refer",)
+
+    def __init__(self, refer: SentRefer) -> None:
+        self._refer = refer
+
+    def response_received(
+        self, _transaction: ClientTransaction, response: Response, now: float
+    ) -> None:
+        if response.status == 481:  # the peer does not know it any more (RFC 6665 section 4.1.2.2)
+            self._refer.lost(response.status, now)
+
+    def transaction_failed(self, _transaction: ClientTransaction, status: int, now: float) -> None:
+        self._refer.lost(status, now)
+
+
+class ReceivedRefer:
+    """A REFER that a peer sent us: `accept` or `reject` it, then `notify` how it goes.
+
+    `target` is Refer-To without its URI headers, `replaces` the one of them that counts
+    (RFC 3891), `method` what it asks for, `referred_by` the header line to pass on
+    (RFC 3892). `subscribed` is False where the sender wants no NOTIFY (RFC 4488).
+    """
+
+    __slots__ = (
+        "_accepted",
+        "_status",
+        "_transaction",
+        "method",
+        "number",
+        "referred_by",
+        "replaces",
+        "request",
+        "session",
+        "subscribed",
+        "subscription",
+        "target",
+    )
 
     def __init__(
-        self,
-        session: "Session",
-        transaction: ServerTransaction,
-        request: Request,
-        target: NameAddr,
+        self, session: "Session", transaction: ServerTransaction, request: Request
     ) -> None:
+        """Raises PeerError unless there is exactly one well-formed Refer-To (section 2.4.2)."""
         self.session = session
         self.request = request
-        self.target = target
+        self.target, self.method, self.replaces = _refer_to(request)
         self.number = request.cseq[0]
+        self.referred_by = _referred_by(request)
+        self.subscribed = not _is_false(request.get("refer-sub"))
+        event = EventType("refer", str(self.number))
+        self.subscription = Subscription(session, event, self)
         self._transaction: ServerTransaction | None = transaction
-        self._active = False
-
-    @classmethod
-    def from_request(
-        cls, session: "Session", transaction: ServerTransaction, request: Request
-    ) -> "ReceivedRefer | None":
-        """None unless there is exactly one well-formed Refer-To (RFC 3515 section 2.4.2)."""
-        values = request.all("refer-to")
-        if len(values) != 1:
-            return None
-        try:
-            target = NameAddr.parse(values[0])
-        except ParseError:
-            return None
-        return cls(session, transaction, request, target)
+        self._accepted = False  # and not over yet
+        self._status = (100, reason_phrase(100))
 
     def accept(self, now: float) -> None:
-        """202, and the first NOTIFY at once (section 2.4.4)."""
-        self._answer(now, 202)
-        self._active = True
-        self.notify(now, 100)
+        """202, and the first NOTIFY at once (section 2.4.4), if it is wanted."""
+        lines = self.session.contact
+        if self.request.to_tag is None:
+            lines += self.session.dialog.record_route_lines()
+        if not self.subscribed:
+            lines += f"Refer-Sub: false\r\n{self.session.endpoint.supported_line}"
+        self._answer(now, 202, lines)
+        self._accepted = True
+        if self.subscribed:
+            self.subscription.open(now, _EXPIRES)
+        else:
+            self.session.usage_over()
 
     def reject(self, now: float, status: int, reason: str = "") -> None:
         """Refuse with `status`."""
-        self._answer(now, status, reason)
+        self._answer(now, status, "", reason)
+        self.session.usage_over()
 
-    def _answer(self, now: float, status: int, reason: str = "") -> None:
+    def _answer(self, now: float, status: int, lines: str, reason: str = "") -> None:
         if self._transaction is None:
             raise InvalidState("the REFER has been answered before")
-        contact = self.session.contact if status < 300 else ""
-        self._transaction.respond(status, now, contact, reason=reason)
+        self._transaction.respond(status, now, lines, reason=reason)
         self._transaction = None
 
     def notify(self, now: float, status: int, reason: str = "") -> None:
-        """Tell the status of the call to the target; 200 and above is the last word."""
-        if not self._active:
-            raise InvalidState("the subscription is not open")
-        final = status >= 200
-        self._active = not final
-        state = "terminated;reason=noresource" if final else f"active;expires={_EXPIRES}"
-        lines = (
-            f"{self.session.contact}Event: refer;id={self.number}\r\n"
-            f"Subscription-State: {state}\r\n"
-        )
-        body = sipfrag(status, reason or reason_phrase(status))
-        self.session.send_request(now, "NOTIFY", lines, body, SIPFRAG, user=self)
+        """Tell the status of the call to the target; 200 and above is the last word.
 
-    def response_received(
-        self, _transaction: ClientTransaction, response: Response, _now: float
-    ) -> None:
-        """A refused NOTIFY ends the subscription (RFC 6665 section 4.2.2)."""
-        if response.status >= 300:
-            self._active = False
+        Without a subscription (any more) nobody is told.
+        """
+        if not self._accepted:
+            raise InvalidState("the REFER has not been accepted, or has had its last word")
+        self._status = (status, reason or reason_phrase(status))
+        if status >= 200:
+            self._accepted = False
+            self.subscription.end(now, "noresource")
+        else:
+            self.subscription.changed(now)
 
-    def transaction_failed(
-        self, _transaction: ClientTransaction, _status: int, _now: float
-    ) -> None:
-        """An unanswered NOTIFY ends the subscription."""
-        self._active = False
+    def news(self, _subscription: Subscription) -> tuple[str, bytes]:
+        """The last status, as a fragment of a response (section 2.4.5, RFC 3420)."""
+        return SIPFRAG, sipfrag(*self._status)
+
+    def subscription_over(self, _subscription: Subscription, _now: float) -> None:
+        """The transfer goes on; only its sender hears no more of it."""
+
+
+def _is_false(refer_sub: str | None) -> bool:
+    """Whether a Refer-Sub value declines the subscription (RFC 4488 section 4)."""
+    return (refer_sub or "").partition(";")[0].strip(" \t").lower() == "false"
+
+
+def _refer_to(request: Request) -> tuple[NameAddr, str, Replaces | None]:
+    """Target, method and Replaces of Refer-To; other URI headers are dropped."""
+    values = request.all("refer-to")
+    try:
+        if len(values) != 1:
+            raise ParseError("Refer-To is not there exactly once")
+        target = NameAddr.parse(values[0])
+        uri = target.address
+    except ParseError:
+        raise PeerError("Refer-To is missing, repeated or malformed", 400) from None
+    if not isinstance(uri, SipUri):
+        return target, "INVITE", None
+    replaces = [unescape(v) for name, v in uri.headers if unescape(name).lower() == "replaces"]
+    if len(replaces) > 1:
+        raise PeerError("Refer-To has more than one Replaces", 400)
+    bare = replace(uri, headers=()).without_params("method")
+    return (
+        replace(target, uri=str(bare)),
+        (uri.param("method") or "INVITE").upper(),
+        Replaces.parse(replaces[0]) if replaces else None,
+    )
+
+
+def _referred_by(request: Request) -> str:
+    """Referred-By as the line that the INVITE carries on (RFC 3892 section 2.2)."""
+    values = request.all("referred-by")
+    try:
+        return f"Referred-By: {NameAddr.parse(values[0])}\r\n" if len(values) == 1 else ""
+    except ParseError:
+        return ""

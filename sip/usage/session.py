@@ -6,13 +6,14 @@
 from typing import TYPE_CHECKING, Final
 
 from sip.dialog import Dialog, can_name_transport, contact_user
-from sip.errors import InvalidState
+from sip.errors import InvalidState, PeerError
 from sip.events import Referred, Requested
 from sip.message import Request, Response
 from sip.transaction.client import ClientTransaction, ClientUser
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address, Listener
 from sip.usage.refer import ReceivedRefer, SentRefer
+from sip.usage.subscription import Subscription, refreshed
 from sip.values import NameAddr
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Session:
         "refers",
         "remote_address",
         "state",
+        "subscriptions",
         "user",
     )
 
@@ -68,6 +70,7 @@ class Session:
         self.refers: dict[int, SentRefer] | None = None
         self.keyring: Keyring | None = None  # once the peer or a proxy wanted credentials
         self.credentials = ""  # those of our last INVITE, for its ACK (section 22.1)
+        self.subscriptions: dict[str, Subscription] | None = None  # those that we serve
         self._leaving = False  # it is over, or our BYE is under way
 
     def __repr__(self) -> str:
@@ -77,6 +80,11 @@ class Session:
     def local_tag(self) -> str:
         """Our tag: what the endpoint's table of sessions is keyed by."""
         return self.dialog.local_tag
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is over, or our BYE is under way."""
+        return self._leaving
 
     # Verbs.
 
@@ -94,10 +102,18 @@ class Session:
             raise InvalidState(f"{method}: no dialog yet or any more")
         self.send_request(now, method, lines, body, content_type, context=context, user=self)
 
-    def refer(self, now: float, target: str, lines: str = "") -> SentRefer:
-        """Ask the peer to call `target`, a URI (RFC 3515); see `ReferProgressed`."""
+    def refer(
+        self, now: float, target: str, lines: str = "", *, subscribe: bool = True
+    ) -> SentRefer:
+        """Ask the peer to call `target`, a URI (RFC 3515); see `ReferProgressed`.
+
+        Without `subscribe` the peer is asked for no NOTIFY, and may send them all the same
+        (RFC 4488). For an attended transfer see `Replaces.in_uri`.
+        """
         if self.state != CONFIRMED or self._leaving:
             raise InvalidState("refer: the session is not established")
+        if not subscribe:
+            lines += "Refer-Sub: false\r\nSupported: norefersub\r\n"
         lines = f"{self.contact}Refer-To: {NameAddr(target)}\r\n{lines}"
         refer = SentRefer(self, target)
         refer.number = self.dialog.local_cseq + 1
@@ -223,21 +239,35 @@ class Session:
 
     def referred(self, tx: ServerTransaction, request: Request, now: float) -> None:
         """REFER (RFC 3515)."""
-        refer = ReceivedRefer.from_request(self, tx, request)
-        if refer is None:
-            tx.respond(400, now, reason="Refer-To is missing, repeated or malformed")
-        elif self._leaving or self.state != CONFIRMED:
+        try:
+            refer = ReceivedRefer(self, tx, request)
+        except PeerError as error:
+            tx.respond(error.status, now, reason=error.reason)
+            return
+        if self._leaving or self.state != CONFIRMED:
             tx.respond(481, now)
         else:
             self.endpoint.events.append(Referred(self, request, refer))
 
+    def subscribed(self, tx: ServerTransaction, request: Request, now: float) -> None:
+        """SUBSCRIBE (RFC 6665 section 4.2.1), also to what a REFER has begun."""
+        service = self.endpoint.services.get("SUBSCRIBE")
+        if refreshed(self, tx, request, now):
+            return
+        if service is not None and not self._leaving:
+            service.request_received(tx, request, now)
+        else:
+            tx.respond(481 if self._leaving else 489, now, "Allow-Events: refer\r\n")
+
     def refer_over(self, refer: SentRefer) -> None:
         """A REFER has had its last news."""
-        refers = self.refers
-        if refers is not None and refers.pop(refer.number, None) is not None:
-            over = not refers and self.state == TERMINATED
-            if over:
-                self.endpoint.forget(self)
+        if self.refers is not None and self.refers.pop(refer.number, None) is not None:
+            self.usage_over()
+
+    def usage_over(self) -> None:
+        """A usage is over: with the last one goes the dialog (RFC 5057)."""
+        if self.state == TERMINATED and not self.refers and not self.subscriptions:
+            self.endpoint.forget(self)
 
 
 class Unheard:
