@@ -22,7 +22,7 @@ _CARRIED: Final = ("info-package", "content-disposition")
 def partner(call: "Call", leg: Leg) -> Leg | None:
     """The leg that `leg` talks to, if it is up."""
     other = call.peer if leg is call.caller else call.caller if leg is call.peer else None
-    return other if other is not None and other.up else None
+    return other if other is not None and other.up and other.call is call else None
 
 
 class OfferRelay:

@@ -14,6 +14,7 @@ from simulator.errors import CallStateError
 from simulator.headers import refusal_lines
 from simulator.leg import VXML, Leg
 from simulator.refer import ReferTransfer
+from simulator.referred import refer_received
 from simulator.routing import Route
 from simulator.states import (
     CONNECT,
@@ -25,6 +26,7 @@ from simulator.states import (
     STATES,
     TRANSFER,
 )
+from simulator.takeover import Handover
 from simulator.treatment import Refusal, Treatment
 from simulator.variables import Variables
 from sip.events import (
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from simulator.server import CallServer
 
 
-Work = Connection | ReferTransfer
+Work = Connection | ReferTransfer | Handover
 
 
 class Call:
@@ -205,7 +207,9 @@ class Call:
         caller.holding = caller.holding and is_hold(caller.received)
         self.note_holder(now)
 
-    def connect_failed(self, work: Work, status: int, reason: str, now: float) -> None:
+    def connect_failed(
+        self, work: Connection | ReferTransfer, status: int, reason: str, now: float
+    ) -> None:
         """`work` has come to nothing; the legs are as they were before it."""
         self.work = None
         details = f"SIP {status} {reason}"
@@ -294,7 +298,7 @@ class Call:
             self.work = None
         self._drop_treatment(now)
         for leg in self.legs:
-            if leg.ended == 0.0 and leg is not by:
+            if leg.ended == 0.0 and leg is not by and leg.call is self:
                 leg.hang_up(now, reason, status)
         self.server.finished(self, by, now)
 
@@ -388,7 +392,7 @@ class Call:
         state = self._before_transfer if self.state == "transferring" else self.state
         waiting = state == "queued" or not leg.answered
         result: CallResult = "abandoned" if waiting else "completed"
-        self.end(now, result, "the caller hung up", reason=reason, by=leg)
+        self.end(now, result, f"the {leg.kind} hung up", reason=reason, by=leg)
 
     def _goes_on_without(self, leg: Leg, now: float) -> bool:
         """Whether the call outlives a leg that is not the caller's."""
@@ -430,7 +434,7 @@ class Call:
             event.context.responded(event, now)
 
     def _referred(self, leg: Leg, event: Referred, now: float) -> None:
-        event.refer.reject(now, 603)
+        refer_received(self, leg, event.refer, now)
 
     def _refer_progressed(self, leg: Leg, event: ReferProgressed, now: float) -> None:
         if isinstance(self.work, ReferTransfer) and self.work.refer is event.refer:

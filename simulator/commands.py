@@ -96,6 +96,16 @@ class Commands(Queries):
         work.start(uri, self.config.transfer.ring_no_answer, now)
 
     def _transfer(self, call: "Call", number: str, route: Route, now: float, *, hold: bool) -> None:
+        leg, uri, run = self.target_of(call, number, route, now)
+        work = Connection(call, leg, uri, route.ring_no_answer, transfer=True, run=run)
+        call.work = work
+        can_hold = hold and call.caller.sent != b""
+        work.start(now, hold=can_hold)
+
+    def target_of(
+        self, call: "Call", number: str, route: Route, now: float
+    ) -> tuple[Leg, str, Treatment | None]:
+        """A leg to where `route` leads, its URI, and the script that goes on with it."""
         kind, uri, run = TRANSFER_LEG, route.destination, None
         if route.script is not None:
             steps: tuple[Step, ...] = self.config.icm.scripts[route.script]
@@ -105,12 +115,7 @@ class Commands(Queries):
             else:
                 kind, run = VXML, Treatment(call, steps)
                 uri = self.plan.route_label(self.vru_number())
-        leg = Leg(call, kind, number, now)
-        patience = route.ring_no_answer
-        work = Connection(call, leg, uri or "", patience, transfer=True, run=run)
-        call.work = work
-        can_hold = hold and call.caller.sent != b""
-        work.start(now, hold=can_hold)
+        return Leg(call, kind, number, now), uri or "", run
 
     async def terminate(self, guid: str, reason: TerminateReason) -> None:
         """End a call on all its legs; returns when its CDR is stored. Raises CallNotFound."""

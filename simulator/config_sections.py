@@ -261,6 +261,15 @@ class TransferSection(Section):
         default="reinvite", description="What a label without the prefix rf does."
     )
     ring_no_answer: RingNoAnswer = DEFAULT_RING_NO_ANSWER
+    hosts: Annotated[tuple[Name, ...], BeforeValidator(one_or_many)] = Field(
+        default=(),
+        description="Hosts that phones may transfer to by REFER besides this server and where "
+        "the routes lead; * any. Others get 403.",
+    )
+    refer_news: bool = Field(
+        default=True,
+        description="false: our own REFER asks for no NOTIFY (RFC 4488); a BYE is its success.",
+    )
 
 
 class Neighbour(Section):

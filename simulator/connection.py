@@ -200,6 +200,32 @@ class Connection:
             self.abandon(now)
             self.target.hang_up(now, NORMAL)
 
+    # What a kind of connection may do in its own way.
+
+    def call_target(self, now: float) -> None:
+        """Begin to reach the target: an INVITE with what the caller can do."""
+        call = self.call
+        server = call.server
+        if call.caller.answered and server.config.sdp.mid_call == "offerless":
+            self._offered = b""
+        wheel = server.stack.endpoint.wheel
+        self._timer = wheel.start(now, self._ring_no_answer, self, 0)
+        try:
+            server.place(self.target, self.uri, self._offered, self._ring_no_answer, now)
+        except LocalError as error:
+            self.target.finish(now, 503)
+            self.target_refused(503, str(error), now)
+
+    def drop_target(self, now: float) -> None:
+        """It has come to nothing."""
+        if self.target.ended == 0.0:
+            self.target.hang_up(now, NORMAL, self.status or 480)
+
+    def release_old(self, now: float) -> None:
+        """The target has taken the place of the old leg."""
+        if self.old is not None and self.old.ended == 0.0:
+            self.old.hang_up(now, NORMAL)
+
     def abandon(self, now: float) -> None:
         """The call ends: so does this; the legs are ended by the call."""
         self._stop_timer()
@@ -215,18 +241,7 @@ class Connection:
 
 
 def _dial(work: Connection, now: float, _message: object) -> None:
-    call = work.call
-    server = call.server
-    body = work._offered
-    if call.caller.answered and server.config.sdp.mid_call == "offerless":
-        body = work._offered = b""
-    wheel = server.stack.endpoint.wheel
-    work._timer = wheel.start(now, work._ring_no_answer, work, 0)
-    try:
-        server.place(work.target, work.uri, body, work._ring_no_answer, now)
-    except LocalError as error:
-        work.target.finish(now, 503)
-        work.target_refused(503, str(error), now)
+    work.call_target(now)
 
 
 def _hold_caller(work: Connection, now: float, _message: object) -> None:
@@ -288,10 +303,8 @@ def _ack_caller(work: Connection, now: float, _message: object) -> None:
 
 
 def _adopt(work: Connection, now: float, _message: object) -> None:
-    old = work.old
     work.call.connected(work, now)
-    if old is not None and old.ended == 0.0:
-        old.hang_up(now, NORMAL)
+    work.release_old(now)
 
 
 def _realign_target(work: Connection, now: float, _message: object) -> None:
@@ -313,8 +326,7 @@ def _finish(work: Connection, now: float, _message: object) -> None:
 
 def _end_target(work: Connection, now: float, _message: object) -> None:
     work._stop_timer()
-    if work.target.ended == 0.0:
-        work.target.hang_up(now, NORMAL)
+    work.drop_target(now)
 
 
 def _retrieve_caller(work: Connection, now: float, _message: object) -> None:

@@ -63,6 +63,7 @@ class Leg:
         "ended",
         "holding",
         "kind",
+        "lines",
         "number",
         "offer_user",
         "offers",
@@ -81,6 +82,7 @@ class Leg:
         self.number = number
         self.session: InviteSession
         self.cli: str | None = None  # the caller's number to show, where a label says so
+        self.lines = ""  # header lines of its INVITE that the other legs do not get
         self.agent: str | None = None  # the extension, where ICM chose an agent
         self.started = now
         self.touched = now

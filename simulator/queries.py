@@ -89,7 +89,7 @@ class Queries:
     def call_detail(self, guid: str) -> CallDetailView:
         """One call. Raises CallNotFound."""
         call = self.find(guid)
-        dialog = call.caller.session.dialog
+        dialog = call.legs[0].session.dialog
         now = self.stack.now()
         return CallDetailView(
             guid=call.guid,

@@ -38,7 +38,7 @@ def record_of(call: "Call", now: float) -> CdrRecord:
         application_name=call.application,
         call_server_hostname=call.server.config.server.name,
         vxml_server_hostname=call.vxml_server,
-        sip_call_id=call.caller.session.dialog.call_id,
+        sip_call_id=call.legs[0].session.dialog.call_id,
         icm_call_key="",
         cause_id=_cause(call),
         hold_count=call.holds,
@@ -46,7 +46,7 @@ def record_of(call: "Call", now: float) -> CdrRecord:
         ecc_variables=call.variables.ecc if call.variables is not None else {},
         transfer_destination=call.transfer_destination,
         error_code=str(call.error_code) if call.error_code else None,
-        legs=[_leg_record(leg, now) for leg in call.legs],
+        legs=[_leg_record(call, leg, now) for leg in call.legs],
     )
 
 
@@ -57,12 +57,12 @@ def _cause(call: "Call") -> int:
     return _RESULT_CAUSES[call.result]
 
 
-def _leg_record(leg: Leg, now: float) -> LegRecord:
-    wall = leg.call.server.wall
-    from_uri, to_uri = leg.call.server.leg_uris(leg)
+def _leg_record(call: "Call", leg: Leg, now: float) -> LegRecord:
+    wall = call.server.wall
+    from_uri, to_uri = call.server.leg_uris(leg)
     return LegRecord(
         leg_id=leg.session.dialog.call_id.partition("@")[0],
-        call_guid=leg.call.guid,
+        call_guid=call.guid,
         leg_type=_LEG_TYPES.get(leg.kind, "outbound"),
         start_time=int(wall(leg.started) * 1000),
         end_time=int(wall(leg.ended or now) * 1000),

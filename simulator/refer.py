@@ -60,7 +60,9 @@ class ReferTransfer:
         session = self.call.caller.session
         here = session.listener.sent_by(session.remote_address[0])
         by = f"Referred-By: <sip:{escape_user(self.call.called)}@{here}>\r\n"
-        self.refer = session.refer(now, uri, by + server.agent_line)
+        self.refer = session.refer(
+            now, uri, by + server.agent_line, subscribe=server.config.transfer.refer_news
+        )
         self._timer = server.stack.endpoint.wheel.start(now, patience, self, NO_NEWS)
 
     def apply(self, what: int, now: float) -> bool:

@@ -243,7 +243,8 @@ class CallServer(Commands):
             call_id=f"{call.guid}-{int(self.wall(now) * 1000)}{counter}@{local}",
             contact_user=number,
             body=leg.describe(body),
-            lines=f"Expires: {expires}\r\n{guid_lines(call.guid)}{call.passed}{self.agent_line}",
+            lines=f"Expires: {expires}\r\n{guid_lines(call.guid)}"
+            f"{call.passed}{leg.lines}{self.agent_line}",
             max_forwards=call.hops - 1,
         )
         leg.session.user = leg

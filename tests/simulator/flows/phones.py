@@ -24,7 +24,7 @@ from sip.events import (
 from sip.message import Request, Response
 from sip.sdp import MIRRORED, Direction, SessionDescription
 from sip.usage.invite import InviteSession
-from sip.usage.refer import ReceivedRefer
+from sip.usage.refer import ReceivedRefer, SentRefer
 from sip.usage.session import SDP
 from tests.support.network import Network
 
@@ -97,6 +97,7 @@ class Line:
         self.responses: list[Response] = []
         self.received = b""
         self.refer: ReceivedRefer | None = None
+        self.news: list[int] = []  # of the REFER that we sent: the codes, in order
         self.transaction: Requested | None = None
         session.user = self
 
@@ -171,6 +172,12 @@ class Line:
     def request(self, method: str, body: bytes = b"", kind: str = SDP, lines: str = "") -> None:
         self.session.request(self.now, method, lines, body, kind)
         self.phone.network.pump()
+
+    def transfer(self, uri: str, lines: str = "", *, subscribe: bool = True) -> SentRefer:
+        """REFER: the other end is to call `uri`."""
+        refer = self.session.refer(self.now, uri, lines, subscribe=subscribe)
+        self.phone.network.pump()
+        return refer
 
     def notify(self, status: int) -> None:
         assert self.refer is not None
@@ -299,12 +306,14 @@ class Phone:
             self._take_request(line, event, now)
         elif isinstance(event, Referred):
             line.refer = event.refer
+        elif isinstance(event, ReferProgressed):
+            line.news.append(event.status)
         elif isinstance(event, Hungup):
             if line.manner.bye:
                 line.session.confirm_bye(now)
         else:
             known = Acknowledged | Cancelled | Closed | Lost | Progressed | Refused | Responded
-            assert isinstance(event, known | ReferProgressed)
+            assert isinstance(event, known)
 
     def _take_call(self, line: Line) -> None:
         manner = line.manner

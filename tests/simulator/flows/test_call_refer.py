@@ -246,11 +246,11 @@ def test_an_agent_is_found_meanwhile(world: World) -> None:
 
 
 @pytest.mark.parametrize("who", ["caller", "agents"])
-def test_a_refer_of_a_far_end_is_declined(world: World, who: str) -> None:
+def test_a_refer_to_a_strange_host_is_refused(world: World, who: str) -> None:
     caller = world.connected()
     line = caller if who == "caller" else world.agents.line
     line.session.refer(world.network.now, "sip:1002@example.com")
     world.run()
-    assert world.sent("603 REFER", to=who)
+    assert world.sent("403 REFER", to=who)
     assert world.state == "connected"
     caller.hang_up()

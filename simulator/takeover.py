@@ -1,0 +1,166 @@
+"""Attended transfer: a party of another call takes the place of the phone that asked.
+
+The phone has two calls, each with another party. Its REFER on one names its leg of the
+other by Replaces (RFC 3891): the party of the other call moves to this one and is joined
+by re-INVITE to the party here. The other call ends as transferred. Until they are joined
+either call can still go back to what it was.
+"""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from simulator.connection import DIALLING, Connection
+from simulator.leg import Leg
+from simulator.referred import PhoneTransfer
+from simulator.states import TRANSFER
+from sip.errors import InvalidState
+from sip.message import Response
+from sip.usage.refer import ReceivedRefer
+
+if TYPE_CHECKING:
+    from simulator.call import Call
+    from simulator.treatment import Treatment
+
+
+class Handover:
+    """What the other call is at meanwhile: its party is about to leave it for `guid`."""
+
+    __slots__ = ("_destination", "_leg", "_treatment", "call", "destination", "guid")
+
+    transfer: Final = True
+
+    def __init__(self, call: "Call", leg: Leg, to: "Call", destination: str, now: float) -> None:
+        self.call = call
+        self.guid = to.guid
+        self.destination = destination
+        self._leg = leg
+        self._destination = call.transfer_destination
+        self._treatment: Treatment | None = call.treatment
+        call.treatment = None  # its script is not to look for somebody else meanwhile
+        call.enter(TRANSFER, now, f"handed over to call {to.guid}")
+        call.transfer_destination = destination
+        call.work = self
+
+    @property
+    def over(self) -> bool:
+        """Whether the other call has ended by itself."""
+        return self.call.work is not self
+
+    def done(self, now: float) -> None:
+        """The party has gone: the call ends."""
+        if not self.over:
+            self.call.work = None
+            self.call.log(now, "transfer_completed", f"{self.destination} in call {self.guid}")
+            self.call.end(now, "transferred", f"replaced by call {self.guid}")
+
+    def undone(self, now: float, details: str) -> None:
+        """The call goes on as before, or ends with the party that has hung up."""
+        call = self.call
+        call.work = None
+        call.treatment = self._treatment
+        call.transfer_destination = self._destination
+        call.log(now, "transfer_failed", details)
+        if self._leg.ended:
+            call.end(now, "completed", f"{self._leg.kind} hung up")
+        else:
+            call.go_back(now, details)
+
+    def abandon(self, now: float) -> None:
+        """The phone has left this call already: its party stays where it goes."""
+
+
+class Takeover(PhoneTransfer):
+    """A phone's transfer whose target is in a call of its own, with that same phone."""
+
+    __slots__ = ("_handover",)
+
+    def __init__(self, call: "Call", target: Leg, refer: ReceivedRefer) -> None:
+        super().__init__(call, target, "", 0.0, refer)
+        self._handover: Handover | None = None
+
+    def call_target(self, now: float) -> None:
+        """Move the target's leg here, and offer it what the party here can do."""
+        call = self.call
+        target = self.target
+        self._handover = Handover(target.call, target, call, call.caller.number, now)
+        target.call = call
+        call.legs.append(target)
+        if call.server.config.sdp.mid_call == "offerless":
+            self._offered = b""
+        target.offer(now, self._offered, self)
+
+    def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
+        """The target agrees first, then the party here."""
+        if leg is self.target and self.state == DIALLING:
+            self.target_answered(response, now)
+        else:
+            super().offer_answered(leg, response, now)
+
+    def offer_refused(self, leg: Leg, status: int, reason: str, now: float) -> None:
+        """The target refuses: both calls go back."""
+        if leg is self.target and self.state == DIALLING:
+            self.target_refused(status, reason, now)
+        else:
+            super().offer_refused(leg, status, reason, now)
+
+    def left(self, leg: Leg, now: float) -> bool:
+        """BYE from the target before it was joined is the end of its own call."""
+        if leg is self.target and not self.finished:
+            if self.state == DIALLING:
+                self.target_refused(487, "the target hung up before it was joined", now)
+                return True
+            goes_on = super().left(leg, now)
+            self._give_back(now)
+            return goes_on
+        return super().left(leg, now)
+
+    def drop_target(self, now: float) -> None:
+        """It goes back to its own call, or where that has ended, it ends too."""
+        self._give_back(now)
+
+    def release_old(self, now: float) -> None:
+        """Success: the phone is told, its other call is over."""
+        super().release_old(now)
+        handover, self._handover = self._handover, None
+        if handover is not None:
+            handover.done(now)
+
+    def abandon(self, now: float) -> None:
+        """This call ends first: the target stays with the phone."""
+        super().abandon(now)
+        self._give_back(now)
+
+    def _give_back(self, now: float) -> None:
+        handover, self._handover = self._handover, None
+        if handover is None:
+            return
+        target = self.target
+        if handover.over:  # nobody there waits for it any more
+            if target.ended == 0.0:
+                Connection.drop_target(self, now)
+            return
+        self.call.legs.remove(target)
+        target.call = handover.call
+        handover.undone(now, f"call {self.call.guid}: SIP {self.status or 487} {self.reason}")
+        if target.up:
+            with suppress(InvalidState):
+                target.session.acknowledge(now)
+            other = handover.call
+            phone = other.caller if other.peer is target else other.peer
+            if phone is not None and phone.up:
+                target.offer(now, phone.offer_of(), _Realigned())
+
+
+class _Realigned:
+    """The offer that leads a party back to the phone it was with."""
+
+    wanted = True
+
+    def leg_over(self, leg: Leg, now: float) -> None:
+        """Nothing is owed to anybody."""
+
+    def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
+        leg.session.acknowledge(now)
+
+    def offer_refused(self, leg: Leg, status: int, reason: str, now: float) -> None:
+        leg.call.log(now, "offer_refused", f"{leg.kind}: SIP {status} {reason}")
