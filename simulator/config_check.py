@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from simulator.config_source import KeyPath, Source, nearest
+from simulator.config_tls import faults
 from simulator.patterns import Pattern, PatternTable
 
 if TYPE_CHECKING:
@@ -168,12 +169,8 @@ def _check_listeners(config: "Config", source: Source) -> None:
         if one.transport == "tls" and tls.certificate is None:
             message = f"{one} needs sip.tls.certificate and sip.tls.key"
             source.problem(("sip", "listen", index), message)
-    for name in ("certificate", "key"):
-        file = getattr(tls, name)
-        if file is not None and not file.is_file():
-            source.problem(("sip", "tls", name), f"there is no file {str(file)!r}")
-    if tls.key is not None and tls.certificate is None:
-        source.problem(("sip", "tls", "key"), "needs sip.tls.certificate beside it")
+    for name, fault in faults(tls):
+        source.problem(("sip", "tls", name), fault)
 
 
 def _check_labels(config: "Config", source: Source) -> None:

@@ -103,7 +103,23 @@ class TlsSection(Section):
     certificate: FilePath | None = Field(
         default=None, description="PEM file with the certificate chain."
     )
-    key: FilePath | None = Field(default=None, description="PEM file with its private key.")
+    key: FilePath | None = Field(
+        default=None, description="PEM file with its private key. Unset: it is in certificate."
+    )
+    ca: FilePath | None = Field(
+        default=None,
+        description="PEM file with the authorities that verify peers. Unset: the system's.",
+    )
+    clients: Literal["ignore", "ask", "require"] = Field(
+        default="ignore",
+        description="Certificates of those who connect: ignore them, ask (verified if one is "
+        "shown), or require.",
+    )
+    verify: bool = Field(
+        default=True,
+        description="Whether servers we connect to must show a certificate for the name called "
+        "(RFC 5922). false: for labs.",
+    )
 
 
 class SipSection(Section):

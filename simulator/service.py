@@ -1,17 +1,20 @@
 """Putting a call server together: sockets, CDR store, and the embedded neighbours."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from simulator.cdr import SqliteCdrStore
 from simulator.config import Config
-from simulator.config_sections import Neighbour
+from simulator.config_sections import Neighbour, TlsSection
+from simulator.config_tls import faults
 from simulator.errors import ServiceError
 from simulator.lab.lab import Lab
 from simulator.server import CallServer
 from sip.aio.stack import SipStack
+from sip.aio.tls import client_context, server_context
 from sip.timers import Timers
 
 
@@ -74,14 +77,28 @@ async def _listen(stack: SipStack, config: Config) -> None:
             elif listen.transport == "tcp":
                 await stack.listen_stream("TCP", host, port, advertise)
             else:
-                raise ServiceError(
-                    f"sip.listen: {listen}: TLS is not served yet; use udp:HOST:PORT or tcp:"
-                )
+                accepting, opening = _tls_contexts(config.sip.tls)
+                await stack.listen_stream("TLS", host, port, advertise, accepting, opening)
         except OSError as error:
             raise ServiceError(
                 f"sip.listen: cannot open {listen}: {error.strerror or error}; "
-                "choose another by --sip {listen.transport}:HOST:PORT"
+                f"choose another by --sip {listen.transport}:HOST:PORT"
             ) from error
+
+
+def _tls_contexts(tls: TlsSection) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """For connections accepted, and for those opened. Raises ServiceError."""
+    for name, fault in faults(tls):
+        raise ServiceError(f"sip.tls.{name}: {fault}")
+    if tls.certificate is None:
+        raise ServiceError("sip.tls.certificate: needed for tls: in sip.listen; name a PEM file")
+    try:
+        return (
+            server_context(tls.certificate, tls.key, tls.ca, tls.clients),
+            client_context(tls.certificate, tls.key, tls.ca, verify=tls.verify),
+        )
+    except OSError as error:  # what OpenSSL alone objects to, such as a key too short
+        raise ServiceError(f"sip.tls.certificate: {error}; use another certificate") from error
 
 
 def with_neighbours(config: Config, lab: Lab) -> Config:

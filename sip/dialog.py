@@ -156,6 +156,11 @@ def contact_user(line: str) -> str:
     return user[user.find(":", user.find("<")) + 1 :] if at else ""
 
 
+def is_sips(uri: str) -> bool:
+    """Whether it is a sips: URI."""
+    return uri[:5].lower() == "sips:"
+
+
 def can_name_transport(uri: str) -> bool:
     """Whether a transport parameter may be added to `uri`: it is sip: and names none."""
     return uri[:4].lower() == "sip:" and "?" not in uri and ";transport=" not in uri.lower()

@@ -9,7 +9,7 @@ verbs of its sessions. Every call carries ``now``, the time in seconds.
 from typing import Final, Protocol
 from zlib import crc32
 
-from sip.dialog import Dialog
+from sip.dialog import Dialog, is_sips
 from sip.errors import PeerError
 from sip.events import Event, Responded
 from sip.grammar import format_host
@@ -36,8 +36,8 @@ from sip.transaction.server import (
     InviteServerTransaction,
     NonInviteServerTransaction,
     ServerTransaction,
-    reply_address,
     response_prefix,
+    return_address,
 )
 from sip.transport import Address, Listener
 from sip.uri import PLAIN_SIP_URI, OtherUri, parse_uri
@@ -189,7 +189,8 @@ class Endpoint(Transactions):
         dialog = Dialog(call_id, f"{from_};tag={tag}", tag, to, uri)
         dialog.max_forwards = max_forwards
         session = InviteSession(self, dialog, listener, outgoing=True)
-        session.contact = self.contact_line(listener, host, contact_user)
+        secure = is_sips(next_hop or uri)
+        session.contact = self.contact_line(listener, host, contact_user, secure=secure)
         session.first_hop = next_hop
         self.sessions[tag] = session
         session.send_invite(now, body, lines)
@@ -221,9 +222,17 @@ class Endpoint(Transactions):
 
         self.start_client_at(uri, "OPTIONS", make, listener, self, now, context)
 
-    def contact_line(self, listener: Listener, remote: str, user: str) -> str:
-        """The Contact line for messages to the host `remote`."""
+    def contact_line(
+        self, listener: Listener, remote: str, user: str, *, secure: bool = False
+    ) -> str:
+        """The Contact line for messages to the host `remote`.
+
+        `secure`: a sips: URI, where the listener is one of TLS (section 8.1.1.8); that
+        names no transport (RFC 5630 section 3.1.4).
+        """
         at = f"{user}@" if user else ""
+        if secure and listener.transport == "TLS":
+            return f"Contact: <sips:{at}{listener.sent_by(remote)}>\r\n"
         transport = listener.transport.lower()
         return f"Contact: <sip:{at}{listener.sent_by(remote)};transport={transport}>\r\n"
 
@@ -364,7 +373,8 @@ class Endpoint(Transactions):
             self.servers[key] = self.merged[merge_key] = transaction
             session = InviteSession(self, dialog, listener, outgoing=False)
             self.sessions[tag] = session
-            session.contact = self.contact_line(listener, address[0], "")
+            secure = is_sips(uri)  # section 12.1.1
+            session.contact = self.contact_line(listener, address[0], "", secure=secure)
             session.invited(transaction, request, now)
             expires = request.get("expires") or ""
             if transaction.state == PROCEEDING and expires.isascii() and expires.isdigit():
@@ -417,7 +427,7 @@ class Endpoint(Transactions):
         elif status == 415:
             lines += _ACCEPT + "Accept-Encoding: identity\r\n"
         prefix = response_prefix(request, address, tag)
-        target = address if listener.reliable else reply_address(request, address)
+        target = return_address(request, address, listener)
         head = (
             f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n"
             f"{prefix}{lines}Content-Length: 0\r\n\r\n"

@@ -1,7 +1,7 @@
 """Messages on a stream (RFC 3261 section 18.3): framing by Content-Length, any split.
 
-Sans-IO: octets in, whole messages out. CRLF between messages is ignored, a double CRLF
-is the keep-alive ping that RFC 5626 section 4.4.1 answers with a single one.
+Sans-IO: octets in, whole messages out. CRLF between messages is ignored, save for keeping
+a connection alive: a double CRLF is a ping, a single one its pong (RFC 5626 section 4.4.1).
 """
 
 import re
@@ -22,16 +22,24 @@ class StreamFramer:
     """Cuts one connection's octets into messages.
 
     `pings` counts the keep-alive pings that wait for an answer; whoever answers resets it.
+    Whoever sends one sets `awaits_pong`: the next single CRLF resets that.
     After a FramingError the connection cannot be used any more: where the next message would
     begin is not known.
     """
 
-    __slots__ = ("_buffer", "_searched", "pings")
+    __slots__ = ("_buffer", "_halfway", "_searched", "awaits_pong", "pings")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0  # up to here no end of the header has been found
+        self._halfway = False  # one CRLF came: with another it is a ping
         self.pings = 0
+        self.awaits_pong = False
+
+    @property
+    def partial(self) -> bool:
+        """Whether a part of a message has arrived."""
+        return bool(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take octets; the messages that are whole now.
@@ -72,10 +80,17 @@ class StreamFramer:
     def _skip_line_ends(self) -> None:
         buffer = self._buffer
         while buffer[:2] == b"\r\n":
-            double = buffer[:4] == b"\r\n\r\n"
-            self.pings += double
-            del buffer[: 4 if double else 2]
+            if self.awaits_pong:
+                self.awaits_pong = False
+            elif self._halfway:
+                self._halfway = False
+                self.pings += 1
+            else:
+                self._halfway = True
+            del buffer[:2]
             self._searched = 0
+        if len(buffer) > 1:
+            self._halfway = False
 
     def _body_length(self, head: bytes) -> int:
         lengths = {int(found) for found in _LENGTH.findall(head)}

@@ -4,18 +4,23 @@ Address = tuple[str, int]
 """Host (an IP address in text, IPv6 without brackets) and port."""
 
 
-class NamedAddress(tuple[str, int]):
-    """An address with the `domain` whose certificate TLS must find there (RFC 5922).
+class PeerAddress(tuple[str, int]):
+    """An address with what a stream has to know besides; it is equal to the plain address.
 
-    It is equal to the plain address.
+    `domain` is what the certificate of a TLS server there must speak for (RFC 5922);
+    `otherwise` where to connect to once the connection with that address is gone.
     """
 
     domain: str
+    otherwise: "PeerAddress | None"
 
-    def __new__(cls, host: str, port: int, domain: str) -> "NamedAddress":
+    def __new__(
+        cls, host: str, port: int, domain: str, otherwise: "PeerAddress | None" = None
+    ) -> "PeerAddress":
         """The address, with its domain."""
         made = super().__new__(cls, (host, port))
         made.domain = domain
+        made.otherwise = otherwise
         return made
 
 

@@ -2,32 +2,37 @@
 
 import asyncio
 import logging
+import resource
 import ssl
 from collections.abc import Callable
 from typing import Final
 
+from sip.aio.connection import StreamConnection
 from sip.aio.listener import SocketListener, Take
-from sip.stream import FramingError, StreamFramer
-from sip.transport import Address
+from sip.stream import FramingError
+from sip.transport import Address, PeerAddress
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT: Final = 4.0
-IDLE: Final = 900.0
-"""Seconds without a message after which a connection is closed."""
+_HANDSHAKE: Final = 10.0
+_SHUTDOWN: Final = 2.0  # seconds for TLS to begin and to end
 
-_MOST_UNSENT: Final = 4 * 1024 * 1024
+_MOST_CONNECTIONS: Final = 16_384
 
 Broken = Callable[[FramingError, Address], None]
 Failed = Callable[[Address], None]
+
+_Key = tuple[Address, str]  # an address, and the domain that its certificate must speak for
 
 
 class StreamListener(SocketListener):
     """A TCP or TLS port, and the connections of that transport, by the peer's address.
 
     `take` gets every message, `broken` the header after which a stream could not be read
-    any further, `failed` the address that could not be reached, `settle` runs after each
-    batch of messages.
+    any further, `failed` the address that could not be reached or whose connection is
+    gone, `settle` runs after each batch of messages. With `client_tls` requests go by
+    TLS: to whoever speaks for the domain that was called, if the context verifies.
     """
 
     __slots__ = (
@@ -35,6 +40,8 @@ class StreamListener(SocketListener):
         "_client_tls",
         "_connecting",
         "_failed",
+        "_most",
+        "_refused",
         "_server",
         "_settle",
         "_take",
@@ -61,67 +68,113 @@ class StreamListener(SocketListener):
         self._settle = settle
         self._client_tls = client_tls
         self._server: asyncio.Server | None = None
-        self._connecting: dict[Address, tuple[asyncio.Task[None], list[bytes]]] = {}
+        self._connecting: dict[_Key, tuple[asyncio.Task[None], list[bytes]]] = {}
+        self._most = 0
+        self._refused = 0
         self.connections: dict[Address, StreamConnection] = {}
 
     async def listen(self, server_tls: ssl.SSLContext | None) -> None:
         """Open the port. Raises OSError."""
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = _MOST_CONNECTIONS if files < 0 else min(_MOST_CONNECTIONS, files * 3 // 4)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: StreamConnection(self), self.host, self.port, ssl=server_tls, backlog=1024
+            lambda: StreamConnection(self, ours=False),
+            self.host,
+            self.port,
+            ssl=server_tls,
+            backlog=1024,
+            ssl_handshake_timeout=_HANDSHAKE if server_tls else None,
+            ssl_shutdown_timeout=_SHUTDOWN if server_tls else None,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
     def transmit(self, data: bytes, address: Address) -> None:
-        """Send over the connection to `address`; one is opened where there is none."""
+        """Send over the connection to `address`; one is opened where there is none.
+
+        A `PeerAddress` says whose certificate a new one must show, and where a response
+        goes whose connection is gone (RFC 3261 section 18.2.2).
+        """
+        domain = ""
         connection = self.connections.get(address)
-        if connection is not None:
+        if isinstance(address, PeerAddress):
+            if connection is None and address.otherwise is not None:
+                address = address.otherwise
+                connection = self.connections.get(address)
+            domain = address.domain
+        if connection is not None and connection.usable and connection.speaks_for(domain):
             connection.send(data)
             return
-        waiting = self._connecting.get(address)
+        key = (address, domain)
+        waiting = self._connecting.get(key)
         if waiting is None:
-            task = asyncio.get_running_loop().create_task(self._connect(address))
-            self._connecting[address] = (task, [data])
+            task = asyncio.get_running_loop().create_task(self._connect(key))
+            self._connecting[key] = (task, [data])
         else:
             waiting[1].append(data)
 
-    async def _connect(self, address: Address) -> None:
+    async def _connect(self, key: _Key) -> None:
+        (host, port), domain = key
         loop = asyncio.get_running_loop()
-        host, port = address
         tls = self._client_tls
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 _, connection = await loop.create_connection(
-                    lambda: StreamConnection(self, address),
+                    lambda: StreamConnection(self, ours=True),
                     host,
                     port,
                     ssl=tls,
-                    server_hostname=host if tls is not None else None,
+                    server_hostname=(domain or host) if tls is not None else None,
+                    ssl_shutdown_timeout=_SHUTDOWN if tls is not None else None,
                 )
-        except (OSError, TimeoutError, ssl.SSLError) as error:
-            log.warning("%s to %s:%s: %s", self.transport, host, port, error or "no answer")
-            self._connecting.pop(address, None)
-            self._failed(address)
+            self._identify(connection, domain)
+        except (OSError, ValueError) as error:  # TimeoutError and SSLError are OSErrors
+            why = error or "no answer"
+            log.warning("%s to %s:%s: %s", self.transport, host, port, why)
+            self._connecting.pop(key, None)
+            self._failed(key[0])
             return
-        for data in self._connecting.pop(address)[1]:
+        for data in self._connecting.pop(key)[1]:
             connection.send(data)
 
-    def arrived(self, connection: "StreamConnection", messages: list[bytes]) -> None:
+    def _identify(self, connection: StreamConnection, domain: str) -> None:
+        """Raises ssl.CertificateError where the peer is not who was called (RFC 5922)."""
+        tls = self._client_tls
+        if tls is None or tls.verify_mode == ssl.CERT_NONE:
+            connection.trust(domain)
+        elif not connection.speaks_for(domain):
+            connection.abort()
+            raise ssl.CertificateError(f"the certificate does not speak for {domain}")
+
+    # What connections tell.
+
+    def opened(self, connection: StreamConnection) -> bool:
+        """A connection is up; False when there are as many as there may be."""
+        if len(self.connections) >= self._most:
+            self._refused += 1
+            if self._refused & (self._refused - 1) == 0:  # 1, 2, 4, 8 ...: not one line each
+                log.warning("%s: %d connections refused", self, self._refused)
+            return False
+        self.connections[connection.peer] = connection
+        return True
+
+    def arrived(self, connection: StreamConnection, messages: list[bytes]) -> None:
         """Messages of a connection, whole."""
         for message in messages:
             self._take(message, connection.peer)
         self._settle()
 
-    def broke(self, connection: "StreamConnection", error: FramingError) -> None:
+    def broke(self, connection: StreamConnection, error: FramingError) -> None:
         """A stream that cannot be read any further: answer what it was, and close it."""
         self._broken(error, connection.peer)
         self._settle()
         connection.close()
 
-    def lost(self, connection: "StreamConnection") -> None:
-        """A connection is closed."""
+    def lost(self, connection: StreamConnection) -> None:
+        """A connection is closed: an input to the transactions that wait for answers on it."""
         if self.connections.get(connection.peer) is connection:
             del self.connections[connection.peer]
+            self._failed(connection.peer)
 
     def close(self) -> None:
         """Close the port and every connection."""
@@ -129,74 +182,6 @@ class StreamListener(SocketListener):
             self._server.close()
         for task, _ in self._connecting.values():
             task.cancel()
-        for connection in list(self.connections.values()):
+        connections, self.connections = self.connections, {}
+        for connection in connections.values():
             connection.close()
-
-
-class StreamConnection(asyncio.Protocol):
-    """One connection; `peer` is the address at its far end."""
-
-    def __init__(self, listener: StreamListener, peer: Address = ("", 0)) -> None:
-        self.peer = peer
-        self._listener = listener
-        self._framer = StreamFramer()
-        self._transport: asyncio.Transport | None = None
-        self._idle: asyncio.TimerHandle | None = None
-        self._active = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Enter the table under the peer's address."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        host, port = transport.get_extra_info("peername")[:2]
-        self.peer = (host, port)
-        self._listener.connections[self.peer] = self
-        self._watch()
-
-    def data_received(self, data: bytes) -> None:
-        """Octets, in whatever pieces the network made of them."""
-        self._active = True
-        framer = self._framer
-        while True:
-            try:
-                messages = framer.feed(data)
-            except FramingError as error:
-                self._listener.broke(self, error)
-                return
-            for _ in range(framer.pings):  # RFC 5626 section 4.4.1
-                self.send(b"\r\n")
-            framer.pings = 0
-            if not messages:
-                return
-            self._listener.arrived(self, messages)
-            data = b""  # once more: what follows the last message may be none
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Leave the table."""
-        if self._idle is not None:
-            self._idle.cancel()
-        self._listener.lost(self)
-
-    def send(self, data: bytes) -> None:
-        """Write; a peer that does not read is cut off before it fills the memory."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        self._active = True
-        transport.write(data)
-        if transport.get_write_buffer_size() > _MOST_UNSENT:
-            log.warning("%s:%s does not read: connection closed", *self.peer)
-            transport.abort()
-
-    def close(self) -> None:
-        """Close after what was written is sent."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def _watch(self) -> None:
-        """Close the connection when nothing has passed for a while."""
-        if not self._active and self._idle is not None:
-            self.close()
-            return
-        self._active = False
-        self._idle = asyncio.get_running_loop().call_later(IDLE, self._watch)

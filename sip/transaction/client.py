@@ -253,6 +253,7 @@ INVITE_CLIENT: Final[Table] = {
     },
     PROCEEDING: {
         TIMER_CANCEL: _INVITE_GIVES_UP,
+        TRANSPORT_ERROR: _INVITE_CANNOT_SEND,  # its connection is gone
         RECEIVE_1XX: (PROCEEDING, (_pass_up,)),
         RECEIVE_2XX: (ACCEPTED, (_stop, _start_m, _pass_up)),
         RECEIVE_FAILURE: (COMPLETED, (_stop, _send_ack, _start_d, _pass_refusal)),

@@ -14,7 +14,7 @@ from sip.errors import InvalidValue
 from sip.locate import Target, Targets, hop_of_uri
 from sip.message import Response
 from sip.transaction.machine import TERMINATED, TRANSPORT_ERROR
-from sip.transport import Address, Listener, NamedAddress
+from sip.transport import Address, Listener, PeerAddress
 
 if TYPE_CHECKING:
     from sip.transaction.client import ClientTransaction
@@ -29,13 +29,14 @@ UNANSWERED: Final = 300.0
 Rerouted = Callable[[Listener, Address], None]
 """Told which way a request will go, before it is made."""
 
+_OB: Final = re.compile(r";ob(?=;|\?|$)", re.IGNORECASE)
 _RETRY_AFTER: Final = re.compile(r"[ \t]*([0-9]{1,9})")
 
 
 def address_of(target: Target, domain: str) -> Address:
     """The address of a target; for TLS with the name that its certificate must bear."""
     if target.transport == "TLS":
-        return NamedAddress(target.host, target.port, domain)
+        return PeerAddress(target.host, target.port, domain)
     return (target.host, target.port)
 
 
@@ -58,12 +59,12 @@ def may_be_large(uri: str, listeners: Iterable[Listener]) -> bool:
 class Way:
     """The targets of one request, of which the first that works is used.
 
-    `usual` is the listener to take where the target leaves a choice, `flow` the target at
-    the far end of the dialog's connection: the last resort, or with `flow_first` the
-    first (RFC 5626 section 5.3).
+    `usual` is the listener to take where the target leaves a choice, `flow` the far end
+    of a connection of its that the dialog has: the last resort, as a peer may take no
+    connections, or the first for a Contact with ``ob`` (RFC 5626 section 4.3).
     """
 
-    __slots__ = ("_flow", "_flow_first", "_large", "_rerouted", "_usual", "layer", "targets", "uri")
+    __slots__ = ("_flow", "_large", "_rerouted", "_usual", "layer", "targets", "uri")
 
     def __init__(
         self,
@@ -71,17 +72,16 @@ class Way:
         uri: str,
         usual: Listener | None,
         rerouted: Rerouted | None = None,
-        flow: Target | None = None,
-        *,
-        flow_first: bool = False,
+        flow: Address | None = None,
     ) -> None:
         self.layer = layer
         self.uri = uri
         self.targets = Targets((), "")
         self._usual = usual
         self._rerouted = rerouted
-        self._flow = flow
-        self._flow_first = flow_first
+        self._flow: Target | None = None
+        if flow is not None and usual is not None:
+            self._flow = Target(usual.transport, flow[0], flow[1])
         self._large = False
 
     def start(self, tx: "ClientTransaction", now: float) -> None:
@@ -106,7 +106,7 @@ class Way:
         flow = self._flow
         if flow is not None:
             found = [one for one in targets if one != flow]
-            ordered = [flow, *found] if self._flow_first else [*found, flow]
+            ordered = [flow, *found] if _OB.search(self.uri) else [*found, flow]
             targets = Targets(ordered, targets.domain)
         self.targets = targets
         if targets.current is None:
@@ -122,7 +122,9 @@ class Way:
         except InvalidValue:  # the socket was closed meanwhile
             layer.wheel.start(now, 0.0, tx, TRANSPORT_ERROR)
             return
-        address = address_of(target, self.targets.domain)
+        # The peer of a dialog has shown who it is; its connection is not asked again.
+        domain = self.targets.domain if target is not self._flow else ""
+        address = address_of(target, domain)
         if self._rerouted is not None:
             self._rerouted(listener, address)
         branch = layer.ids.branch()

@@ -20,7 +20,7 @@ from sip.transaction.client import (
     NonInviteClientTransaction,
 )
 from sip.transaction.failover import LARGEST_DATAGRAM, Rerouted, Way, address_of, may_be_large
-from sip.transaction.machine import CALLING, TRANSPORT_ERROR, TRYING
+from sip.transaction.machine import CALLING, PROCEEDING, TRANSPORT_ERROR, TRYING
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address, Listener
 from sip.values import Via
@@ -155,7 +155,9 @@ class Transactions:
     def transport_failed(self, listener: Listener, address: Address, now: float) -> None:
         """Nothing can be sent to `address`: an input to the transactions towards it."""
         for client in list(self.clients.values()):
-            if client.address == address and client.listener is listener:
+            ours = client.address == address and client.listener is listener
+            # Whoever has answered once by UDP may still be there.
+            if ours and (listener.reliable or client.state != PROCEEDING):
                 client.apply(TRANSPORT_ERROR, now)
 
     # Client transactions.
@@ -188,17 +190,19 @@ class Transactions:
         now: float,
         context: object = None,
         rerouted: Rerouted | None = None,
+        flow: Address | None = None,
     ) -> ClientTransaction:
         """Send what `make` returns for a Via value, to where `uri` leads (RFC 3263).
 
         `usual` is the listener to take where the target leaves a choice. `make` is called
         again for each further target; `rerouted` is told the way before, unless it is the
-        `usual` one from the start. A URI that leads nowhere is a transport error of the transaction
+        `usual` one from the start. `flow` is the far end of a connection of `usual` that
+        leads there too. A URI that leads nowhere is a transport error of the transaction
         (503). Until the way is known the transaction has no `key`.
         """
         made = InviteClientTransaction if method == "INVITE" else NonInviteClientTransaction
         target = self.locator.direct(uri)
-        if target is not None:
+        if target is not None and (flow is None or flow == target[1:]):
             listener = self.listener_of(target, usual)
             host, port = target.host, target.port
             address = (host, port) if target.transport != "TLS" else address_of(target, host)
@@ -222,7 +226,7 @@ class Transactions:
             nowhere = usual or self.listeners[0]
             transaction = made(self, "", nowhere, ("", 0), blank, user, context)
             transaction.make = make
-        transaction.way = Way(self, uri, usual, rerouted)
+        transaction.way = Way(self, uri, usual, rerouted, flow)
         transaction.way.start(transaction, now)
         return transaction
 

@@ -27,7 +27,7 @@ from sip.transaction.machine import (
     Transaction,
     TransactionLayer,
 )
-from sip.transport import Address, Listener
+from sip.transport import Address, Listener, PeerAddress
 from sip.values import Via
 
 
@@ -116,7 +116,7 @@ class ServerTransaction(Transaction):
             layer,
             key,
             listener,
-            address if listener.reliable else reply_address(request, address),
+            return_address(request, address, listener),
             PROCEEDING if invite else TRYING,
         )
         self.request = request
@@ -161,6 +161,25 @@ class ServerTransaction(Transaction):
     def answered(self) -> bool:
         """Whether a final response has been sent."""
         return self.state > PROCEEDING
+
+
+def return_address(request: Request, address: Address, listener: Listener) -> Address:
+    """Where responses to a request from `address` go (section 18.2.2).
+
+    On a stream: over the connection of the request; if that is gone, over a new one to
+    the port of the sent-by.
+    """
+    if not listener.reliable:
+        return reply_address(request, address)
+    try:
+        via = Via.parse(request.top_via)
+    except ParseError:
+        return address
+    host, port = address
+    named = via.port or (5061 if listener.transport == "TLS" else 5060)
+    if named == port:
+        return address
+    return PeerAddress(host, port, "", PeerAddress(host, named, via.host.lower()))
 
 
 def reply_address(request: Request, address: Address) -> Address:

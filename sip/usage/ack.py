@@ -32,14 +32,15 @@ class SentAck:
         lines = f"Content-Type: {SDP}\r\n{credentials}" if body else credentials
 
         def send(listener: Listener, address: Address) -> None:
+            if dialog is session.dialog:
+                address = session.by_flow(listener, address)
+                session.remote_address = address
             via = endpoint.new_via(listener, address)
             _, head = dialog.request_head("ACK", number, via, lines)
             text = f"{head}Content-Length: {len(body)}\r\n\r\n"
             self._data = text.encode("utf-8", "surrogateescape") + body
             self._listener = listener
             self._address = address
-            if dialog is session.dialog:
-                session.remote_address = address
             self.repeat()
 
         # Not sent when that leads nowhere: the peer will time out its 2xx and hang up.

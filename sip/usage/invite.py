@@ -218,7 +218,7 @@ class InviteSession(ProvisionalSession):
     ) -> None:
         """Responses to INVITE, BYE, CANCEL and requests of the program."""
         method = transaction.request.method
-        self.remote_address = transaction.address
+        self.came_by(transaction)
         if method == "INVITE":
             if response.status < 200:
                 self._provisional(transaction, response, now)
@@ -350,7 +350,7 @@ class InviteSession(ProvisionalSession):
     def invited(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """The INVITE that made this session; 100 goes out at once (section 17.2.1)."""
         self.server_invite = transaction
-        self.remote_address = transaction.address
+        self.came_by(transaction)
         transaction.session = self
         transaction.try_it(now)
         self.endpoint.events.append(Invited(self, request))
@@ -386,7 +386,7 @@ class InviteSession(ProvisionalSession):
         self, transaction: ServerTransaction, request: Request, now: float
     ) -> None:
         """A request in the dialog, its CSeq checked."""
-        self.remote_address = transaction.address
+        self.came_by(transaction)
         handler = _HANDLERS.get(request.method)
         if self.state == TERMINATED and request.method != "NOTIFY":
             transaction.respond(481, now)

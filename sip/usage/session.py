@@ -10,8 +10,9 @@ from sip.errors import InvalidState, PeerError
 from sip.events import Referred, Requested
 from sip.message import Request, Response
 from sip.transaction.client import ClientTransaction, ClientUser
+from sip.transaction.machine import Transaction
 from sip.transaction.server import ServerTransaction
-from sip.transport import Address, Listener
+from sip.transport import Address, Listener, PeerAddress
 from sip.usage.refer import ReceivedRefer, SentRefer
 from sip.usage.subscription import Subscription, refreshed
 from sip.values import NameAddr
@@ -45,6 +46,7 @@ class Session:
         "dialog",
         "endpoint",
         "first_hop",
+        "flow",
         "keyring",
         "listener",
         "outgoing",
@@ -67,6 +69,7 @@ class Session:
         self.first_hop = ""  # where the first request goes, if not to the target
         self.contact = ""  # the Contact line we send, with CRLF
         self.remote_address: Address = ("", 0)
+        self.flow: Address | None = None  # the far end of the connection it came by, if it did
         self.refers: dict[int, SentRefer] | None = None
         self.keyring: Keyring | None = None  # once the peer or a proxy wanted credentials
         self.credentials = ""  # those of our last INVITE, for its ACK (section 22.1)
@@ -155,7 +158,15 @@ class Session:
             return Request(method, uri, f"{head}Content-Length: {len(body)}", body)
 
         transaction = self.endpoint.start_client_at(
-            hop, method, make, self.listener, user or self, now, context, self.rerouted
+            hop,
+            method,
+            make,
+            self.listener,
+            user or self,
+            now,
+            context,
+            self.rerouted,
+            self.flow,
         )
         if transaction.key:  # else its name is being looked up
             self.remote_address = transaction.address
@@ -170,6 +181,23 @@ class Session:
             return f"{hop};transport={self.listener.transport.lower()}"
         return hop
 
+    def came_by(self, transaction: Transaction) -> None:
+        """A message of the peer: it has shown which way it is reached."""
+        self.remote_address = transaction.address
+        if transaction.listener.reliable:
+            self.flow = transaction.address
+
+    def by_flow(self, listener: Listener, address: Address) -> Address:
+        """The way of an ACK, which cannot be tried again: that of the 2xx while there is one.
+
+        A stream goes on to `address`, the target, only when its connection is gone.
+        """
+        flow = self.flow
+        if flow is None or flow == address or listener is not self.listener:
+            return address
+        domain = address.domain if isinstance(address, PeerAddress) else ""
+        return PeerAddress(flow[0], flow[1], "", PeerAddress(address[0], address[1], domain))
+
     def rerouted(self, listener: Listener, address: Address) -> None:
         """A request leaves by another listener than thought: by DNS, or for its length.
 
@@ -179,7 +207,8 @@ class Session:
         if self.dialog.remote_tag is None:
             self.listener = listener
             user = contact_user(self.contact)
-            self.contact = self.endpoint.contact_line(listener, address[0], user)
+            secure = "<sips:" in self.contact
+            self.contact = self.endpoint.contact_line(listener, address[0], user, secure=secure)
 
     def may_repeat(self, request: Request) -> bool:
         """Whether a refused request of this session may go out again, see `sip.usage.again`."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from simulator.config import Config, ConfigError, HttpListen, Listen, SipTarget, check_config
 from simulator.config_plan import Answer, Queue, SelfService
 from simulator.config_values import check_probe_url
+from tests.support.certificates import Authority
 
 Write = Callable[[str], Path]
 
@@ -37,11 +38,18 @@ icm:
 """
 
 
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A certificate and its key in one file."""
+    issued = Authority(tmp_path_factory.mktemp("tls")).issue("lab.example")
+    return issued.certificate.read_bytes() + issued.key.read_bytes()
+
+
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chain: bytes) -> Write:
     """Write a configuration file in a folder that is also the working directory."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "cert.pem").touch()
+    (tmp_path / "cert.pem").write_bytes(chain)
 
     def writer(text: str) -> Path:
         path = Path("callsim.yaml")

@@ -28,6 +28,7 @@ FIGURE_5: Figure = {
     },
     "proceeding": {
         "TIMER_CANCEL": ("terminated", [], [408]),
+        "TRANSPORT_ERROR": ("terminated", [], [503]),  # not in the figure: its connection is gone
         "RECEIVE_1XX": ("proceeding", [], [180]),
         "RECEIVE_2XX": ("accepted", [], [200]),
         "RECEIVE_FAILURE": ("completed", ["ACK"], [486]),
