@@ -7,10 +7,11 @@ happens to most header fields. Values are read (as text, or as the types of
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 from typing import Final
 
 from sip.errors import ParseError
+from sip.fields import KEYS, header_key
 from sip.grammar import split_values
 from sip.sdp import sdp_part
 from sip.values import CSeq, NameAddr, Via
@@ -18,47 +19,10 @@ from sip.values import CSeq, NameAddr, Via
 VERSION: Final = "SIP/2.0"
 MAGIC_COOKIE: Final = "z9hG4bK"
 
-# RFC 3261 section 7.3.3 and the registrations since (RFC 3515, 3841, 3892, 4028, 6665, 8224).
-COMPACT: Final = {
-    "a": "accept-contact",
-    "b": "referred-by",
-    "c": "content-type",
-    "d": "request-disposition",
-    "e": "content-encoding",
-    "f": "from",
-    "i": "call-id",
-    "j": "reject-contact",
-    "k": "supported",
-    "l": "content-length",
-    "m": "contact",
-    "n": "identity-info",
-    "o": "event",
-    "r": "refer-to",
-    "s": "subject",
-    "t": "to",
-    "u": "allow-events",
-    "v": "via",
-    "x": "session-expires",
-    "y": "identity",
-}
-
 # Header fields that may stand once only (RFC 3261 section 7.3.1, table 2).
 _SINGLE: Final = frozenset(
     "call-id content-length content-type cseq from max-forwards to refer-to event".split()
 )
-
-# Usual spellings, so that a header field costs one dictionary look-up.
-_KEYS: Final[dict[str, str]] = {}
-for _name in (
-    "Via From To Call-ID CSeq Max-Forwards Contact Content-Type Content-Length Allow Supported "
-    "Require User-Agent Server Route Record-Route Subject Reason Expires Event Refer-To "
-    "Referred-By Subscription-State Date Timestamp Cisco-Guid Cisco-Gucid Remote-Party-ID "
-    "P-Asserted-Identity Diversion Session-Expires Min-SE Accept Retry-After Call-Info"
-).split():
-    for _spelling in (_name, _name.lower(), _name.upper(), _name.title()):
-        _KEYS[_spelling] = _name.lower()
-for _short, _long in COMPACT.items():
-    _KEYS[_short] = _KEYS[_short.upper()] = _long
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _FOLD: Final = re.compile(r"(?<![ \t])[ \t]*\r\n[ \t]+")  # linear, however long the white space
@@ -76,7 +40,7 @@ REASONS: Final = {
     410: "Gone", 412: "Conditional Request Failed", 413: "Request Entity Too Large",
     414: "Request-URI Too Long", 415: "Unsupported Media Type", 416: "Unsupported URI Scheme",
     420: "Bad Extension", 421: "Extension Required", 422: "Session Interval Too Small",
-    423: "Interval Too Brief", 480: "Temporarily Unavailable",
+    423: "Interval Too Brief", 469: "Bad Info Package", 480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops",
     484: "Address Incomplete", 485: "Ambiguous", 486: "Busy Here", 487: "Request Terminated",
     488: "Not Acceptable Here", 489: "Bad Event", 491: "Request Pending", 493: "Undecipherable",
@@ -90,15 +54,6 @@ REASONS: Final = {
 def reason_phrase(status: int) -> str:
     """The reason phrase of RFC 3261 section 21 for `status`, or that of its class."""
     return REASONS.get(status) or REASONS.get(status // 100 * 100, "Unknown")
-
-
-def header_key(name: str) -> str:
-    """The lower-case full name of a header field: ``v`` and ``VIA`` are both ``via``."""
-    key = _KEYS.get(name)
-    if key is None:
-        key = name.lower()
-        key = COMPACT.get(key, key)
-    return key
 
 
 class Message:
@@ -143,11 +98,10 @@ class Message:
             return lines
         return [value for line in lines for value in split_values(line)]
 
-    def keys(self) -> Iterator[str]:
+    def keys(self) -> KeysView[str]:
         """The keys of the header fields that the message has."""
-        if self._fields is None:
-            self._scan()
-        return iter(self._fields or ())
+        fields = self._fields
+        return (self._scan() if fields is None else fields).keys()
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Header fields as (name, value) in the order and spelling of the sender."""
@@ -171,7 +125,7 @@ class Message:
         for index in range(1, count + 1):
             line = lines[index]
             name, _, value = line.partition(":")
-            key = _KEYS.get(name)
+            key = KEYS.get(name)
             if key is None:
                 if line[:1] in (" ", "\t"):  # folded (section 7.3.1): unfold all, start again
                     self.head = _FOLD.sub(" ", head)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sip.errors import ParseError
-from sip.message import VERSION, Request, Response, header_key
+from sip.fields import header_key
+from sip.message import VERSION, Request, Response
 from sip.transaction.client import ClientTransaction
 
 if TYPE_CHECKING:

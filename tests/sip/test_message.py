@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sip.errors import ParseError
+from sip.fields import header_key
 from sip.message import (
     Message,
     Request,
     Response,
     build_request,
-    header_key,
     parse,
     reason_phrase,
     tag_of,
