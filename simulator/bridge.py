@@ -84,8 +84,9 @@ class OfferRelay:
     def _refuse(self, now: float, status: int, reason: str = "") -> None:
         if self._open:
             self.origin.received = self._received_before
-            refused, lines = self.call.refusal
-            self.origin.session.reject(now, status, reason, lines * (refused == status))
+            refused = self.call.refusal
+            lines = refused.lines * (refused.status == status)
+            self.origin.session.reject(now, status, reason, lines)
 
     def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
         """The other leg agrees: so do we, and wait for the ACK."""
@@ -205,6 +206,9 @@ class RequestRelay:
 
     def answer_here(self, now: float) -> None:
         """200; an offer in UPDATE is answered as the call server does for itself."""
+        if self.request.get("info-package") is not None and self.request.method == "INFO":
+            self.transaction.respond(469, now, "Recv-Info:\r\n")  # RFC 6086 section 4.2.2
+            return
         body = b""
         lines = self.call.server.server_line
         if self.request.body and self.request.content_type == SDP:

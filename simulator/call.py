@@ -11,7 +11,7 @@ from simulator.bridge import OfferRelay, RequestRelay, is_hold
 from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.errors import CallStateError
-from simulator.headers import refusal_lines
+from simulator.headers import NO_REFUSAL, parting, refusal_of
 from simulator.leg import VXML, Leg
 from simulator.refer import ReferTransfer
 from simulator.referred import refer_received
@@ -122,7 +122,7 @@ class Call:
         self.transfer_destination = ""
         self.result: CallResult = "completed"
         self.error_code = 0
-        self.refusal = (0, "")  # the code a callee refused with, and header lines beside it
+        self.refusal = NO_REFUSAL  # how a callee refused last
         self.self_service_time = 0.0
         self.queue_time = 0.0
         self._entered = now
@@ -267,6 +267,8 @@ class Call:
         """No one could be reached: an unanswered caller gets the code, others BYE."""
         self.error_code = status
         header = f'SIP;cause={status};text="{reason_phrase(status)}"'
+        if self.refusal.status == status and self.refusal.reason:  # RFC 6432
+            header = self.refusal.reason
         self.end(now, "error", f"SIP {status} {reason}", reason=header, status=status)
 
     def end(
@@ -278,11 +280,13 @@ class Call:
         reason: str = NORMAL,
         status: int = 480,
         by: Leg | None = None,
+        beside: str = "",
     ) -> None:
         """End every leg, write the CDR and leave the table; once.
 
         `result` is that of the CDR; `reason` the Reason header of each BYE and CANCEL;
-        `status` what an unanswered caller gets; `by` the leg that hung up.
+        `status` what an unanswered caller gets; `by` the leg that hung up; `beside` are
+        header lines that go with the reason.
         """
         if self.state == "ended":
             return
@@ -299,7 +303,7 @@ class Call:
         self._drop_treatment(now)
         for leg in self.legs:
             if leg.ended == 0.0 and leg is not by and leg.call is self:
-                leg.hang_up(now, reason, status)
+                leg.hang_up(now, reason, status, beside)
         self.server.finished(self, by, now)
 
     @property
@@ -345,11 +349,11 @@ class Call:
         if leg.answered == 0.0:
             leg.finish(now, event.status)
             leg.status = event.status
-            self.refusal = (event.status, refusal_lines(event.response))
+            self.refusal = refusal_of(event.status, event.response)
             if isinstance(self.work, Connection) and leg is self.work.target:
                 self.work.target_refused(event.status, event.reason, now)
             return
-        self.refusal = (event.status, refusal_lines(event.response))
+        self.refusal = refusal_of(event.status, event.response)
         user = leg.offer_over(refused=True)
         if user is not None:
             user.offer_refused(leg, event.status, event.reason, now)
@@ -368,23 +372,26 @@ class Call:
             return  # it wanted the place of another leg
         self.error_code = 487
         self.log(now, "cancelled", event.request.get("reason") or "")
-        self.end(now, "abandoned", "the caller gave up before the answer", by=leg)
+        reason, beside = parting(event.request)
+        details = "the caller gave up before the answer"
+        self.end(now, "abandoned", details, reason=reason, by=leg, beside=beside)
 
     def _hung_up(self, leg: Leg, event: Hungup, now: float) -> None:
         leg.finish(now)
         if self.state == "ended":
             leg.session.confirm_bye(now)
             return
-        reason = event.request.get("reason") or NORMAL
+        reason, beside = parting(event.request)
         self.log(now, "hung_up", f"{leg.kind} {leg.number}".rstrip())
         if leg is self.caller:
-            self._caller_left(leg, reason, now)
+            self._caller_left(leg, reason, beside, now)
         elif self._goes_on_without(leg, now):
             leg.session.confirm_bye(now)
         else:
-            self.end(now, "completed", f"{leg.kind} hung up", reason=reason, by=leg)
+            details = f"{leg.kind} hung up"
+            self.end(now, "completed", details, reason=reason, by=leg, beside=beside)
 
-    def _caller_left(self, leg: Leg, reason: str, now: float) -> None:
+    def _caller_left(self, leg: Leg, reason: str, beside: str, now: float) -> None:
         if isinstance(self.work, ReferTransfer) and self.work.caller_left(now):
             self.transfer_destination = self.work.destination
             self.log(now, "transfer_completed", f"{self.work.destination} by REFER")
@@ -394,7 +401,8 @@ class Call:
         state = self._before_transfer if self.state == "transferring" else self.state
         waiting = state == "queued" or not leg.answered
         result: CallResult = "abandoned" if waiting else "completed"
-        self.end(now, result, f"the {leg.kind} hung up", reason=reason, by=leg)
+        details = f"the {leg.kind} hung up"
+        self.end(now, result, details, reason=reason, by=leg, beside=beside)
 
     def _goes_on_without(self, leg: Leg, now: float) -> bool:
         """Whether the call outlives a leg that is not the caller's."""

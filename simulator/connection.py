@@ -9,6 +9,7 @@ caller has agreed (ICM's own CONNECT ends it first).
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from simulator.headers import ANSWERED, passed_lines
 from simulator.leg import Leg
 from simulator.states import NORMAL
 from sip.errors import LocalError, PeerError
@@ -266,9 +267,8 @@ def _relay_progress(work: Connection, now: float, response: Response) -> None:
     work.target.take(response)
     if caller.answered == 0.0 and not caller.terminated:
         body = caller.describe(response.sdp)
-        caller.session.ring(
-            now, response.status, body, work.call.server.server_line, response.reason
-        )
+        lines = work.call.server.server_line + passed_lines(response, ANSWERED)
+        caller.session.ring(now, response.status, body, lines, response.reason)
         if response.status == 180:
             work.call.log(now, "ringing", work.destination)
 
@@ -280,7 +280,8 @@ def _answer_caller(work: Connection, now: float, response: Response) -> None:
         return
     caller.ack_user = work
     body = response.sdp or work.target.received  # the answer may have come in a 183
-    caller.session.answer(now, caller.describe(body), work.call.server.server_line)
+    lines = work.call.server.server_line + passed_lines(response, ANSWERED)
+    caller.session.answer(now, caller.describe(body), lines)
     caller.answered = now
     caller.status = 200
     work.call.connected(work, now)

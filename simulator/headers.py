@@ -8,17 +8,30 @@ call server's IPv4 address [TN178].
 import ipaddress
 import re
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
+from simulator.states import NORMAL
+from sip.fields import header_key
 from sip.ids import IdSource
-from sip.message import Request, Response, header_key
+from sip.message import Message, Request, Response
 from sip.uri import PLAIN_SIP_URI, OtherUri, parse_uri
 
-# What a caller says of itself goes to the other legs as it is (CVP passes them on [REC]).
-_PASSED: Final = frozenset(
-    "p-asserted-identity remote-party-id diversion history-info call-info privacy "
-    "user-to-user subject".split()
+# What says nothing about the parties: a message that has only these needs no closer look.
+_PLAIN: Final = frozenset(
+    "via from to call-id cseq max-forwards contact content-type content-length allow supported "
+    "user-agent server route record-route expires".split()
 )
+
+# What a caller says of itself goes to the other legs as it is (CVP passes them on [REC]),
+# with all that begins with X-.
+PASSED: Final = frozenset(
+    "p-asserted-identity p-preferred-identity remote-party-id diversion history-info call-info "
+    "privacy user-to-user subject recv-info".split()
+)
+# So does what a callee says in a provisional response or a 2xx ...
+ANSWERED: Final = PASSED - {"subject", "p-preferred-identity"}
+# ... and what either says in its BYE (RFC 7433 section 3).
+_PARTING: Final = frozenset({"user-to-user"})
 
 _GUCID: Final = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
 _GUID: Final = re.compile(r"\d{1,10}(?:-\d{1,10}){3}", re.ASCII)
@@ -60,23 +73,51 @@ def guid_lines(guid: str) -> str:
     return f"Cisco-Guid: {words}\r\nCisco-Gucid: {guid}\r\n"
 
 
-def passed_lines(request: Request) -> str:
-    """The caller's header lines that go to the other legs."""
-    keys = [key for key in request.keys() if key in _PASSED or key[:2] == "x-"]  # noqa: SIM118
+def passed_lines(message: Message, passed: frozenset[str] = PASSED) -> str:
+    """The header lines of `message` that go on to another leg, in their order."""
+    present = message.keys()
+    if present <= _PLAIN:
+        return ""
+    keys = {key for key in present if key in passed or key[:2] == "x-"}
     if not keys:
         return ""
-    if keys == ["subject"]:  # no need to look for the sender's spelling
-        return f"Subject: {request.get('subject')}\r\n"
+    if keys == {"subject"}:  # no need to look for the sender's spelling
+        return f"Subject: {message.get('subject')}\r\n"
     return "".join(
-        [f"{name}: {value}\r\n" for name, value in request.lines() if header_key(name) in keys]
+        [f"{name}: {value}\r\n" for name, value in message.lines() if header_key(name) in keys]
     )
+
+
+def parting(request: Request) -> tuple[str, str]:
+    """What goes on with a BYE or CANCEL: the value of Reason, and further header lines."""
+    if request.keys() <= _PLAIN:
+        return NORMAL, ""
+    reasons = request.all("reason")
+    return ", ".join(reasons) or NORMAL, passed_lines(request, _PARTING)
 
 
 # What a refusal means something with (RFC 3261 section 21): it goes on with its code.
 _REFUSAL: Final = (
     "contact retry-after www-authenticate proxy-authenticate allow accept accept-encoding "
-    "unsupported warning min-se"
+    "unsupported warning min-se error-info user-to-user history-info diversion"
 ).split()
+
+
+class CalleeRefusal(NamedTuple):
+    """What a callee refused with: its code, header lines beside it, and the value of Reason."""
+
+    status: int = 0
+    lines: str = ""
+    reason: str = ""
+
+
+NO_REFUSAL: Final = CalleeRefusal()
+
+
+def refusal_of(status: int, response: Response | None) -> CalleeRefusal:
+    """A final response from 300 to 699, None where there was none."""
+    reason = "" if response is None else ", ".join(response.all("reason"))
+    return CalleeRefusal(status, refusal_lines(response), reason)
 
 
 def refusal_lines(response: Response | None) -> str:

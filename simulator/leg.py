@@ -180,14 +180,15 @@ class Leg:
             if user.wanted:
                 self.offer(now, body, user)
 
-    def hang_up(self, now: float, reason: str, status: int = 480) -> None:
+    def hang_up(self, now: float, reason: str, status: int = 480, beside: str = "") -> None:
         """End the leg in the way that its state asks for.
 
         An unanswered caller gets `status`, a callee that has not answered CANCEL, an
-        established session BYE; `reason` is a Reason header value (RFC 3326).
+        established session BYE; `reason` is a Reason header value (RFC 3326), `beside`
+        further header lines.
         """
         session = self.session
-        lines = f"Reason: {reason}\r\n"
+        lines = f"Reason: {reason}\r\n{beside}"
         with suppress(SipError):  # where it is ending by itself
             if session.state == CONFIRMED:
                 self.finish(now)
@@ -197,8 +198,9 @@ class Leg:
                     session.cancel(now, lines)
                     self.finish(now, 487)
                 else:
-                    code, beside = self.call.refusal
-                    session.reject(now, status, lines=lines + beside * (code == status))
+                    refusal = self.call.refusal
+                    lines += refusal.lines * (refusal.status == status)
+                    session.reject(now, status, lines=lines)
                     self.finish(now, status)
         self.finish(now, 0 if self.answered else 487)
 

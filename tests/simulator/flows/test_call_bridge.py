@@ -299,13 +299,18 @@ def test_update_with_nobody_at_the_other_end(world: World) -> None:
 
 
 @BOTH
-def test_info(world: World, who: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [("application/dtmf-relay", b"Signal=5\r\nDuration=160\r\n"), ("application/dtmf", b"5")],
+)
+def test_info(world: World, who: str, kind: str, body: bytes) -> None:
+    """RFC 2976, RFC 6086: digits as they are, either way."""
     one, other = sides(world, who)
-    one.request("INFO", b"Signal=5\r\n", "application/dtmf-relay", "Info-Package: dtmf\r\n")
+    one.request("INFO", body, kind, "Info-Package: dtmf\r\n")
     world.run()
     info = other.requests[-1]
-    assert (info.method, info.body) == ("INFO", b"Signal=5\r\n")
-    assert info.content_type == "application/dtmf-relay"
+    assert (info.method, info.body) == ("INFO", body)
+    assert info.content_type == kind
     assert info.get("info-package") == "dtmf"
     assert one.statuses[-1] == 200
     one.hang_up()
@@ -316,6 +321,16 @@ def test_info_with_nobody_at_the_other_end(world: World) -> None:
     caller.request("INFO", b"Signal=5\r\n", "application/dtmf-relay")
     world.run()
     assert caller.statuses[-1] == 200
+    caller.hang_up()
+
+
+def test_an_info_package_that_nobody_is_there_for(world: World) -> None:
+    """RFC 6086 section 4.2.2: 469, and Recv-Info tells that none is known."""
+    caller = world.standalone()
+    caller.request("INFO", b"x", "application/x-unknown", "Info-Package: unknown\r\n")
+    world.run()
+    assert caller.statuses[-1] == 469
+    assert caller.responses[-1].get("recv-info") == ""
     caller.hang_up()
 
 

@@ -86,22 +86,134 @@ def test_a_guid_in_use(world: World) -> None:
 
 
 def test_header_fields_that_go_on(world: World) -> None:
+    """RFC 3323, 3325, 5876, 5806, 7044, 7433, 6086; any order, several values."""
     passed = (
-        "P-Asserted-Identity: <sip:5551234@example.com>\r\n"
+        "P-Asserted-Identity: <sip:5551234@example.com>, <tel:+1-408-555-1234>\r\n"
+        'P-Preferred-Identity: "Caller" <sip:5551234@example.com>\r\n'
+        "Privacy: id;user\r\n"
         "Diversion: <sip:1@example.com>;reason=unconditional\r\n"
         "Diversion: <sip:2@example.com>\r\n"
-        "History-Info: <sip:3@example.com>;index=1\r\n"
+        "History-Info: <sip:3@example.com?Reason=SIP%3Bcause%3D302>;index=1\r\n"
+        "History-Info: <sip:4@example.com>;index=1.1;rc=1\r\n"
         'Remote-Party-ID: "Caller--CVP" <sip:5551234@example.com>\r\n'
         "Call-Info: <sip:192.0.2.1:5060>;purpose=x-cisco-origIP\r\n"
         "User-to-User: 00aa;encoding=hex\r\n"
+        "Subject: about, it all\r\n"
+        "Recv-Info: dtmf\r\n"
         "X-Anything: as it is, with\tall\r\n"
     )
     invite = outbound(world, passed + "Session-Expires: 1800\r\nRoute-Not: 1\r\n")
     text = invite.to_bytes().decode()
-    assert all(f"{line}\r\n" in text for line in passed.splitlines())
+    assert passed in text
     assert "Route-Not" not in text
     assert "Session-Expires" not in text
     world.terminate()
+
+
+def test_folded_and_compact_header_fields_go_on(world: World) -> None:
+    """RFC 3261 section 7.3: what was folded stands on one line."""
+    folded = "Diversion: <sip:1@example.com>\r\n ;reason=unconditional\r\ns: short\r\n"
+    stranger = world.network.add_stranger("gateway")
+    invite_text = request_text(
+        "INVITE",
+        {"Via": f"SIP/2.0/UDP {stranger.address[0]};branch=z9hG4bKf"},
+        uri=f"sip:3000@{world.party.listener.host}",
+    ).decode()
+    stranger.send(world.party, invite_text.replace("Max-Forwards", f"{folded}Max-Forwards"))
+    world.run()
+    invite = world.vxml.line.invite
+    assert invite.get("diversion") == "<sip:1@example.com> ;reason=unconditional"
+    assert invite.get("subject") == "short"
+    world.run(40.0)  # nobody sends ACK
+
+
+def test_what_the_callee_says_of_itself_goes_back(world: World) -> None:
+    """RFC 3325 section 9.1, RFC 7433 section 3, RFC 7044 section 9: in responses as well."""
+    world.agents.behaves(ring=None, answer=None)
+    caller = world.dial("6000")
+    world.run()
+    agent = world.agents.line
+    said = "P-Asserted-Identity: <sip:1002@example.com>\r\nUser-to-User: 01;encoding=hex\r\n"
+    agent.session.ring(world.network.now, 180, lines=said + "Alert-Info: <http://a>\r\n")
+    agent.session.answer(
+        world.network.now, agent.media.answer(agent.received), said + "X-Skill: gold\r\n"
+    )
+    world.run()
+    ringing, answer = caller.responses
+    for response in (ringing, answer):
+        assert said in response.head
+        assert response.get("alert-info") is None
+    assert answer.get("x-skill") == "gold"
+    world.terminate()
+
+
+@pytest.mark.parametrize("by", ["caller", "agent"])
+def test_reasons_and_user_data_of_a_bye_go_on(world: World, by: str) -> None:
+    """RFC 3326: one value for each protocol; RFC 7433 section 3."""
+    line = world.connected()
+    other = world.agents.line
+    if by == "agent":
+        line, other = other, line
+    line.hang_up(
+        "Reason: SIP;cause=600\r\nReason: Q.850;cause=21\r\nUser-to-User: 02;encoding=hex\r\n"
+    )
+    world.run()
+    bye = other.requests[-1]
+    assert (bye.method, bye.values("reason")) == ("BYE", ["SIP;cause=600", "Q.850;cause=21"])
+    assert bye.get("user-to-user") == "02;encoding=hex"
+    world.over()
+
+
+def test_the_reason_of_a_cancel_goes_on(world: World) -> None:
+    """RFC 3326 section 2: a call completed elsewhere is no missed call."""
+    world.agents.behaves(ring=0.0, answer=None)
+    caller = world.dial("6000")
+    world.run()
+    elsewhere = 'SIP;cause=200;text="Call completed elsewhere"'
+    caller.cancel(f"Reason: {elsewhere}\r\n")
+    world.run()
+    assert world.the("CANCEL", to="agents").get("reason") == elsewhere
+    world.over()
+
+
+def test_the_reason_of_a_refusal_goes_on(world: World) -> None:
+    """RFC 6432: the cause of the far network, in place of our own words."""
+    world.agents.behaves(ring=None, answer=None)
+    caller = world.dial("6000")
+    world.run()
+    agent = world.agents.line
+    agent.session.reject(world.network.now, 486, lines="Reason: Q.850;cause=17\r\n")
+    world.run()
+    assert caller.responses[-1].all("reason") == ["Q.850;cause=17"]
+    world.over()
+
+
+@pytest.mark.parametrize(
+    ("uri", "called"),
+    [
+        ("tel:+1-408-555-0100", "+14085550100"),
+        ("tel:3000;phone-context=example.com", "3000"),
+        ("sip:+14085550100@{host};user=phone", "+14085550100"),
+        ("sip:%2B3000;npdi@{host}", "+3000"),
+    ],
+)
+def test_telephone_numbers_in_uris(world: World, uri: str, called: str) -> None:
+    """RFC 3966 in Request-URI, To and From; routing is by what is dialed."""
+    stranger = world.network.add_stranger("gateway")
+    uri = uri.format(host=world.party.listener.host)
+    headers = {
+        "Via": f"SIP/2.0/UDP {stranger.address[0]};branch=z9hG4bKtel",
+        "From": "<tel:+1.408.555.0199>;tag=gw",
+        "To": f"<{uri}>",
+        "Contact": f"<sip:{stranger.address[0]}>",
+    }
+    stranger.send(world.party, request_text("INVITE", headers, uri=uri))
+    world.run()
+    call = next(iter(world.server.calls.values()))
+    assert (call.called, call.calling) == (called, "+14085550199")
+    invite = world.vxml.line.invite
+    assert invite.from_.uri == f"sip:+14085550199@{world.party.listener.sent_by('')}"
+    world.run(40.0)  # nobody sends ACK
 
 
 def test_max_forwards_runs_out(world: World) -> None:
