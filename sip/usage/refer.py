@@ -1,5 +1,6 @@
 """REFER and the subscription it implies (RFC 3515, RFC 6665), sender and receiver."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -79,9 +80,8 @@ class SentRefer:
 
     def notified(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """A NOTIFY of this subscription."""
-        try:
-            state = SubscriptionState.parse(request.get("subscription-state") or "")
-        except ParseError:
+        state = _state(request.get("subscription-state") or "")
+        if state is None:
             transaction.respond(400, now, reason="Subscription-State is missing or malformed")
             return
         if request.body and request.content_type != SIPFRAG:
@@ -124,6 +124,17 @@ class SentRefer:
         self.session.endpoint.events.append(
             ReferProgressed(self, status, reason, notified=notified, final=final)
         )
+
+
+def _state(text: str) -> SubscriptionState | None:
+    """What NOTIFY says of its subscription; None where even its first word cannot be read.
+
+    Parameters that cannot be read are left out: linphone ends with ``reason=reason=noresource``.
+    """
+    for said in (text, text.partition(";")[0]):
+        with suppress(ParseError):
+            return SubscriptionState.parse(said)
+    return None
 
 
 class _Refreshed:

@@ -241,7 +241,9 @@ def test_an_empty_notify_is_no_news(network: Network, alice: Party, carol: Stran
         ({"Event": "refer;id=2"}, 200),
         ({"Event": "refer"}, 200),
         ({"Subscription_State": None}, 400),
-        ({"Subscription_State": "active;expires=x"}, 400),
+        ({"Subscription_State": "=active"}, 400),
+        ({"Subscription_State": "active;expires=x"}, 200),
+        ({"Subscription_State": "terminated;reason=reason=noresource"}, 200),
         ({"Content_Type": "text/plain"}, 415),
     ],
 )
