@@ -14,14 +14,16 @@ import pytest
 from scenarios.plugin import CaptureFactory, ServerFactory
 from tests.interop.baresip import Baresip
 from tests.interop.exchange import Exchange, Party
+from tests.interop.linphone import Linphone
 from tests.interop.phone import Phone
 
 HERE = Path(__file__).parent
 WANTED = os.environ.get("INTEROP") == "1"
-PROGRAMS = ("baresip", "kamailio", "sipsak", "tshark")
+PROGRAMS = ("baresip", "kamailio", "linphone-daemon", "sipsak", "tshark")
 
 PhoneFactory = Callable[..., Phone]
 BaresipFactory = Callable[..., Baresip]
+LinphoneFactory = Callable[..., Linphone]
 ExchangeFactory = Callable[..., Exchange]
 
 
@@ -43,35 +45,39 @@ def _software() -> None:
         pytest.fail(f"missing: {', '.join(missing)}; make test-interop installs them", False)
 
 
-@pytest.fixture
-def phones(tmp_path: Path, callsim_server: ServerFactory) -> Iterator[PhoneFactory]:
-    """Start PJSIP phones: ``phones("alice", timer="required")``; each must end in order."""
+def _started(kind: type[Any], directory: Path) -> Iterator[Callable[..., Any]]:
+    """A factory of phones in folders of their own, and what ends them."""
     numbers = count(1)
     with ExitStack() as stack:
 
-        def start(user: str, *arguments: Any, **settings: Any) -> Phone:
-            directory = tmp_path / f"phone-{next(numbers)}-{user}"
-            phone = Phone(directory, user, *arguments, **settings)
-            stack.callback(phone.kill)
+        def start(user: str, *arguments: Any, **settings: Any) -> Any:
+            folder = directory / f"{kind.__name__.lower()}-{next(numbers)}-{user}"
+            phone = kind(folder, user, *arguments, **settings)
             stack.callback(phone.close)
             return phone
 
         yield start
+
+
+# Phones end before the servers are looked at: that is what `callsim_server` is here for.
+
+
+@pytest.fixture
+def phones(tmp_path: Path, callsim_server: ServerFactory) -> Iterator[PhoneFactory]:
+    """Start PJSIP phones: ``phones("1000", timer="required")``; each must end in order."""
+    yield from _started(Phone, tmp_path)
 
 
 @pytest.fixture
 def baresips(tmp_path: Path, callsim_server: ServerFactory) -> Iterator[BaresipFactory]:
-    """Start baresip phones: ``baresips("carol")``."""
-    numbers = count(1)
-    with ExitStack() as stack:
+    """Start baresip phones: ``baresips("1000", "tcp")``."""
+    yield from _started(Baresip, tmp_path)
 
-        def start(user: str, *arguments: Any, **settings: Any) -> Baresip:
-            directory = tmp_path / f"baresip-{next(numbers)}-{user}"
-            phone = Baresip(directory, user, *arguments, **settings)
-            stack.callback(phone.close)
-            return phone
 
-        yield start
+@pytest.fixture
+def linphones(tmp_path: Path, callsim_server: ServerFactory) -> Iterator[LinphoneFactory]:
+    """Start linphones: ``linphones("1000", "tcp")``."""
+    yield from _started(Linphone, tmp_path)
 
 
 @pytest.fixture

@@ -107,12 +107,10 @@ class Phone:
 
     def close(self) -> None:
         """Have it end. Raises PhoneError unless PJSIP ends in order."""
-        self._child.finish_input()
-        code = self._child.wait(_WAIT)
-        self._child.kill()
+        try:
+            self._child.finish_input()
+            code = self._child.wait(_WAIT)
+        finally:
+            self._child.kill()
         if code != 0:
             raise PhoneError(f"{self.user} ended with {code}{self._situation()}")
-
-    def kill(self) -> None:
-        """End it at once."""
-        self._child.kill()

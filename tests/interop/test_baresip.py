@@ -82,3 +82,23 @@ def test_it_is_joined_to_a_target(
     dora.wait("CALL_CLOSED")
     line.finish()
     assert results(line.server) == [("transferred", [200, 200, 200])]
+
+
+def test_it_transfers(
+    baresips: BaresipFactory, phones: PhoneFactory, exchange: ExchangeFactory
+) -> None:
+    """RFC 3515 2.4: baresip asks us to transfer the caller, and leaves."""
+    alice, dora, carol = phones("1000"), baresips("2000"), phones("3000")
+    line = exchange(dora, carol)
+    call = alice.call(line.server.sip, "2000")
+    dora.wait("CALL_ESTABLISHED")
+    alice.wait("state", state="CONFIRMED")
+    host, port = line.server.sip
+    dora.do("transfer", f"sip:3000@{host}:{port}")
+    carol.wait("state", state="CONFIRMED")
+    dora.wait("CALL_CLOSED")
+    carol.wait_for_rtp(1)
+    line.hang_up(alice, call, carol)
+    messages = line.finish()
+    assert "202 REFER" in names(messages)
+    assert results(line.server) == [("transferred", [200, 200, 200])]

@@ -1,5 +1,7 @@
 """Transfers with PJSIP phones: by REST, and what the phones do about them."""
 
+import pytest
+
 from tests.interop.conftest import ExchangeFactory, PhoneFactory
 from tests.interop.exchange import between, history, names, results
 
@@ -87,3 +89,96 @@ def test_refer_to_somebody_busy(phones: PhoneFactory, exchange: ExchangeFactory)
     line.hang_up(alice, call, bob)
     line.finish()
     assert results(line.server) == [("completed", [200, 200])]
+
+
+@pytest.mark.parametrize("asker", ["caller", "callee"])
+def test_a_phone_transfers_blind(
+    phones: PhoneFactory, exchange: ExchangeFactory, asker: str
+) -> None:
+    """RFC 3515 2.4.2, 2.4.5: its REFER is accepted; NOTIFY tells 180 and 200."""
+    alice, bob, carol = phones("1000"), phones("2000"), phones("3000")
+    line = exchange(bob, carol)
+    ends = dict(zip((alice, bob), line.connect(alice, bob), strict=True))
+    one, other = (alice, bob) if asker == "caller" else (bob, alice)
+    host, port = line.server.sip
+    one.do("transfer", call=ends[one], uri=f"sip:3000@{host}:{port}")
+    one.wait("transfer", code=200, final=True)
+    one.wait("state", state="DISCONNECTED")
+    carol.wait_for_rtp(1)
+    other.wait_for_rtp(ends[other])
+    line.hang_up(other, ends[other], carol)
+    messages = line.finish()
+    (refer,) = [m for m in messages if m.name == "REFER"]
+    (accepted,) = [m for m in messages if m.name == "202 REFER"]
+    assert refer.source == accepted.destination == one.address
+    told = [m.body.split("\r\n")[0] for m in messages if m.name == "NOTIFY"]
+    assert told == ["SIP/2.0 100 Trying", "SIP/2.0 180 Ringing", "SIP/2.0 200 OK"]
+    assert results(line.server) == [("transferred", [200, 200, 200])]
+
+
+def test_a_phone_transfers_to_somebody_busy(
+    phones: PhoneFactory, exchange: ExchangeFactory
+) -> None:
+    """RFC 3515 2.4.5: NOTIFY tells the failure, and the call goes on with the phone."""
+    alice, bob, carol = phones("1000"), phones("2000"), phones("3000", answer=[486])
+    line = exchange(bob, carol)
+    call, other = line.connect(alice, bob)
+    host, port = line.server.sip
+    bob.do("transfer", call=other, uri=f"sip:3000@{host}:{port}")
+    bob.wait("transfer", code=486, final=True)
+    alice.wait_for_rtp(call)
+    line.hang_up(alice, call, bob)
+    line.finish()
+    assert results(line.server)[0][0] == "completed"
+
+
+def test_attended_transfer(phones: PhoneFactory, exchange: ExchangeFactory) -> None:
+    """RFC 3891, RFC 3515, RFC 3264 8: Refer-To with Replaces joins the parties of two calls."""
+    alice, bob, carol = phones("1000"), phones("2000"), phones("3000")
+    line = exchange(bob, carol)
+    call, first = line.connect(alice, bob)
+    bob.do("hold", call=first)
+    alice.wait("media", status="remote hold")
+    bob.wait("media", status="local hold")
+    second = bob.call(line.server.sip, "3000")
+    carol.wait("state", state="CONFIRMED")
+    bob.wait("state", call=second, state="CONFIRMED")
+    carol.wait_for_rtp(1)
+    bob.do("attend", call=first, other=second)
+    for ended in (first, second):
+        bob.wait("state", call=ended, state="DISCONNECTED")
+    alice.wait("media", status="active")
+    alice.wait_for_rtp(call)
+    carol.wait_for_rtp(1)
+    line.hang_up(carol, 1, alice)
+    messages = line.finish()
+    (refer,) = [m for m in messages if m.name == "REFER"]
+    assert "Replaces=" in refer.header("Refer-To")
+    assert not [m for m in messages if m.name == "INVITE" and m.header("Replaces")]
+    assert sorted(result for result, _ in results(line.server)) == ["transferred", "transferred"]
+
+
+def test_attended_transfer_of_a_call_beside_us(
+    phones: PhoneFactory, exchange: ExchangeFactory
+) -> None:
+    """RFC 3891 3: a dialog that is none of ours is replaced by the INVITE that we send."""
+    alice, bob, carol = phones("1000"), phones("2000"), phones("3000")
+    line = exchange(bob, carol)
+    call, first = line.connect(alice, bob)
+    second = bob.call(carol.address, "3000")
+    carol.wait("state", call=1, state="CONFIRMED")
+    bob.wait("state", call=second, state="CONFIRMED")
+    bob.do("attend", call=first, other=second)
+    carol.wait("replaced", call=1)
+    carol.wait("state", call=2, state="CONFIRMED")
+    carol.wait("state", call=1, state="DISCONNECTED")
+    bob.wait("state", call=first, state="DISCONNECTED")
+    carol.wait_for_rtp(2)
+    alice.wait_for_rtp(call)
+    line.hang_up(carol, 2, alice)
+    messages = line.finish()
+    (invite,) = [m for m in messages if m.name == "INVITE" and m.header("Replaces")]
+    assert (invite.source, invite.destination) == (line.server.sip, carol.address)
+    assert "replaces" in invite.header("Require")
+    assert invite.header("Referred-By")
+    assert results(line.server) == [("transferred", [200, 200, 200])]
