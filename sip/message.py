@@ -13,7 +13,7 @@ from typing import Final
 from sip.errors import ParseError
 from sip.fields import KEYS, header_key
 from sip.grammar import split_values
-from sip.sdp import sdp_part
+from sip.multipart import sdp_part
 from sip.values import CSeq, NameAddr, Via
 
 VERSION: Final = "SIP/2.0"

@@ -8,8 +8,6 @@ work on bytes, for code that relays bodies and must not pay for the model.
 import itertools
 import re
 from dataclasses import dataclass, field, replace
-from email.parser import BytesParser
-from email.policy import HTTP
 from functools import lru_cache
 from typing import Literal
 
@@ -365,21 +363,3 @@ def _connection(lines: tuple[str, ...]) -> str | None:
 
 def _direction(lines: tuple[str, ...]) -> Direction | None:
     return next((_DIRECTION_LINES[line] for line in lines if line in _DIRECTION_LINES), None)
-
-
-def sdp_part(content_type: str, body: bytes) -> bytes:
-    """The session description in a body of this Content-Type, empty where there is none.
-
-    Gateways send it as a part of multipart/mixed, beside what ISUP says (RFC 5621).
-    """
-    essence = content_type.partition(";")[0].rstrip(" \t").lower()
-    if essence in ("application/sdp", ""):
-        return body
-    if not essence.startswith("multipart/"):
-        return b""
-    head = f"Content-Type: {content_type}\r\n\r\n".encode("utf-8", "replace")
-    for part in BytesParser(policy=HTTP).parsebytes(head + body).walk():
-        if part.get_content_type() == "application/sdp":
-            payload = part.get_payload(decode=True)
-            return payload if isinstance(payload, bytes) else b""
-    return b""

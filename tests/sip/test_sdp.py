@@ -14,7 +14,6 @@ from sip.sdp import (
     origin_line,
     rewrite_origin,
     same_media,
-    sdp_part,
 )
 
 relaxed = settings(deadline=None)
@@ -528,23 +527,3 @@ class TestBytes:
         kept = [[line for line in lines if line[0] not in "ost"] for lines in (one, other)]
         expected = kept[0] == kept[1] and media == "m=1"
         assert same_media(body("v=0", *one, "m=1"), body("v=0", *other, media)) is expected
-
-
-class TestSdpPart:
-    SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n"
-
-    def test_the_body_itself(self) -> None:
-        assert sdp_part("application/SDP; charset=utf-8", self.SDP) == self.SDP
-        assert sdp_part("", self.SDP) == self.SDP
-
-    def test_a_part_of_multipart(self) -> None:
-        """As gateways send it, beside what ISUP says (RFC 5621)."""
-        body = (
-            b"--x\r\nContent-Type: application/sdp\r\n\r\n" + self.SDP + b"\r\n"
-            b"--x\r\nContent-Type: application/gtd\r\n\r\nIAM\r\n--x--\r\n"
-        )
-        assert sdp_part('multipart/mixed; boundary="x"', body) == self.SDP
-
-    def test_no_description(self) -> None:
-        assert sdp_part("text/plain", b"hello") == b""
-        assert sdp_part("multipart/mixed; boundary=x", b"--x\r\n\r\nhello\r\n--x--\r\n") == b""
