@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 _TICKS_PER_SECOND: Final = 200
+_ROUNDING: Final = 1e-6  # the same for start and advance: no timer is due when it starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class TimerWheel:
 
     def start(self, now: float, delay: float, target: Timed, what: int) -> Timer:
         """Call ``target.timer_fired(what, ...)`` once, `delay` seconds after `now`."""
-        tick = int((now + delay) * _TICKS_PER_SECOND) + 1
+        tick = int((now + delay) * _TICKS_PER_SECOND + _ROUNDING) + 1
         timer = Timer(target, what)
         bucket = self._buckets.get(tick)
         if bucket is None:
@@ -75,7 +76,7 @@ class TimerWheel:
     def advance(self, now: float) -> None:
         """Fire every timer whose time has come, in order of time."""
         ticks = self._ticks
-        due = int(now * _TICKS_PER_SECOND + 1e-6)
+        due = int(now * _TICKS_PER_SECOND + _ROUNDING)
         while ticks and ticks[0] <= due:
             tick = heapq.heappop(ticks)
             bucket = self._buckets.pop(tick)

@@ -95,3 +95,20 @@ def test_a_timer_that_fails_does_not_take_its_neighbours_along() -> None:
     wheel.advance(1.0)
     assert [what for what, _ in target.fired] == [1, 3]
     assert wheel.next_time() is None
+
+
+@pytest.mark.parametrize("now", [36.29999999999994, 36.3 - 1e-9, 0.065, 13 / 200 - 1e-12])
+def test_no_timer_is_due_when_it_starts(now: float) -> None:
+    """One that starts another of no length has to let the time pass, or it never ends."""
+    wheel = TimerWheel()
+
+    class Again(Recorder):
+        def timer_fired(self, what: int, now: float) -> None:
+            super().timer_fired(what, now)
+            if len(self.fired) < 10:
+                wheel.start(now, 0.0, self, what)
+
+    target = Again()
+    wheel.start(now - 0.01, 0.0, target, 1)
+    wheel.advance(now)
+    assert len(target.fired) == 1
