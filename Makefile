@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-interop lint format bench clean tools
+.PHONY: help setup run test test-interop lint format bench fuzz soak clean tools
 
 ARGS :=
 BIN := .venv/bin
@@ -61,6 +61,12 @@ format: .venv/.dev ## mend what ruff can mend
 
 bench: tools .venv/.dev ## run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: .venv/.dev ## damaged datagrams: make fuzz ARGS='--datagrams 10000000'
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+soak: .venv/.dev ## calls over a bad network: make soak ARGS='--calls 10000 --loss 0.3'
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 clean: ## remove .venv and what the tools left behind
 	rm -rf .venv .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
