@@ -197,11 +197,16 @@ class SqliteCdrStore:
     def _store(self, group: _Group, open_ended: bool) -> bool:
         """Commit `group`, trying again until it succeeds or the store closes."""
         backoff = 0.05
+        mended = False
         while True:
             try:
                 self._commit([record for record, _ in group])
                 break
             except Exception as error:
+                if isinstance(error, UnicodeEncodeError) and not mended:
+                    mended = True  # a peer's octets, no fault of the store: at once, unnoticed
+                    group[:] = self._sound(group)
+                    continue
                 self._failed(error)
                 if not isinstance(error, sqlite3.OperationalError):
                     group[:] = self._sound(group)

@@ -295,6 +295,20 @@ def test_a_record_that_sqlite_cannot_take_is_repaired(store: SqliteCdrStore, tol
     assert store.healthy
 
 
+def test_octets_of_a_peer_are_no_fault_of_the_store(
+    store: SqliteCdrStore, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Malformed UTF-8 in a header: repaired at once, and the store was healthy all along."""
+    odd = record()
+    odd.calling_number = "\udce9t\udce9"
+    store.submit(odd, told.done)
+    told.wait()
+    found = store.get(GUID)
+    assert found is not None
+    assert found.calling_number == "\\udce9t\\udce9"
+    assert caplog.text == ""
+
+
 def test_a_record_that_is_none_is_lost_alone(
     store: SqliteCdrStore, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
