@@ -14,9 +14,12 @@ from sip.events import (
     Requested,
 )
 from sip.message import Request, parse
+from sip.records import FAILED, Answer
 from sip.sdp import SessionDescription
 from sip.uri import parse_uri
+from sip.usage.credentials import UNAUTHORIZED, Account, Accounts
 from sip.usage.invite import InviteSession
+from sip.usage.redirect import Redirector
 from sip.values import (
     EventType,
     MediaType,
@@ -45,6 +48,11 @@ class Scene:
     def __init__(self, seed: int = 1) -> None:
         network = Network(seed)
         self.bob: Party = network.add("bob")
+        endpoint = self.endpoint = self.bob.endpoint
+        endpoint.support("100rel")
+        Redirector(endpoint)
+        accounts = Accounts([Account("example.com", "bob", "secret")], endpoint.ids)
+        endpoint.amendments |= dict.fromkeys(UNAUTHORIZED, accounts.amend)
         alice = network.add("alice")
         carol = network.add_stranger("carol", *PEER)
         sessions = [established(self.bob, alice)[0], ringing(alice, self.bob)[1]]
@@ -55,7 +63,6 @@ class Scene:
         network.run(0.1)
         sessions.append(self.bob.take(Invited).session)
         assert network.errors == []
-        self.endpoint = self.bob.endpoint
         self.now = network.now
         self._turn = 0
         self.messages = [*_PLAIN, *self._requests(sessions)]
@@ -96,14 +103,17 @@ class Scene:
 
     def _drain(self) -> None:
         endpoint = self.endpoint
-        while endpoint.events or endpoint.lookups:
+        locator = endpoint.locator
+        while endpoint.events or locator.queries:
             events, endpoint.events = endpoint.events, []
             for event in events:
                 with suppress(InvalidState):
                     self._react(event)
-            names, endpoint.lookups = endpoint.lookups, []
-            for name in names:
-                endpoint.resolved(name, "192.0.2.77" if len(name) % 2 else None, self.now)
+            queries, locator.queries = locator.queries, []
+            for query in queries:
+                known = query.kind == "A" and len(query.name) % 2
+                found = Answer(("192.0.2.77",), 60.0) if known else FAILED
+                locator.answered(query, found, self.now)
         endpoint.outbox.clear()
 
     def _react(self, event: AnyEvent) -> None:
