@@ -92,7 +92,7 @@ class ServerProcess:
             if kind == "sip":
                 transport, _, place = address.partition(":")
                 host, _, port = place.rpartition(":")
-                self.listeners[transport] = (host, int(port))
+                self.listeners[transport] = (host.strip("[]"), int(port))
             elif kind == "api":
                 self.api = address
 

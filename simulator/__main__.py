@@ -18,6 +18,7 @@ from simulator.errors import ServiceError
 from simulator.routing import DialPlan, NotRoutable
 from simulator.server import CallServer
 from simulator.service import call_server, callsim_version
+from sip.transport import host_port
 
 _GC_THRESHOLD: Final = 50_000
 
@@ -132,7 +133,8 @@ def _add_server_options(parser: argparse.ArgumentParser, ports: str = "") -> Non
         "--sip",
         action="append",
         metavar="udp:HOST:PORT",
-        help=f"SIP listener, udp: or tcp: (repeatable; default {sip}); "
+        help=f"SIP listener, udp:, tcp: or tls: (repeatable; default {sip}, and tls: on 5061 "
+        "with sip.tls.certificate); "
         "';advertise=HOST' behind NAT or in a container",
     )
     parser.add_argument(
@@ -186,7 +188,8 @@ async def _run_server(config: Config) -> int:
         loop.add_signal_handler(name, stop.set)
     async with _service(config) as (server, addresses):
         for listener in server.stack.endpoint.listeners:
-            print(f"sip {listener.transport.lower()}:{listener.host}:{listener.port}")
+            place = host_port(listener.host, listener.port)
+            print(f"sip {listener.transport.lower()}:{place}")
         for address in addresses:
             print(f"api {address}")
         print("ready", flush=True)

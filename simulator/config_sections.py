@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from simulator.config_values import HttpListen, Listen, check_probe_url
+from simulator.config_values import HttpListen, Listen, check_probe_url, name_server
 
 DEFAULT_RING_NO_ANSWER: Final = 60.0
 
@@ -137,6 +137,12 @@ class SipSection(Section):
         default=4.0, ge=0.01, le=60, description="T2: longest interval of retransmission."
     )
     t4: float = Field(default=5.0, ge=0.01, le=60, description="T4: how long a message may linger.")
+    nameservers: Annotated[
+        tuple[Annotated[str, AfterValidator(name_server)], ...], BeforeValidator(one_or_many)
+    ] = Field(
+        default=(),
+        description="ADDRESS:PORT of the DNS servers for SIP. None: those of the system.",
+    )
     tls: TlsSection = Field(
         default=TlsSection(), description="Without a certificate there is no TLS."
     )

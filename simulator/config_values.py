@@ -76,6 +76,16 @@ def join_address(host: str, port: int | None) -> str:
     return name if port is None else f"{name}:{port}"
 
 
+def name_server(text: str) -> str:
+    """``ADDRESS:PORT`` of a DNS server, port 53 unless it says otherwise."""
+    host, port = split_address(text, 53, any_port=False)
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise ValueError(f"{host!r} is not an IP address; a DNS server needs one") from None
+    return join_address(host, port)
+
+
 @dataclass(frozen=True, slots=True)
 class Listen:
     """Where SIP is taken: ``udp:0.0.0.0:5060``, ``tls:[::]:5061;advertise=lab.example``.

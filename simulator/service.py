@@ -1,18 +1,21 @@
 """Putting a call server together: sockets, CDR store, and the embedded neighbours."""
 
 import asyncio
+import resource
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 
 from simulator.cdr import SqliteCdrStore
 from simulator.config import Config
 from simulator.config_sections import Neighbour, TlsSection
 from simulator.config_tls import faults
+from simulator.config_values import split_address
 from simulator.errors import ServiceError
 from simulator.lab.lab import Lab
 from simulator.server import CallServer
+from sip.aio.resolver import Resolver
 from sip.aio.stack import SipStack
 from sip.aio.tls import client_context, server_context
 from sip.timers import Timers
@@ -46,6 +49,10 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
             one()
         stack.pump()
 
+    if config.sip.nameservers:
+        known = [split_address(one, 53, any_port=False) for one in config.sip.nameservers]
+        stack.resolver = Resolver([(host, port or 53) for host, port in known])
+    raise_file_limit()
     store = SqliteCdrStore(config.cdr_path, notify)
     lab = Lab(timers=timers) if config.lab.embedded else None
     try:
@@ -66,6 +73,14 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
             await lab.close()
         await asyncio.to_thread(store.close)
         stack.close()
+
+
+def raise_file_limit() -> None:
+    """Each connection takes a file: as many as may be had without asking."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):  # some systems call a limit infinite that is not
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _listen(stack: SipStack, config: Config) -> None:

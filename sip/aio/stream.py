@@ -153,7 +153,7 @@ class StreamListener(SocketListener):
         if len(self.connections) >= self._most:
             self._refused += 1
             if self._refused & (self._refused - 1) == 0:  # 1, 2, 4, 8 ...: not one line each
-                log.warning("%s: %d connections refused", self, self._refused)
+                log.warning("%s: %d connections too many", self.transport, self._refused)
             return False
         self.connections[connection.peer] = connection
         return True

@@ -41,6 +41,40 @@ def test_a_ping_is_counted_and_a_pong_is_not() -> None:
     assert framer.pings == 1
 
 
+def test_a_ping_in_pieces() -> None:
+    framer = StreamFramer()
+    for octet in b"\r\n\r\n" + message() + b"\r\n\r\n":
+        framer.feed(bytes([octet]))
+    assert framer.pings == 2
+    assert not framer.partial
+
+
+def test_line_ends_around_a_message_are_no_ping() -> None:
+    framer = StreamFramer()
+    assert framer.feed(b"\r\n" + message() + b"\r\n" + message()) == [message(), message()]
+    assert framer.pings == 0
+
+
+def test_a_pong_is_taken_once() -> None:
+    """RFC 5626 section 4.4.1: whoever has sent a ping waits for one CRLF."""
+    framer = StreamFramer()
+    framer.awaits_pong = True
+    framer.feed(b"\r\n")
+    assert (framer.awaits_pong, framer.pings) == (False, 0)
+    framer.awaits_pong = True
+    framer.feed(b"\r\n\r\n\r\n")  # with a ping of the peer behind it
+    assert (framer.awaits_pong, framer.pings) == (False, 1)
+
+
+def test_a_part_of_a_message_is_known() -> None:
+    framer = StreamFramer()
+    assert not framer.partial
+    framer.feed(message()[:10])
+    assert framer.partial
+    framer.feed(message()[10:])
+    assert not framer.partial
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -13,8 +13,8 @@ import pytest
 
 from sip.aio.tls import client_context, server_context
 from sip.events import Answered, Hungup, Invited, Refused
-from tests.sip.aio.test_stream_sockets import PATIENCE, Phone
 from tests.support.certificates import Authority, Issued
+from tests.support.phone import Contexts, Phone, phones
 
 NAME = "localhost"
 
@@ -29,27 +29,6 @@ def sound(authority: Authority) -> Issued:
     return authority.issue(NAME, "127.0.0.1", "::1")
 
 
-class TlsPhone(Phone):
-    """A phone on a TLS port of 127.0.0.1."""
-
-    async def open_tls(
-        self, server: ssl.SSLContext, client: ssl.SSLContext, host: str = "127.0.0.1"
-    ) -> None:
-        self.listener = await self.stack.listen_stream("TLS", host, 0, None, server, client)
-
-    def at(self, host: str, scheme: str = "sip") -> str:
-        transport = ";transport=tls" if scheme == "sip" else ""
-        return f"{scheme}:phone@{host}:{self.listener.port}{transport}"
-
-    def call(self, uri: str) -> None:
-        endpoint = self.stack.endpoint
-        endpoint.invite(self.stack.now(), uri, from_="<sip:a@localhost>", to="<sip:b@localhost>")
-        self.stack.pump()
-
-
-Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
-
-
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Whatever peers do, nothing is an error of ours."""
@@ -58,17 +37,11 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def tls_phones(*contexts: Contexts, host: str = "127.0.0.1") -> AsyncIterator[list[TlsPhone]]:
-    made = [TlsPhone() for _ in contexts]
-    for phone, (server, client) in zip(made, contexts, strict=True):
-        await phone.open_tls(server, client, host)
-    try:
-        async with asyncio.timeout(PATIENCE):
-            yield made
-    finally:
-        for phone in made:
-            phone.stack.close()
-        await asyncio.sleep(0)  # connections that were closed leave the loop
+async def tls_phones(*contexts: Contexts, host: str = "127.0.0.1") -> AsyncIterator[list[Phone]]:
+    async with phones(len(contexts)) as made:
+        for phone, tls in zip(made, contexts, strict=True):
+            await phone.listen("TLS", host, tls=tls)
+        yield made
 
 
 def contexts(issued: Issued, authority: Authority, **more: Any) -> Contexts:
@@ -102,7 +75,7 @@ def test_a_call_over_tls(authority: Authority, sound: Issued, scheme: str, host:
             answered.session.bye(alice.stack.now())
             alice.stack.pump()
             await bob.until(lambda: bob.saw(Hungup))
-            assert len(bob.listener.connections) == 1
+            assert len(bob.stream.connections) == 1
 
     play(step)
 
@@ -111,13 +84,13 @@ def test_over_ipv6(authority: Authority, sound: Issued) -> None:
     async def step() -> None:
         both = contexts(sound, authority)
         async with tls_phones(both, both, host="::1") as (alice, bob):
-            alice.call(bob.at("[::1]", "sips"))
+            alice.call(bob.at("::1", "sips"))
             await alice.until(lambda: alice.saw(Answered))
 
     play(step)
 
 
-async def refused(alice: TlsPhone, uri: str) -> int:
+async def refused(alice: Phone, uri: str) -> int:
     alice.call(uri)
     await alice.until(lambda: alice.saw(Refused))
     return next(event.status for event in alice.seen if isinstance(event, Refused))
@@ -254,9 +227,9 @@ def test_old_tls_is_refused(authority: Authority, sound: Issued) -> None:
             writer.write(b"OPTIONS sip:b@c SIP/2.0\r\n\r\n")
             await reader.read()
             writer.close()
-            alice = TlsPhone()
+            alice = Phone()
             try:
-                await alice.open_tls(*contexts(sound, authority))
+                await alice.listen("TLS", tls=contexts(sound, authority))
                 alice.call(bob.at(NAME))
                 await alice.until(lambda: alice.saw(Answered))
             finally:
