@@ -45,6 +45,7 @@ from sip.usage.again import Amend, omit_extensions, send_again
 from sip.usage.guard import Guard
 from sip.usage.invite import InviteSession
 from sip.usage.session import SDP, Session
+from sip.usage.session_timer import SessionTimers
 
 METHODS: Final = (
     "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "PRACK", "UPDATE", "REFER", "NOTIFY",
@@ -71,7 +72,7 @@ class Endpoint(Transactions):
     OPTIONS: 200 in service, 503 otherwise. `extensions` are the option tags that
     Require may name, see `support`; `services` serve methods outside of dialogs, see
     `serve`; `amendments` say by status how a refused request is sent again. `guard` asks
-    who sent a request.
+    who sent a request; `session_timers` is what is wanted of RFC 4028. Both may be None.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Endpoint(Transactions):
         self.service_status = 200
         self.methods: tuple[str, ...] = METHODS
         self.extensions: tuple[str, ...] = ()
+        self.session_timers: SessionTimers | None = None
         self.user_agent_line = f"User-Agent: {user_agent}\r\n" if user_agent else ""
         self.allow_line = self.supported_line = self.capability_lines = ""
         self._further_lines = ""
@@ -175,10 +177,14 @@ class Endpoint(Transactions):
         lines: str = "",
         next_hop: str = "",
         max_forwards: int = 70,
+        session_expires: int | None = None,
+        min_se: int = 0,
     ) -> InviteSession:
         """Call `uri`; `from_` and `to` are name-addrs without tags, as text.
 
         `next_hop`, a URI, overrides where the INVITE goes to (an outbound proxy).
+        `session_expires` asks for a session timer in place of what `session_timers` says,
+        0 for none, where the endpoint has session timers at all.
         Raises InvalidValue, and nothing is sent, when the destination cannot be used or
         a text cannot stand in a header line.
         """
@@ -193,6 +199,8 @@ class Endpoint(Transactions):
         session.contact = self.contact_line(listener, host, contact_user, secure=secure)
         session.first_hop = next_hop
         self.sessions[tag] = session
+        if self.session_timers is not None:
+            self.session_timers.ask(session, session_expires, min_se)
         session.send_invite(now, body, lines)
         return session
 

@@ -130,9 +130,10 @@ class Hungup(InviteRequestEvent):
 class Lost(InviteEvent):
     """The session ended without BYE from the peer; `status` says how.
 
-    408: our 2xx was never acknowledged, or a request in the dialog got no response;
-    481: the peer does not know the dialog any more. BYE has been sent; or 504, where the
-    call was not answered yet and a reliable response got no PRACK.
+    408: our 2xx was never acknowledged, a request in the dialog got no response, or nobody
+    refreshed the session in time (RFC 4028); 481: the peer does not know the dialog any
+    more. BYE has been sent; or 504, where the call was not answered yet and a reliable
+    response got no PRACK.
     """
 
     __slots__ = ("status",)
@@ -158,6 +159,15 @@ class Withdrawn(InviteRequestEvent):
     """The re-INVITE last reported was cancelled, or our reliable response to it got no PRACK.
 
     Its final response has been sent.
+    """
+
+    __slots__ = ()
+
+
+class RefreshDue(InviteEvent):
+    """The session is to be refreshed by re-INVITE (RFC 4028 section 10).
+
+    Call `reinvite` on it with the description sent last, unchanged.
     """
 
     __slots__ = ()

@@ -98,7 +98,8 @@ class InviteSession(ProvisionalSession):
         self.state = CONFIRMED
         self.described(SEND_SDP if body else OVER)
         endpoint = self.endpoint
-        lines = self.response_lines(endpoint.capability_lines + lines, body)
+        timing = "" if self.timer is None else self.timer.answer(invite.request, now)
+        lines = self.response_lines(endpoint.capability_lines + timing + lines, body)
         data = invite.respond(200, now, lines, body)
         if data is not None:
             number, _ = invite.request.cseq
@@ -180,7 +181,8 @@ class InviteSession(ProvisionalSession):
 
     def send_invite(self, now: float, body: bytes, lines: str) -> None:
         """Send an INVITE or re-INVITE now."""
-        lines = f"{self.contact}{self.endpoint.capability_lines}{lines}"
+        timing = "" if self.timer is None else self.timer.lines()
+        lines = f"{self.contact}{self.endpoint.capability_lines}{timing}{lines}"
         self.described(SEND_OFFER if body else SEND_INVITE)
         self._invite_number = self.dialog.local_cseq + 1
         self.client_invite = self.send_request(
@@ -259,7 +261,7 @@ class InviteSession(ProvisionalSession):
             events.append(Closed(self))
             return
         if tx.request.method == "UPDATE":
-            self.update_over(tx, response if status < 300 else None)
+            self.update_over(tx, response if status < 300 else None, now)
         events.append(Responded(self, tx.context, status, response))
         if status in (408, 481):
             self.broken(status, now)
@@ -300,6 +302,7 @@ class InviteSession(ProvisionalSession):
         else:
             self.dialog.refresh(response)
         if self._cancel_lines is None and not self._leaving:
+            self.settled(response, now)
             self.endpoint.events.append(Answered(self, response))
             return
         self._send_ack(now)
@@ -334,7 +337,7 @@ class InviteSession(ProvisionalSession):
             self._next_offer(now)
         self.endpoint.events.append(Refused(self, status, reason, response))
 
-    def broken(self, status: int, now: float) -> None:
+    def broken(self, status: int, now: float, reason: str = "") -> None:
         """The dialog is over at the peer (section 12.2.1.2): say BYE all the same."""
         if self.state != CONFIRMED or self._leaving:
             return
@@ -342,7 +345,7 @@ class InviteSession(ProvisionalSession):
         self._stop_2xx()
         # RFC 3326; 102 is Q.850's recovery on timer expiry.
         cause = "Q.850;cause=102" if status == 408 else f"SIP;cause={status}"
-        self._send_bye(now, f"Reason: {cause}\r\n")
+        self._send_bye(now, f"Reason: {reason or cause}\r\n")
         self.endpoint.events.append(Lost(self, status))
 
     # What the endpoint hands over.
@@ -353,7 +356,8 @@ class InviteSession(ProvisionalSession):
         self.came_by(transaction)
         transaction.session = self
         transaction.try_it(now)
-        self.endpoint.events.append(Invited(self, request))
+        if self.timed(transaction, now):
+            self.endpoint.events.append(Invited(self, request))
 
     def ack_received(self, request: Request, _now: float) -> bool:
         """An ACK in the dialog; False when nothing waited for it."""
@@ -402,7 +406,7 @@ class InviteSession(ProvisionalSession):
             tx.respond(491, now)  # glare (section 14.2), or our 2xx waits for its ACK
         elif self.server_invite is not None:
             self.refuse_offer(tx, 500, now)
-        elif self.negotiation is None or self.may_offer(tx, request, now):
+        elif (self.negotiation is None or self.may_offer(tx, request, now)) and self.timed(tx, now):
             self.dialog.refresh(request)
             self.described(RECEIVE_OFFER if request.body else RECEIVE_INVITE)
             self.server_invite = tx
@@ -464,6 +468,8 @@ class InviteSession(ProvisionalSession):
     def _leave(self, now: float) -> None:
         """No more offers; an INVITE that nobody will answer gets 487 (section 15.1.2)."""
         self._leaving = True
+        if self.timer is not None:
+            self.timer.stop()
         if self._offers is not None:
             self._offers.clear()
         invite = self.server_invite

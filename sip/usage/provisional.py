@@ -20,7 +20,8 @@ from sip.usage.negotiation import (
     Negotiation,
 )
 from sip.usage.reliable import ReliableResponses, is_wanted
-from sip.usage.session import EARLY, INITIAL, SDP, Session
+from sip.usage.session import CONFIRMED, EARLY, INITIAL, SDP, Session
+from sip.usage.session_timer import SessionTimer
 
 if TYPE_CHECKING:
     from sip.endpoint import Endpoint
@@ -31,8 +32,8 @@ class ProvisionalSession(Session):
     """What `InviteSession` can do besides INVITE, ACK and BYE.
 
     `holds_prack`: the program calls `prack` for each reliable response, not only for one
-    with an offer. `negotiation`, `reliable` and `early` are None until UPDATE, a reliable
-    response or a fork shows up.
+    with an offer. `negotiation`, `reliable`, `early` and `timer` are None until UPDATE, a
+    reliable response, a fork or Session-Expires shows up.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class ProvisionalSession(Session):
         "negotiation",
         "reliable",
         "server_invite",
+        "timer",
     )
 
     def __init__(
@@ -54,6 +56,7 @@ class ProvisionalSession(Session):
         self.reliable: ReliableResponses | None = None  # ours, to `server_invite`
         self.early: EarlyDialogs | None = None  # of `client_invite`
         self.holds_prack = False
+        self.timer: SessionTimer | None = None  # once a side speaks of session timers
 
     @property
     def busy(self) -> bool:
@@ -164,6 +167,30 @@ class ProvisionalSession(Session):
             return False
         return self.early.turn_to(request.from_tag)
 
+    # Session timers.
+
+    def reject(self, now: float, status: int, reason: str = "", lines: str = "") -> None:
+        """Refuse the INVITE or re-INVITE."""
+        raise NotImplementedError
+
+    def timed(self, tx: ServerTransaction, now: float) -> bool:
+        """INVITE or UPDATE of the peer: False when the session timer has answered it."""
+        timers = self.endpoint.session_timers
+        return timers is None or timers.admits(self, tx, now)
+
+    def settled(self, response: Response, now: float) -> None:
+        """A 2xx to our INVITE or UPDATE: the session timer starts anew, if there is one."""
+        timer = self.timer
+        if timer is None:
+            if response.get("session-expires") is None or self.endpoint.session_timers is None:
+                return
+            timer = self.timer = SessionTimer(self, 0)
+        timer.agreed(response, now)
+
+    def agreement(self, request: Request, now: float) -> str:
+        """The lines of the 2xx that the program sends to an UPDATE now."""
+        return self.contact + ("" if self.timer is None else self.timer.answer(request, now))
+
     # UPDATE.
 
     def update(
@@ -177,7 +204,10 @@ class ProvisionalSession(Session):
         """
         if self._leaving or self.dialog.remote_tag is None or self.state == INITIAL:
             raise InvalidState("update: no dialog yet or any more")
-        lines = f"{self.contact}{lines}"
+        timing = ""
+        if self.timer is not None and self.state == CONFIRMED:
+            timing = self.endpoint.supported_line + self.timer.lines()
+        lines = f"{self.contact}{timing}{lines}"
         if not body:
             return self.send_request(now, "UPDATE", lines, context=context, user=self)
         negotiation = self.negotiate()
@@ -188,19 +218,21 @@ class ProvisionalSession(Session):
         negotiation.apply(SEND_OFFER, tx)
         return tx
 
-    def update_over(self, tx: ClientTransaction, agreed: Response | None) -> None:
+    def update_over(self, tx: ClientTransaction, agreed: Response | None, now: float) -> None:
         """Our UPDATE has its final response; `agreed` is a 2xx."""
         if self.early is not None:
             self.early.turn_to(tx.request.to_tag)
         if agreed is not None:
             self.dialog.refresh(agreed)
+            if self.state == CONFIRMED and not self._leaving:
+                self.settled(agreed, now)
         if self.negotiation is not None and self.negotiation.carrier is tx:
             body = agreed is not None and agreed.body
             self.negotiation.apply(RECEIVE_SDP if body else OVER, tx)
 
     def updated(self, tx: ServerTransaction, request: Request, now: float) -> None:
         """UPDATE: refused while an offer is outstanding (RFC 3311 section 5.2)."""
-        if self.may_offer(tx, request, now):
+        if self.may_offer(tx, request, now) and self.timed(tx, now):
             super().updated(tx, request, now)
 
     def may_offer(self, tx: ServerTransaction, request: Request, now: float) -> bool:

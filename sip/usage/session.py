@@ -233,8 +233,8 @@ class Session:
         """No response to a request, or no way to send it."""
         raise NotImplementedError
 
-    def broken(self, status: int, now: float) -> None:
-        """A request in the dialog got 408 or 481: the dialog is over."""
+    def broken(self, status: int, now: float, reason: str = "") -> None:
+        """A request in the dialog got 408 or 481, or none came in time: the dialog is over."""
         raise NotImplementedError
 
     # Requests of the peer.
