@@ -368,6 +368,8 @@ class Call:
 
     def _cancelled(self, leg: Leg, event: Cancelled, now: float) -> None:
         leg.finish(now, 487)
+        if leg is not self.caller and self._goes_on_without(leg, now):
+            return  # it wanted the place of another leg
         self.error_code = 487
         self.log(now, "cancelled", event.request.get("reason") or "")
         reason, beside = parting(event.request)

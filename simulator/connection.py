@@ -132,8 +132,8 @@ class Connection:
         """The target rings."""
         self.apply(TARGET_RINGS, now, response)
 
-    def target_answered(self, response: Response, now: float) -> None:
-        """The target's 200."""
+    def target_answered(self, response: Response | Request, now: float) -> None:
+        """The target's 200, or the INVITE of who takes its place."""
         first = self.call.caller.answered == 0.0
         if self.finished:
             self.target.hang_up(now, NORMAL)
@@ -200,6 +200,13 @@ class Connection:
         if self.state == DIALLING:
             self.abandon(now)
             self.target.hang_up(now, NORMAL)
+
+    def picked_up(self, leg: Leg, request: Request, now: float) -> None:
+        """`leg`, which has called us, stands in for the target that rings."""
+        self.target = leg
+        self.destination = leg.number
+        self._offered = b""  # what the caller says is the answer to that INVITE
+        self.target_answered(request, now)
 
     # What a kind of connection may do in its own way.
 
@@ -290,13 +297,26 @@ def _ack_target_first(work: Connection, now: float, request: Request) -> None:
     if target.up:
         target.session.acknowledge(now, target.describe(request.sdp))
         target.next_offer(now)
+    elif target.answered == 0.0:
+        _answer_target(work, now, request.sdp or work.call.caller.received)
 
 
 def _ack_both(work: Connection, now: float, response: Response) -> None:
     work.call.caller.session.acknowledge(now)
-    # The target's 200 was an offer only if our INVITE to it had none.
     target = work.target
+    if target.answered == 0.0:
+        _answer_target(work, now, response.sdp)
+        return
+    # The target's 200 was an offer only if our INVITE to it had none.
     target.session.acknowledge(now, b"" if work._offered else target.describe(response.sdp))
+
+
+def _answer_target(work: Connection, now: float, body: bytes) -> None:
+    """200 to who has called to take a place (RFC 3891)."""
+    target = work.target
+    target.session.answer(now, target.describe(body), work.call.server.server_line)
+    target.answered = now
+    target.status = 200
 
 
 def _ack_caller(work: Connection, now: float, _message: object) -> None:
@@ -352,6 +372,7 @@ TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
     IDLE: {
         DIAL: (DIALLING, (_dial,)),
         HOLD_AND_DIAL: (HOLDING, (_hold_caller,)),
+        TARGET_ANSWERED: (JOINING, (_offer_to_caller,)),  # it has called us
     },
     HOLDING: {
         CALLER_AGREED: (DIALLING_HELD, (_ack_caller, _dial)),

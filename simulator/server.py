@@ -27,6 +27,7 @@ from simulator.headers import (
     user_part,
 )
 from simulator.leg import CALLER, VXML, Leg
+from simulator.pickup import take_place
 from simulator.probes import Prober
 from simulator.records import record_of
 from simulator.routing import DialPlan, Label, NotRoutable, Route
@@ -41,6 +42,8 @@ from sip.message import Request
 from sip.offer_answer import fast_answer, make_offer
 from sip.sdp import Origin
 from sip.usage.invite import InviteSession
+from sip.usage.named import replaced_by
+from sip.usage.notifier import OutOfDialogRefer
 from sip.usage.session import TERMINATED
 
 log = logging.getLogger(__name__)
@@ -82,6 +85,9 @@ class CallServer(Commands):
         self._idle: asyncio.Event = asyncio.Event()
         self._correlation = 0
         self.configure(config)
+        for option_tag in ("norefersub", "replaces"):
+            stack.endpoint.support(option_tag)
+        OutOfDialogRefer(stack.endpoint)
         self.prober = Prober(self)
 
     def configure(self, config: Config) -> None:
@@ -118,6 +124,11 @@ class CallServer(Commands):
         hops = max_forwards(request)
         if not over and not self._admitted(session, hops, now):
             return
+        if request.get("replaces") is not None and not over:
+            replaced = replaced_by(request, self.stack.endpoint.sessions)
+            if replaced is not None:
+                take_place(session, request, replaced, now)
+                return
         called = user_part(request.uri) or user_part(name_addr_uri(request.get("to") or ""))
         calling = user_part(name_addr_uri(request.get("from") or ""))
         guid = received_guid(request)

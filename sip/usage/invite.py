@@ -241,8 +241,10 @@ class InviteSession(ProvisionalSession):
         super().repeated(request, number, uri)
         if request.method == "INVITE":
             self._invite_number = number
+            self.early = None
             if self.state != CONFIRMED:
                 self.state = INITIAL
+                self.negotiation = None
                 self.dialog.start_over(request, uri)
 
     def transaction_failed(self, transaction: ClientTransaction, status: int, now: float) -> None:

@@ -1,7 +1,7 @@
 """Hundreds of calls over a bad network: each ends on both sides, and nothing is left.
 
-What the two sides do is drawn from a seed: ring, answer, refuse, cancel, offer, ask,
-refer, hang up, at once or later, often against each other.
+What the two sides do is drawn from a seed: ring, reliably or not, answer, refuse, cancel,
+offer, update, ask, refer, hang up, at once or later, often against each other.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from sip.events import (
     Hungup,
     Invited,
     Lost,
+    Progressed,
     ReferProgressed,
     Referred,
     Refused,
@@ -43,6 +44,7 @@ class Play:
         self.parties = [self.network.add(name) for name in ("alice", "bob")]
         for party in self.parties:
             party.handler = self.react
+            party.endpoint.support("100rel")
         self.sessions: list[InviteSession] = []
         self.events: dict[Session, list[Event]] = {}
 
@@ -53,7 +55,8 @@ class Play:
 
     def call(self) -> None:
         caller, callee = self.random.sample(self.parties, 2)
-        session = caller.call(callee, self.random.choice((OFFER, b"")))
+        lines = self.random.choice(("", "", "Require: 100rel\r\n"))
+        session = caller.call(callee, self.random.choice((OFFER, b"")), lines=lines)
         self.enter(session)
         if self.random.random() < 0.2:
             self.later(5.0, lambda: session.cancel(self.network.now))
@@ -95,12 +98,21 @@ class Play:
                 session.acknowledge(now, ANSWER)
                 if len([e for e in self.events[session] if isinstance(e, Answered)]) == 1:
                     self.converse(session)
+            case Progressed(session=session, response=response):
+                self.attempt(lambda: session.prack(now, response, ANSWER))
+                if self.random.random() < 0.2:
+                    self.later(1.0, lambda: session.update(self.network.now, OFFER))
             case Reinvited(session=session):
+                if self.random.random() < 0.3:
+                    session.ring(now, 183, ANSWER, reliable=True)
                 self.later(1.0, lambda: session.answer(self.network.now, ANSWER))
             case Hungup(session=session):
                 session.confirm_bye(now)
-            case Requested(transaction=transaction):
-                transaction.respond(200, now)
+            case Requested(request=request, transaction=transaction):
+                contact = event.session.contact
+                lines = f"{contact}Content-Type: application/sdp\r\n"
+                body = ANSWER if request.body else b""
+                transaction.respond(200, now, lines if body else contact, body)
             case Referred(refer=refer):
                 refer.accept(now)
                 status = self.random.choice((200, 486))
@@ -111,7 +123,12 @@ class Play:
     def invited(self, session: InviteSession, now: float) -> None:
         draw = self.random.random()
         if draw < 0.7:
-            session.ring(now)
+            body = self.random.choice((b"", ANSWER))
+            session.ring(now, 183 if body else 180, body, reliable=draw < 0.5)
+            self.later(2.0, lambda: session.ring(self.network.now, reliable=draw < 0.3))
+            self.later(
+                2.0, lambda: session.update(self.network.now, self.random.choice((OFFER, b"")))
+            )
         if draw < 0.15:
             self.later(3.0, lambda: session.reject(self.network.now, 486))
         else:
@@ -126,6 +143,7 @@ class Play:
         verbs: dict[str, Callable[[], object]] = {
             "offer": lambda: session.reinvite(self.network.now, OFFER),
             "ask": lambda: session.request(self.network.now, "INFO"),
+            "update": lambda: session.update(self.network.now, OFFER),
             "refer": lambda: session.refer(self.network.now, "sip:dave@example.com"),
         }
         for name in self.random.sample(sorted(verbs), self.random.randrange(3)):
@@ -201,3 +219,10 @@ def test_a_loss_pattern() -> None:
         "alice > bob INVITE",
         "bob x alice 100 INVITE",
     ]
+
+
+def test_the_random_calls_use_it_all() -> None:
+    play = Play(1, 0.0)
+    play.run()
+    seen = {packet.summary for packet in play.network.log}
+    assert {"PRACK", "200 PRACK", "183 INVITE", "UPDATE", "200 UPDATE", "REFER", "ACK"} <= seen
