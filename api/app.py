@@ -23,7 +23,7 @@ from api.operations import CONTRACT_PREFIX, add_routes
 from api.runner import ApiServer
 from api.tls import server_context
 from simulator.config import Config
-from simulator.config_sections import User
+from simulator.config_base import User
 from simulator.config_values import HttpListen
 from simulator.errors import ServiceError
 

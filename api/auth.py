@@ -22,7 +22,7 @@ from aiohttp.typedefs import Handler, Middleware
 from api.errors import ApiError
 from api.files import read_private, write_private
 from api.keys import LOOPBACK, USER
-from simulator.config_sections import User
+from simulator.config_base import User
 
 PASSWORD_FILE: Final = "password"
 SCRYPT_COST = 2**14

@@ -7,7 +7,7 @@ from aiohttp import web
 
 if TYPE_CHECKING:
     from api.idempotency import Answers
-    from simulator.config_sections import User
+    from simulator.config_base import User
     from simulator.config_values import HttpListen
     from simulator.routing import Lookup
     from simulator.views import (

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from simulator import config_plan as plan
 from simulator import config_sections as sections
+from simulator.config_base import Section, one_or_many
 from simulator.config_check import cross_check, translate
 from simulator.config_defaults import BUILTIN, LAB_AGENT_LABELS, LAB_SERVICE_LABELS, write_yaml
 from simulator.config_source import (
@@ -45,7 +46,7 @@ __all__ = [
 Override: TypeAlias = str | tuple[str, object]
 
 
-class Config(sections.Section):
+class Config(Section):
     """The whole configuration; it never changes once made."""
 
     server: sections.ServerSection = sections.ServerSection()
@@ -55,9 +56,7 @@ class Config(sections.Section):
     cdr: sections.CdrSection = sections.CdrSection()
     health: sections.HealthSection = sections.HealthSection()
     variables: sections.VariablesSection = sections.VariablesSection()
-    direct_routes: Annotated[
-        tuple[plan.StaticRoute, ...], BeforeValidator(sections.one_or_many)
-    ] = Field(
+    direct_routes: Annotated[tuple[plan.StaticRoute, ...], BeforeValidator(one_or_many)] = Field(
         default=(),
         description="Numbers that go straight to a callee, before the dial plan (--route).",
     )
@@ -66,7 +65,7 @@ class Config(sections.Section):
         description="The dial plan: the most specific pattern wins, then the first. "
         "Exactly one of script and label.",
     )
-    routes: Annotated[tuple[plan.StaticRoute, ...], BeforeValidator(sections.one_or_many)] = Field(
+    routes: Annotated[tuple[plan.StaticRoute, ...], BeforeValidator(one_or_many)] = Field(
         default=(), description="Static routes: where labels and extensions are."
     )
     icm: plan.IcmSection = plan.IcmSection()

@@ -16,7 +16,12 @@ from simulator.patterns import Pattern, PatternTable
 if TYPE_CHECKING:
     from simulator.config import Config
 
-_SECRET: Final = ("api", "users")
+_SECRETS: Final = (
+    ("api", "users"),
+    ("sip", "authentication", "users"),
+    ("sip", "credentials"),
+    ("sip", "trunks"),
+)
 _NOWHERE: Final = "sip:127.0.0.1:9"
 
 
@@ -34,7 +39,8 @@ def translate(error: ValidationError, model: type[BaseModel], source: Source) ->
 
 def _message(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str:
     context: Mapping[str, Any] = detail.get("ctx", {})
-    shown = "" if path[:2] == _SECRET else f", not {_shorten(detail['input'])}"
+    secret = any(path[: len(one)] == one for one in _SECRETS)
+    shown = "" if secret else f", not {_shorten(detail['input'])}"
     match detail["type"]:
         case "extra_forbidden":
             return f"is not a known key; {nearest(str(path[-1]), _known(model, path[:-1]))}"

@@ -13,14 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from simulator.config_sections import (
-    DEFAULT_RING_NO_ANSWER,
-    Name,
-    RingNoAnswer,
-    Section,
-    Text,
-    one_or_many,
-)
+from simulator.config_base import Name, Section, Text, one_or_many
+from simulator.config_sections import DEFAULT_RING_NO_ANSWER, RingNoAnswer
 from simulator.config_values import SipTarget
 from simulator.patterns import Pattern
 

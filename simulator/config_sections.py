@@ -6,15 +6,12 @@ in the file that ``callsim check --defaults`` prints.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -22,22 +19,13 @@ from pydantic import (
     model_validator,
 )
 
+from simulator.config_accounts import AuthenticationSection, Credential, RegistrarSection, Trunk
+from simulator.config_base import Name, Section, Users, one_or_many, printable
 from simulator.config_values import HttpListen, Listen, check_probe_url, name_server
 
 DEFAULT_RING_NO_ANSWER: Final = 60.0
 
 _CDR_URL: Final = re.compile(r"sqlite:///[^?#]+")
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError(f"{text!r} has a control character in it")
-    return text
-
-
-def one_or_many(value: object) -> object:
-    """A single text stands for a list of one."""
-    return [value] if isinstance(value, str) else value
 
 
 def _cdr_url(text: str) -> str:
@@ -47,13 +35,11 @@ def _cdr_url(text: str) -> str:
 
 
 def _path(path: Path) -> Path:
-    _printable(str(path))
+    printable(str(path))
     return path
 
 
 FilePath = Annotated[Path, AfterValidator(_path)]
-Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 ListenAddress = Annotated[Listen, PlainValidator(Listen.parse), PlainSerializer(str)]
 HttpAddress = Annotated[HttpListen, PlainValidator(HttpListen.parse), PlainSerializer(str)]
 RingNoAnswer = Annotated[
@@ -64,20 +50,6 @@ RingNoAnswer = Annotated[
         description="Seconds a callee may ring (RNA timer of CVP: 5 to 60).",
     ),
 ]
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are errors, a key without value is unset."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _unset(cls, data: object) -> object:
-        data = {} if data is None else data
-        if isinstance(data, Mapping):
-            return {k: v for k, v in data.items() if v is not None or k not in cls.model_fields}
-        return data
 
 
 class ServerSection(Section):
@@ -152,6 +124,19 @@ class SipSection(Section):
         "yet: the caller gets the code of the refusal either way.",
     )
 
+    follow_redirects: bool = Field(
+        default=True, description="Try the contacts of a 3xx; else the caller gets it."
+    )
+    credentials: tuple[Credential, ...] = Field(
+        default=(),
+        description="Answers to 401 and 407: user, password, and realm, peer or both.",
+    )
+    authentication: AuthenticationSection = AuthenticationSection()
+    registrar: RegistrarSection = RegistrarSection()
+    trunks: tuple[Trunk, ...] = Field(
+        default=(), description="Where to register: registrar, aor, user, password, expires."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _t2_follows(cls, data: object) -> object:
@@ -178,44 +163,6 @@ class SipSection(Section):
         return (*self.listen, Listen("tls", first.host, 5061, first.advertise))
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """A REST user; the password does not show in `repr`."""
-
-    name: str
-    password: str = field(repr=False)
-
-    @classmethod
-    def parse(cls, value: object) -> "User":
-        """Read ``NAME:PASSWORD``; ValueError (without the password in it) otherwise."""
-        if isinstance(value, User):
-            return value
-        if not isinstance(value, str) or ":" not in value:
-            raise ValueError("must be NAME:PASSWORD")
-        name, _, password = value.partition(":")
-        if not name or not password or not value.isprintable():
-            raise ValueError("must be NAME:PASSWORD, neither empty, without control characters")
-        return cls(name, password)
-
-    def __str__(self) -> str:
-        return f"{self.name}:{self.password}"
-
-
-def _users(value: object) -> object:
-    """A mapping of names to passwords as the list of NAME:PASSWORD."""
-    if isinstance(value, Mapping):
-        return [f"{name}:{password or ''}" for name, password in value.items()]
-    return one_or_many(value)
-
-
-def _distinct(users: tuple[User, ...]) -> tuple[User, ...]:
-    names = [user.name for user in users]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"user {twice[0]!r} is there twice; keep one")
-    return users
-
-
 class ApiSection(Section):
     """The REST side."""
 
@@ -224,11 +171,7 @@ class ApiSection(Section):
         min_length=1,
         description="https://HOST:PORT or http://HOST:PORT (for loopback). Port 0: any.",
     )
-    users: Annotated[
-        tuple[Annotated[User, PlainValidator(User.parse), PlainSerializer(str)], ...],
-        BeforeValidator(_users),
-        AfterValidator(_distinct),
-    ] = Field(
+    users: Users = Field(
         default=(), description="NAME:PASSWORD each. None: a password is made on first start."
     )
     allowed_hosts: Annotated[tuple[Name, ...], BeforeValidator(one_or_many)] = Field(

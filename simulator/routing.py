@@ -6,6 +6,7 @@ ICM gives, `resolve_transfer` for what an operator types.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -140,10 +141,11 @@ class Lookup:
 class DialPlan:
     """All routing decisions of one configuration.
 
-    Raises ValueError when two patterns of a list match the same numbers.
+    `phones` are the contacts of phones that are logged in, by number: they come before
+    the static routes. Raises ValueError when two patterns of a list match the same numbers.
     """
 
-    def __init__(self, config: "Config") -> None:
+    def __init__(self, config: "Config", phones: Mapping[str, str] | None = None) -> None:
         icm = config.icm
         self._direct = PatternTable[SipTarget]()
         for route in config.direct_routes:
@@ -158,6 +160,11 @@ class DialPlan:
         self._max_dnis_length = icm.max_dnis_length
         self._ring_no_answer = config.transfer.ring_no_answer
         self._cache: dict[str, Route] = {}
+        self._phones = {} if phones is None else phones
+
+    def forget(self) -> None:
+        """A phone has logged in or out: what was decided before may not hold."""
+        self._cache.clear()
 
     def route_call(self, number: str, calling: str = "") -> Route:
         """The route of a call to `number`; NotRoutable when nothing matches.
@@ -237,7 +244,7 @@ class DialPlan:
         )
 
     def route_label(self, label: str | Label) -> str | None:
-        """The SIP URI a label leads to by the static routes, or None [SDG-CVP].
+        """The SIP URI a label leads to, by its phone or the static routes, or None [SDG-CVP].
 
         Modifiers are left out; a label that is a SIP URI leads to itself. `InvalidNumber`
         when it cannot be dialed at all.
@@ -245,6 +252,9 @@ class DialPlan:
         bare = label.text if isinstance(label, Label) else Label.parse(label).text
         if _URI.match(bare):
             return str(_uri(bare, "label"))
+        phone = self._phones.get(bare)
+        if phone is not None:
+            return phone
         entry = self._labels.lookup(bare)
         return None if entry is None else str(entry.value.with_user(bare))
 

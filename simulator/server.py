@@ -12,6 +12,7 @@ from collections.abc import Callable
 from math import ceil
 from typing import Final
 
+from simulator.access import Access
 from simulator.agents import Agent, SkillGroups
 from simulator.call import Call
 from simulator.cdr import SqliteCdrStore
@@ -34,7 +35,7 @@ from simulator.routing import DialPlan, Label, NotRoutable, Route
 from simulator.states import CONNECT, NORMAL, REASONS, TRANSFER
 from simulator.treatment import Treatment
 from sip.aio.stack import SipStack
-from sip.dialog import name_addr_uri
+from sip.dialog import name_addr_uri, route_uri
 from sip.errors import PeerError
 from sip.events import Event, Invited, Responded
 from sip.grammar import escape_user
@@ -84,16 +85,18 @@ class CallServer(Commands):
         self._stored: dict[str, asyncio.Future[None]] = {}
         self._idle: asyncio.Event = asyncio.Event()
         self._correlation = 0
+        self.phones: dict[str, str] = {}  # the contacts of those that are logged in, by number
         self.configure(config)
         for option_tag in ("norefersub", "replaces"):
             stack.endpoint.support(option_tag)
         OutOfDialogRefer(stack.endpoint)
+        self.access = Access(self)
         self.prober = Prober(self)
 
     def configure(self, config: Config) -> None:
         """Take a configuration: calls in progress keep the routes they have."""
         self.config = config
-        self.plan = DialPlan(config)
+        self.plan = DialPlan(config, self.phones)
         self.skill_groups = SkillGroups(config, self.stack.endpoint.wheel, _offer_agent)
 
     def wall(self, now: float) -> float:
@@ -239,7 +242,8 @@ class CallServer(Commands):
         call = leg.call
         leg.started = now
         endpoint = self.stack.endpoint
-        host, listener = endpoint.way_to(uri)
+        routes = self.access.paths.get(uri, ())
+        host, listener = endpoint.way_to(route_uri(routes[0]) if routes else uri)
         local = listener.local_host(host)
         shown = call.calling if leg.cli is None else leg.cli
         number = escape_user(shown) or "anonymous"
@@ -256,6 +260,7 @@ class CallServer(Commands):
             body=leg.describe(body),
             lines=f"Expires: {expires}\r\n{guid_lines(call.guid)}"
             f"{call.passed}{leg.lines}{self.agent_line}",
+            routes=routes,
             max_forwards=call.hops - 1,
         )
         leg.session.user = leg
@@ -315,6 +320,11 @@ class CallServer(Commands):
         self.draining = True
         self.ready = False
         self.stack.endpoint.service_status = 503
+        self.access.stop()
+        await self._end_calls(grace)
+        await self.access.stopped(LAST_WORDS)
+
+    async def _end_calls(self, grace: float) -> None:
         if await self._gone(grace):
             return
         now = self.stack.now()

@@ -62,6 +62,7 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
             config = with_neighbours(config, lab)
         server = CallServer(config, stack, store, version_)
         stack.handler = server.on_event
+        server.access.start()
         server.ready = True
         try:
             yield server

@@ -77,7 +77,7 @@ class Dialog:
         self.remote = request.get("to") or self.remote
         self.remote_tag = None
         self.remote_cseq = -1
-        self.routes = tuple(request.values("route"))
+        self.routes = tuple(request.values("route")) if uri == request.uri else ()
         self.target = uri
 
     def fork(self, response: Response) -> "Dialog":

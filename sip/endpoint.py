@@ -9,7 +9,7 @@ verbs of its sessions. Every call carries ``now``, the time in seconds.
 from typing import Final, Protocol
 from zlib import crc32
 
-from sip.dialog import Dialog, is_sips
+from sip.dialog import Dialog, is_sips, route_uri
 from sip.errors import PeerError
 from sip.events import Event, Responded
 from sip.grammar import format_host
@@ -176,24 +176,27 @@ class Endpoint(Transactions):
         body: bytes = b"",
         lines: str = "",
         next_hop: str = "",
+        routes: tuple[str, ...] = (),
         max_forwards: int = 70,
         session_expires: int | None = None,
         min_se: int = 0,
     ) -> InviteSession:
         """Call `uri`; `from_` and `to` are name-addrs without tags, as text.
 
-        `next_hop`, a URI, overrides where the INVITE goes to (an outbound proxy).
+        `routes` are the Route values of the INVITE (section 8.1.2); `next_hop`, a URI,
+        overrides where it goes to without one (an outbound proxy).
         `session_expires` asks for a session timer in place of what `session_timers` says,
         0 for none, where the endpoint has session timers at all.
         Raises InvalidValue, and nothing is sent, when the destination cannot be used or
         a text cannot stand in a header line.
         """
-        check_lines(uri, from_, to, call_id, contact_user)
-        host, listener = self.way_to(next_hop or uri)
+        check_lines(uri, from_, to, call_id, contact_user, *routes)
+        host, listener = self.way_to(next_hop or (route_uri(routes[0]) if routes else uri))
         tag = self.new_tag()
         call_id = call_id or f"{self.ids.hex(32)}@{listener.local_host(host)}"
         dialog = Dialog(call_id, f"{from_};tag={tag}", tag, to, uri)
         dialog.max_forwards = max_forwards
+        dialog.routes = routes
         session = InviteSession(self, dialog, listener, outgoing=True)
         secure = is_sips(next_hop or uri)
         session.contact = self.contact_line(listener, host, contact_user, secure=secure)

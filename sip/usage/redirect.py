@@ -83,7 +83,7 @@ class RedirectTargets:
         _, uri = self._waiting.pop(0)
         attempts.keyring = None  # what one peer asked for is not for another
         attempts.tries.clear()
-        return Change(uri=uri)
+        return Change(uri=uri, without=("route",))
 
     def better(self, response: Response) -> Response:
         """Of `response` and the best so far the one that tells more (section 16.7)."""

@@ -17,7 +17,7 @@ from api.app import create_app
 from api.keys import ApiOptions
 from api.runner import ApiServer
 from simulator.config import Config
-from simulator.config_sections import User
+from simulator.config_base import User
 from simulator.config_values import HttpListen
 from simulator.errors import CallNotFound, CallStateError, SessionNotFound
 from simulator.routing import DialPlan, Lookup

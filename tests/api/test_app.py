@@ -12,7 +12,7 @@ from api.app import serve_api
 from api.models import routing_result
 from api.tls import CERTIFICATE_FILE, server_context
 from simulator.config import Config
-from simulator.config_sections import User
+from simulator.config_base import User
 from simulator.config_values import HttpListen
 from simulator.errors import ServiceError
 from simulator.routing import Lookup

@@ -8,7 +8,7 @@ from api.app import create_app
 from api.auth import Credentials, first_user
 from api.errors import ApiError
 from api.keys import ApiOptions
-from simulator.config_sections import User
+from simulator.config_base import User
 from tests.api.support import USER, FakeCallServer, basic, run, serving
 from tests.api.test_operations import REQUESTS
 

@@ -4,7 +4,7 @@ import pytest
 
 from api.errors import Answer, ApiError
 from api.idempotency import KEPT_SECONDS, Answers
-from simulator.config_sections import User
+from simulator.config_base import User
 from tests.api.support import GUID, RINGING_GUID, USER, FakeCallServer, basic, run, serving
 
 TERMINATE = f"/cvp/rest/call/{GUID}/terminate"

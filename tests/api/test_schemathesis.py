@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.config_sections import User
+from simulator.config_base import User
 from simulator.views import CallDetailView
 from tests.api.support import FakeCallServer, call_view, run, serving
 

@@ -279,7 +279,7 @@ def test_the_store_may_be_anywhere() -> None:
         ("sip: {t1: nan}", "1: sip.t1: must be a number, not 'nan'"),
         ("sip: {t1: 0.001}", "1: sip.t1: must be at least 0.01, not '0.001'"),
         ("sip: {t1: 6}", "1: sip.t1: must be at most 5, not '6'"),
-        ("sip: [t1]", "1: sip: must be a mapping of error_refer, listen, "),
+        ("sip: [t1]", "1: sip: must be a mapping of authentication, credentials, "),
         ("sip: {listen: []}", "1: sip.listen: must not be empty"),
         ("sip:\n  listen:\n  - udp:h:99999", "3: sip.listen.0: port '99999' is not a number"),
         ("sip: {listen: {a: b}}", "1: sip.listen: must be a list, not a mapping"),

@@ -1,0 +1,172 @@
+"""Who may do what on the SIP side, and as whom this server acts: one object of `CallServer`.
+
+Credentials for those who ask for them, credentials from those who must give them, phones
+that log in by REGISTER, and trunks where this server registers itself.
+"""
+
+import asyncio
+import ipaddress
+import logging
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from simulator.errors import ServiceError
+from simulator.patterns import PatternTable
+from sip.auth import DigestServer
+from sip.errors import InvalidValue
+from sip.message import Request
+from sip.registrar import Binding, Registrar
+from sip.registration import FAILED, IDLE, Registration
+from sip.transport import Address
+from sip.usage.credentials import UNAUTHORIZED, Account, Accounts
+from sip.usage.guard import Guard
+from sip.usage.redirect import Redirector
+
+if TYPE_CHECKING:
+    from simulator.config import Config
+    from simulator.server import CallServer
+    from sip.ids import IdSource
+
+log = logging.getLogger(__name__)
+
+
+class Access:
+    """Sets up the endpoint of `server` as its configuration says.
+
+    `paths` leads from the contact of a phone that is logged in to the route there
+    (RFC 3327).
+    """
+
+    def __init__(self, server: "CallServer") -> None:
+        self.paths: dict[str, tuple[str, ...]] = {}
+        self.trunks: list[Registration] = []
+        self._server = server
+        self._quiet = asyncio.Event()
+        config, endpoint = server.config, server.stack.endpoint
+        accounts = accounts_of(config)
+        if accounts:
+            amend = Accounts(accounts, endpoint.ids).amend
+            endpoint.amendments |= dict.fromkeys(UNAUTHORIZED, amend)
+        if config.sip.follow_redirects:
+            Redirector(endpoint)
+        endpoint.guard = guard_of(config, endpoint.ids)
+        self._numbers = PatternTable[None]()
+        for pattern in config.sip.registrar.numbers:
+            self._numbers.add(pattern, None)
+        if config.sip.registrar.enabled:
+            Registrar(
+                endpoint,
+                self._accepts,
+                self._logged_in,
+                min_expires=config.sip.registrar.min_expires,
+                max_expires=config.sip.registrar.max_expires,
+                default_expires=config.sip.registrar.max_expires,
+            )
+
+    # Phones.
+
+    def _accepts(self, number: str, request: Request, address: Address) -> int:
+        """Whether a phone may log in as `number`; as nobody else than whose password it has."""
+        if number not in self._server.config.icm.agents and self._numbers.lookup(number) is None:
+            return 404
+        guard = self._server.stack.endpoint.guard
+        user = None if guard is None else guard.user_of(request, address)
+        return 0 if user in (None, number) else 403
+
+    def _logged_in(self, number: str, bindings: tuple[Binding, ...], _now: float) -> None:
+        phones = self._server.phones
+        old = phones.pop(number, None)
+        if old is not None:
+            self.paths.pop(old, None)
+        if bindings:
+            best = max(reversed(bindings), key=lambda binding: binding.q)
+            uri = phones[number] = str(best.uri)
+            if best.path:
+                self.paths[uri] = best.path
+            log.info("%s is logged in at %s", number, uri)
+        else:
+            log.info("%s is logged out", number)
+        self._server.plan.forget()
+
+    # Trunks.
+
+    def start(self) -> None:
+        """Register with the trunks. Raises ServiceError when no socket can reach one."""
+        server = self._server
+        now = server.stack.now()
+        for trunk in server.config.sip.trunks:
+            try:
+                registration = Registration(
+                    server.stack.endpoint,
+                    str(trunk.registrar),
+                    str(trunk.aor),
+                    expires=trunk.expires,
+                    report=self._report,
+                )
+            except InvalidValue as error:
+                raise ServiceError(f"sip.trunks: {trunk.registrar}: {error}") from None
+            self.trunks.append(registration)
+            registration.start(now)
+        server.stack.pump(now)
+
+    def _report(self, registration: Registration, _now: float) -> None:
+        level = logging.WARNING if registration.state == FAILED else logging.INFO
+        log.log(level, "trunk %s", registration)
+        if all(trunk.state == IDLE for trunk in self.trunks):
+            self._quiet.set()
+
+    def stop(self) -> None:
+        """Take the registrations back: no more calls are to come from there."""
+        server = self._server
+        now = server.stack.now()
+        for trunk in self.trunks:
+            trunk.stop(now)
+        server.stack.pump(now)
+
+    async def stopped(self, patience: float) -> None:
+        """Wait `patience` seconds at most until all trunks have answered that."""
+        self._quiet.clear()
+        if any(trunk.state != IDLE for trunk in self.trunks):
+            try:
+                await asyncio.wait_for(self._quiet.wait(), patience)
+            except TimeoutError:
+                log.warning("a trunk has not answered that this server unregisters")
+
+
+def accounts_of(config: "Config") -> list[Account]:
+    """The passwords that may be used: those of trunks only at their registrar."""
+    accounts = [
+        Account(one.realm, one.user, str(one.password), one.peer or "")
+        for one in config.sip.credentials
+    ]
+    for trunk in config.sip.trunks:
+        if trunk.password is not None:
+            user = trunk.user or trunk.aor.number
+            accounts.append(Account("", user, str(trunk.password), trunk.registrar.host))
+    return accounts
+
+
+def guard_of(config: "Config", ids: "IdSource") -> Guard | None:
+    """Who asks for credentials, if there are users who could give them."""
+    section = config.sip.authentication
+    if not section.users:
+        return None
+    passwords = {user.name: user.password for user in section.users}
+    server = DigestServer(
+        section.realm,
+        os.urandom(32),
+        passwords.get,
+        ids,
+        section.nonce_lifetime,
+        algorithms=section.algorithms,
+        qops=section.qops,
+    )
+    networks = [ipaddress.ip_network(text) for text in section.trusted]
+
+    @lru_cache(maxsize=1024)
+    def trusted(host: str) -> bool:
+        address = ipaddress.ip_address(host.partition("%")[0])
+        return any(address in network for network in networks)
+
+    return Guard(server, section.methods, trusted if networks else None)

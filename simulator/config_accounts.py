@@ -1,0 +1,148 @@
+"""Who is who on the SIP side: digest accounts, whom to ask, the registrar, trunks."""
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    model_validator,
+)
+
+from simulator.config_base import Name, Section, Text, Users, one_or_many
+from simulator.config_values import SipTarget, check_host
+from simulator.patterns import Pattern
+from sip.auth import ALGORITHMS
+
+Algorithm = Literal["MD5", "SHA-256", "SHA-512-256"]
+_METHOD: Final = (
+    "INVITE REGISTER REFER BYE INFO UPDATE OPTIONS SUBSCRIBE NOTIFY MESSAGE PRACK PUBLISH"
+).split()
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """A password; it does not show in `repr`."""
+
+    text: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, value: object) -> "Password":
+        """Read it; ValueError, without the password in it."""
+        if isinstance(value, Password):
+            return value
+        if not isinstance(value, str) or not value or not value.isprintable():
+            raise ValueError("must be text, quoted if it is a number, without control characters")
+        return cls(value)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _aor(target: SipTarget) -> SipTarget:
+    if not str(target).partition("@")[2]:
+        raise ValueError(f"{target} names no user; write sip:USER@DOMAIN")
+    return target
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address or a network such as 10.0.0.0/8") from None
+
+
+def _method(text: str) -> str:
+    if text.upper() in ("ACK", "CANCEL"):
+        raise ValueError(f"{text} cannot be challenged (RFC 3261 section 22.1); remove it")
+    if text.upper() not in _METHOD:
+        raise ValueError(f"{text!r} is not one of {', '.join(_METHOD)}")
+    return text.upper()
+
+
+def _algorithm(text: str) -> str:
+    if text not in ALGORITHMS:
+        raise ValueError(f"{text} cannot be computed here; leave it out")
+    return text
+
+
+Secret = Annotated[Password, PlainValidator(Password.parse), PlainSerializer(str)]
+Host = Annotated[str, AfterValidator(check_host)]
+SipUriText = Annotated[SipTarget, PlainValidator(SipTarget.parse), PlainSerializer(str)]
+
+
+class Credential(Section):
+    """A user and password that answer 401 and 407: of one realm, of one peer, or both."""
+
+    user: Name
+    password: Secret
+    realm: Text = ""
+    peer: Host | None = None
+
+    @model_validator(mode="after")
+    def _for_somebody(self) -> "Credential":
+        if not self.realm and self.peer is None:
+            raise ValueError("needs 'realm' or 'peer': a password is not for everybody")
+        return self
+
+
+class AuthenticationSection(Section):
+    """Digest authentication of those who call or register; off while there are no users."""
+
+    realm: Name = "callsim"
+    users: Users = Field(default=(), description="NAME:PASSWORD each. None: nobody is asked.")
+    methods: Annotated[
+        tuple[Annotated[str, AfterValidator(_method)], ...], BeforeValidator(one_or_many)
+    ] = Field(
+        default=("INVITE", "REGISTER", "REFER"),
+        description="Requests that need credentials, outside of calls and in those that came in.",
+    )
+    algorithms: Annotated[
+        tuple[Annotated[Algorithm, AfterValidator(_algorithm)], ...], BeforeValidator(one_or_many)
+    ] = Field(
+        default=("SHA-256", "MD5"), min_length=1, description="Offered in this order (RFC 8760)."
+    )
+    qops: Annotated[tuple[Literal["auth", "auth-int"], ...], BeforeValidator(one_or_many)] = Field(
+        default=("auth",), min_length=1
+    )
+    nonce_lifetime: float = Field(default=300.0, ge=1, le=86_400, description="Seconds.")
+    trusted: Annotated[
+        tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(one_or_many)
+    ] = Field(default=(), description="Addresses and networks that are not asked.")
+
+
+def _pattern(text: str) -> str:
+    return Pattern.parse(text).text
+
+
+class RegistrarSection(Section):
+    """Phones log in as agents by REGISTER; calls to a number go to its phone first."""
+
+    enabled: bool = True
+    numbers: Annotated[
+        tuple[Annotated[str, AfterValidator(_pattern)], ...], BeforeValidator(one_or_many)
+    ] = Field(
+        default=("1XXX",), description="Numbers that may register, besides those of icm.agents."
+    )
+    min_expires: int = Field(default=60, ge=1, le=3600, description="Less gets 423.")
+    max_expires: int = Field(default=3600, ge=60, le=604_800)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "RegistrarSection":
+        if self.max_expires < self.min_expires:
+            raise ValueError("max_expires must not be below min_expires")
+        return self
+
+
+class Trunk(Section):
+    """A registrar where this server registers, so that calls come in from there."""
+
+    registrar: SipUriText
+    aor: Annotated[SipUriText, AfterValidator(_aor)]
+    user: Text = Field(default="", description="For its 401; the user of aor if not given.")
+    password: Secret | None = None
+    expires: int = Field(default=3600, ge=60, le=604_800)

@@ -1,0 +1,92 @@
+"""What the parts of the configuration are made of: sections, texts, users and passwords."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    model_validator,
+)
+
+
+def printable(text: str) -> str:
+    """`text`, if a header line can hold it: ValueError for control characters."""
+    if not text.isprintable():
+        raise ValueError(f"{text!r} has a control character in it")
+    return text
+
+
+def one_or_many(value: object) -> object:
+    """A single text stands for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+Text = Annotated[str, Field(max_length=200), AfterValidator(printable)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, a key without value is unset."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unset(cls, data: object) -> object:
+        data = {} if data is None else data
+        if isinstance(data, Mapping):
+            return {k: v for k, v in data.items() if v is not None or k not in cls.model_fields}
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A REST user; the password does not show in `repr`."""
+
+    name: str
+    password: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, value: object) -> "User":
+        """Read ``NAME:PASSWORD``; ValueError (without the password in it) otherwise."""
+        if isinstance(value, User):
+            return value
+        if not isinstance(value, str) or ":" not in value:
+            raise ValueError("must be NAME:PASSWORD")
+        name, _, password = value.partition(":")
+        if not name or not password or not value.isprintable():
+            raise ValueError("must be NAME:PASSWORD, neither empty, without control characters")
+        return cls(name, password)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.password}"
+
+
+def users_from_mapping(value: object) -> object:
+    """A mapping of names to passwords as the list of NAME:PASSWORD."""
+    if isinstance(value, Mapping):
+        return [f"{name}:{password or ''}" for name, password in value.items()]
+    return one_or_many(value)
+
+
+def _distinct(users: tuple[User, ...]) -> tuple[User, ...]:
+    names = [user.name for user in users]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"user {twice[0]!r} is there twice; keep one")
+    return users
+
+
+Users = Annotated[
+    tuple[Annotated[User, PlainValidator(User.parse), PlainSerializer(str)], ...],
+    BeforeValidator(users_from_mapping),
+    AfterValidator(_distinct),
+]
+"""NAME:PASSWORD each, or a mapping of names to passwords."""
