@@ -36,7 +36,7 @@ class Password:
         if isinstance(value, Password):
             return value
         if not isinstance(value, str) or not value or not value.isprintable():
-            raise ValueError("must be text, quoted if it is a number, without control characters")
+            raise ValueError("must be text, not empty, without control characters")
         return cls(value)
 
     def __str__(self) -> str:

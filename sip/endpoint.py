@@ -191,14 +191,15 @@ class Endpoint(Transactions):
         a text cannot stand in a header line.
         """
         check_lines(uri, from_, to, call_id, contact_user, *routes)
-        host, listener = self.way_to(next_hop or (route_uri(routes[0]) if routes else uri))
+        hop = next_hop or (route_uri(routes[0]) if routes else uri)
+        host, listener = self.way_to(hop)
         tag = self.new_tag()
         call_id = call_id or f"{self.ids.hex(32)}@{listener.local_host(host)}"
         dialog = Dialog(call_id, f"{from_};tag={tag}", tag, to, uri)
         dialog.max_forwards = max_forwards
         dialog.routes = routes
         session = InviteSession(self, dialog, listener, outgoing=True)
-        secure = is_sips(next_hop or uri)
+        secure = is_sips(hop)
         session.contact = self.contact_line(listener, host, contact_user, secure=secure)
         session.first_hop = next_hop
         self.sessions[tag] = session

@@ -513,3 +513,48 @@ def test_a_probe_takes_the_url(url: str) -> None:
 def test_a_probe_refuses_the_url(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         check_probe_url(url)
+
+
+ACCOUNTS = """
+sip:
+  authentication: {users: {"1001": pass-a}, methods: [invite, bye], trusted: 10.0.0.1}
+  credentials:
+    - {user: u, password: pass-b, realm: "r, \\"x\\""}
+    - {user: v, password: "1", peer: "[::1]"}
+  trunks: [{registrar: "sip:c.example", aor: "sip:+49301@c.example", password: pass-c}]
+"""
+
+
+def test_accounts_are_read_and_written_but_not_shown(write: Write) -> None:
+    config = Config.load(write(ACCOUNTS))
+    assert config.sip.authentication.methods == ("INVITE", "BYE")
+    assert config.sip.authentication.trusted == ("10.0.0.1/32",)
+    assert [str(one.password) for one in config.sip.credentials] == ["pass-b", "1"]
+    assert config.sip.credentials[1].peer == "::1"
+    assert config.sip.trunks[0].aor.number == "+49301"
+    assert "pass-" not in repr(config)
+    assert Config.load(write(config.to_yaml())) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("credentials: [{user: u, password: secret}]", "credentials.0: needs 'realm' or 'peer'"),
+        ("credentials: [secret]", "credentials.0: must be a mapping of password, peer, realm"),
+        ("credentials: [{user: u, password: '', realm: r}]", "credentials.0.password: must be te"),
+        ("credentials: [{user: u, realm: r, password: s, peer: '-'}]", "peer: '-' is not a host"),
+        ("trunks: [{registrar: 'sip:c', aor: 'sip:c'}]", "trunks.0.aor: sip:c names no user"),
+        ("trunks: ['sip:c']", "trunks.0: must be a mapping of aor, expires, password, registrar"),
+        ("authentication: {methods: [ACK]}", "methods.0: ACK cannot be challenged"),
+        ("authentication: {methods: [CALL]}", "methods.0: 'CALL' is not one of INVITE, "),
+        ("authentication: {algorithms: [SHA1]}", "algorithms.0: must be 'MD5', 'SHA-256' or "),
+        ("authentication: {trusted: [here]}", "trusted.0: 'here' is not an IP address"),
+        ("authentication: {users: [secret]}", "users.0: must be NAME:PASSWORD"),
+        ("registrar: {min_expires: 600, max_expires: 60}", "registrar: max_expires must not be"),
+        ("registrar: {numbers: ['1?']}", "registrar.numbers.0: "),
+    ],
+)
+def test_a_fault_in_the_accounts(write: Write, text: str, expected: str) -> None:
+    shown = faults(write(f"sip: {{{text}}}"))
+    assert any(expected in one for one in shown), shown
+    assert not any("secret" in one for one in shown)
