@@ -1,5 +1,6 @@
 """TLS contexts for SIP: 1.2 or later, ciphers with forward secrecy (RFC 8996, RFC 9325)."""
 
+import os
 import ssl
 from pathlib import Path
 from typing import Final, Literal
@@ -61,6 +62,9 @@ def client_context(
 def _harden(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
+    # Whoever runs the process may read along, as with curl and browsers: Wireshark takes the file.
+    if keys := os.environ.get("SSLKEYLOGFILE"):
+        context.keylog_filename = keys
 
 
 def _load(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:

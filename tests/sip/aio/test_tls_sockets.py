@@ -7,6 +7,7 @@ import ssl
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,6 +208,25 @@ def test_client_certificates(authority: Authority, sound: Issued, clients: Any) 
             assert unknown.saw(Answered) is (clients == "ask")
 
     play(step)
+
+
+def test_who_runs_it_may_read_along(
+    authority: Authority, sound: Issued, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wireshark takes the file that SSLKEYLOGFILE names; without it there is none."""
+    for context in contexts(sound, authority):
+        assert context.keylog_filename is None
+    keys = tmp_path / "keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(keys))
+
+    async def step() -> None:
+        both = contexts(sound, authority)
+        async with tls_phones(both, both) as (alice, bob):
+            alice.call(bob.at(NAME))
+            await alice.until(lambda: alice.saw(Answered))
+
+    play(step)
+    assert "TRAFFIC_SECRET" in keys.read_text()
 
 
 def test_old_tls_is_refused(authority: Authority, sound: Issued) -> None:
