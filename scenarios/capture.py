@@ -1,6 +1,7 @@
 """What is on the wire, as tshark understands it: the judge between the API and the stack."""
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -25,8 +26,8 @@ _FIELDS: Final = (
     "frame.time_epoch ip.src udp.srcport ip.dst udp.dstport udp.payload tcp.srcport "
     "tcp.dstport tcp.stream tcp.payload tcp.analysis.retransmission sip.Method "
     "sip.Status-Code sip.r-uri sip.Call-ID sip.CSeq.seq sip.CSeq.method sip.from.tag sip.to.tag "
-    "sip.from.addr sip.to.addr sip.Reason sip.resend _ws.malformed _ws.expert.severity "
-    "_ws.expert.message"
+    "sip.from.addr sip.to.addr sip.Reason sip.resend sip.msg_hdr sip.Request-Line "
+    "sip.Status-Line _ws.malformed _ws.expert.severity _ws.expert.message"
 ).split()
 _TO: Final = re.compile(rb"\r\n(?:to|t)[ \t]*:[^\r]*", re.IGNORECASE)
 
@@ -45,7 +46,7 @@ class TsharkMissing(CaptureError):
 class Captured:
     """One SIP message on the wire, its parts as tshark's dissector reads them.
 
-    `transport` is "udp" or "tcp". `method` is that of a request, "" in a response; `status`
+    `transport` is "udp", "tcp" or "tls". `method` is that of a request, "" in a response; `status`
     that of a response, 0 in a request; `cseq` the number and method of CSeq. `resent` marks a
     retransmission. `severity` is the highest of the dissector's complaints, `complaints`
     their texts.
@@ -105,11 +106,15 @@ class Captured:
 class Capture:
     """Captures all SIP from and to some UDP and TCP ports of the loopback interface.
 
+    On `tls_ports` it is decrypted by the file that SSLKEYLOGFILE names, if the server was
+    started with the same.
     It captures once this is made: a datagram of its own has been seen. Raises TsharkMissing,
     and CaptureError when tshark may not capture.
     """
 
-    def __init__(self, directory: Path, ports: Iterable[int]) -> None:
+    def __init__(
+        self, directory: Path, ports: Iterable[int], tls_ports: Iterable[int] = ()
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         program = shutil.which("tshark")
         if program is None:
@@ -120,14 +125,15 @@ class Capture:
         self._probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._probe.bind(("127.0.0.1", 0))
         self._mark: int = self._probe.getsockname()[1]
-        wanted = list(ports)
-        terms = " or ".join(f"port {port}" for port in [*wanted, self._mark])
-        decode = [
-            part
-            for port in wanted
-            for transport in ("udp", "tcp")
-            for part in ("-d", f"{transport}.port=={port},sip")
-        ]
+        secret = set(tls_ports)
+        wanted = set(ports) - secret
+        terms = " or ".join(f"port {port}" for port in [*wanted, *secret, self._mark])
+        kinds = [f"{lower}.port=={port},sip" for port in wanted for lower in ("udp", "tcp")]
+        for port in secret:
+            kinds += [f"tcp.port=={port},tls", f"tls.port=={port},sip"]
+        decode = [part for kind in kinds for part in ("-d", kind)]
+        decode += ["-o", f"tls.keylog_file:{os.environ.get('SSLKEYLOGFILE', '')}"]
+        self._tls_ports = {str(port) for port in secret}
         fields = [part for field in _FIELDS for part in ("-e", field)]
         # tshark's own capture looks for packets twice a second; through a pipe they come at once.
         capture = [dumpcap, "-q", "-i", "lo", "-f", terms, "-P", "-w", "-"]
@@ -227,6 +233,8 @@ class Capture:
         elif _first(layers, "udp.payload"):
             data = bytes.fromhex(_first(layers, "udp.payload").replace(":", ""))
             self._messages.append(_captured(layers, "udp", [data])[0])
+        elif self._tls_ports & {_first(layers, "tcp.srcport"), _first(layers, "tcp.dstport")}:
+            self._messages += _captured(layers, "tls", _decrypted(layers))
         elif _first(layers, "tcp.payload") and not _values(layers, "tcp.analysis.retransmission"):
             self._messages += _captured(layers, "tcp", self._cut(layers))
 
@@ -240,6 +248,17 @@ class Capture:
             raise CaptureError(f"no SIP in TCP: {error}\n\n{self.ladder()}") from error
 
 
+def _decrypted(layers: dict[str, Any]) -> list[bytes]:
+    """The SIP messages that end in this segment of a TLS connection."""
+    requests = iter(_values(layers, "sip.Request-Line"))
+    responses = iter(_values(layers, "sip.Status-Line"))
+    found = []
+    for rest in _values(layers, "sip.msg_hdr"):  # the body as well
+        line = next(requests if "\r\nMax-Forwards:" in rest else responses)
+        found.append(f"{line}\r\n{rest}".encode())
+    return found
+
+
 def _values(layers: dict[str, Any], field: str) -> list[str]:
     return list(layers.get(field.replace(".", "_"), ()))
 
@@ -251,6 +270,7 @@ def _first(layers: dict[str, Any], field: str) -> str:
 def _captured(layers: dict[str, Any], transport: str, found: list[bytes]) -> list[Captured]:
     """The messages of one packet: in a stream there may be none, or several."""
     seen: Counter[str] = Counter()
+    lower = "udp" if transport == "udp" else "tcp"
 
     def take(field: str) -> str:
         """The field of the next message: tshark lists those of all messages in order."""
@@ -263,8 +283,8 @@ def _captured(layers: dict[str, Any], transport: str, found: list[bytes]) -> lis
         tagged = b";tag=" in _to_line(data)
         return Captured(
             time=float(_first(layers, "frame.time_epoch")),
-            source=(_first(layers, "ip.src"), int(_first(layers, f"{transport}.srcport"))),
-            destination=(_first(layers, "ip.dst"), int(_first(layers, f"{transport}.dstport"))),
+            source=(_first(layers, "ip.src"), int(_first(layers, f"{lower}.srcport"))),
+            destination=(_first(layers, "ip.dst"), int(_first(layers, f"{lower}.dstport"))),
             transport=transport,
             data=data,
             method="" if response else take("sip.Method"),

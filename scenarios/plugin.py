@@ -4,7 +4,7 @@ It comes with Callsim; see scenarios/README.md for its use in tests of your own.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -78,26 +78,23 @@ def sipp(tmp_path: Path, callsim_server: ServerFactory) -> Iterator[SippFactory]
 def capture(tmp_path: Path, callsim_server: ServerFactory) -> Iterator[CaptureFactory]:
     """Watch the wire: ``capture(server)`` before the call, ``.check()`` after it.
 
-    Takes servers, or port numbers; gives a `scenarios.capture.Capture` that captures already.
-    Without tshark the test fails and says what to install.
+    Takes servers, port numbers, and `tls_ports` of others; gives a `scenarios.capture.Capture`
+    that captures already. Without tshark the test fails and says what to install.
     """
     from scenarios.capture import Capture, TsharkMissing
 
     numbers = count(1)
     with ExitStack() as stack:
 
-        def start(*watched: "ServerProcess | int") -> Capture:
-            ports = {
-                port
-                for one in watched
-                for port in (
-                    [one]
-                    if isinstance(one, int)
-                    else [address[1] for address in one.listeners.values()]
-                )
-            }
+        def start(*watched: "ServerProcess | int", tls_ports: Iterable[int] = ()) -> Capture:
+            ports = {one for one in watched if isinstance(one, int)}
+            secret = set(tls_ports)
+            for one in watched:
+                if not isinstance(one, int):
+                    for transport, (_, port) in one.listeners.items():
+                        (secret if transport == "tls" else ports).add(port)
             try:
-                started = Capture(tmp_path / f"capture-{next(numbers)}", ports)
+                started = Capture(tmp_path / f"capture-{next(numbers)}", ports, secret)
             except TsharkMissing as missing:
                 pytest.fail(str(missing), pytrace=False)
             stack.callback(started.close)

@@ -18,6 +18,7 @@ class Party(Protocol):
     """Somebody whom a number leads to: the first digit of `user` and any rest."""
 
     user: str
+    transport: str
     address: Address
 
     @property
@@ -51,8 +52,10 @@ class Exchange:
                 *options,
             ],
         )
-        ports = {party.address[1] for party in parties} | set(watched)
-        self.wire: Capture = captures(self.server, *ports)
+        ports: dict[bool, set[int]] = {True: set(), False: set(watched)}
+        for party in parties:
+            ports[party.transport == "tls"].add(party.address[1])
+        self.wire: Capture = captures(self.server, *ports[False], tls_ports=ports[True])
 
     def connect(self, caller: Phone, callee: Phone) -> tuple[int, int]:
         """A call that is answered, with voice both ways; its number in either phone."""
