@@ -322,6 +322,8 @@ class Call:
         handler = _HANDLERS.get(type(event))
         if handler is not None:
             handler(self, leg, event, now)
+            if self.server.dialogs.watched and leg.ended == 0.0:
+                self.server.dialogs.changed(leg, now)
 
     def _progressed(self, leg: Leg, event: Progressed, now: float) -> None:
         if isinstance(self.work, Connection) and leg is self.work.target:

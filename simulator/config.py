@@ -54,6 +54,7 @@ class Config(Section):
     api: sections.ApiSection = sections.ApiSection()
     sdp: sections.SdpSection = sections.SdpSection()
     cdr: sections.CdrSection = sections.CdrSection()
+    events: sections.EventsSection = sections.EventsSection()
     health: sections.HealthSection = sections.HealthSection()
     variables: sections.VariablesSection = sections.VariablesSection()
     direct_routes: Annotated[tuple[plan.StaticRoute, ...], BeforeValidator(one_or_many)] = Field(

@@ -204,6 +204,21 @@ class CdrSection(Section):
     )
 
 
+class EventsSection(Section):
+    """SUBSCRIBE to dialogs (RFC 4235). Who knows a dialog's ids can take it over."""
+
+    watchers: Annotated[tuple[Name, ...], BeforeValidator(one_or_many)] = Field(
+        default=("127.0.0.1", "::1"),
+        description="Addresses that may watch the dialogs of numbers, agents and calls; * any.",
+    )
+    max_subscriptions: int = Field(
+        default=1000, ge=0, description="Subscriptions at a time; more get 503."
+    )
+    max_per_source: int = Field(
+        default=100, ge=0, description="Subscriptions of one address; more get 503."
+    )
+
+
 class HealthSection(Section):
     """The health operations."""
 

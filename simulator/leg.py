@@ -210,6 +210,9 @@ class Leg:
             self.ended = now
             if status:
                 self.status = status
+            dialogs = self.call.server.dialogs
+            if dialogs.watched:
+                dialogs.changed(self, now)
             if self.agent is not None:
                 self.call.server.skill_groups.release(self.agent, now)
                 self.agent = None

@@ -19,6 +19,7 @@ from simulator.cdr import SqliteCdrStore
 from simulator.commands import Commands
 from simulator.config import Config
 from simulator.connection import Connection
+from simulator.dialog_events import DialogEvents
 from simulator.headers import (
     guid_lines,
     max_forwards,
@@ -44,7 +45,7 @@ from sip.offer_answer import fast_answer, make_offer
 from sip.sdp import Origin
 from sip.usage.invite import InviteSession
 from sip.usage.named import replaced_by
-from sip.usage.notifier import OutOfDialogRefer
+from sip.usage.notifier import Notifier, OutOfDialogRefer
 from sip.usage.session import TERMINATED
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,8 @@ class CallServer(Commands):
             stack.endpoint.support(option_tag)
         OutOfDialogRefer(stack.endpoint)
         self.access = Access(self)
+        self.dialogs = DialogEvents(self)
+        Notifier(stack.endpoint, self.dialogs)
         self.prober = Prober(self)
 
     def configure(self, config: Config) -> None:
@@ -150,6 +153,8 @@ class CallServer(Commands):
         session.user = leg
         call.caller = leg
         call.legs.append(leg)
+        if self.dialogs.watched:
+            self.dialogs.changed(leg, now)
         leg.take(request)
         call.passed = passed_lines(request)
         self.calls[guid] = call
@@ -265,6 +270,8 @@ class CallServer(Commands):
         )
         leg.session.user = leg
         call.legs.append(leg)
+        if self.dialogs.watched:
+            self.dialogs.changed(leg, now)
 
     def answer_standalone(self, call: Call, now: float) -> None:
         """The call server itself is the far end: 200 at once."""
@@ -320,6 +327,8 @@ class CallServer(Commands):
         self.draining = True
         self.ready = False
         self.stack.endpoint.service_status = 503
+        self.dialogs.close(self.stack.now())
+        self.stack.pump()
         self.access.stop()
         await self._end_calls(grace)
         await self.access.stopped(LAST_WORDS)

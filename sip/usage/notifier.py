@@ -9,6 +9,7 @@ from sip.message import Request, Response, reason_phrase
 from sip.transaction.client import ClientTransaction
 from sip.transaction.server import ServerTransaction
 from sip.transport import Listener
+from sip.usage.invite import InviteSession
 from sip.usage.named import target_dialog
 from sip.usage.refer import ReceivedRefer
 from sip.usage.session import CONFIRMED, TERMINATED, Session
@@ -103,7 +104,9 @@ class Notifier:
             self._subscribe(transaction, request, now)
         except PeerError as error:
             lines = self.allow_events if error.status == 489 else ""
-            if error.status == 423:
+            if error.status == 503:
+                lines = "Retry-After: 30\r\n"
+            elif error.status == 423:
                 lines = f"Min-Expires: {self._packages[event_of(request).package].min_expires}\r\n"
             transaction.respond(error.status, now, lines, reason=error.reason)
 
@@ -164,7 +167,7 @@ class OutOfDialogRefer:
         endpoint = self._endpoint
         try:
             session = target_dialog(request, endpoint.sessions)
-            if session is None:
+            if not isinstance(session, InviteSession) or session.state != CONFIRMED:
                 transaction.respond(403, now, reason="REFER needs a dialog, or Target-Dialog")
                 return
             own = SubscriptionSession.of(endpoint, transaction, request)
