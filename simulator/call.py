@@ -207,9 +207,7 @@ class Call:
         caller.holding = caller.holding and is_hold(caller.received)
         self.note_holder(now)
 
-    def connect_failed(
-        self, work: Connection | ReferTransfer, status: int, reason: str, now: float
-    ) -> None:
+    def connect_failed(self, work: Work, status: int, reason: str, now: float) -> None:
         """`work` has come to nothing; the legs are as they were before it."""
         self.work = None
         details = f"SIP {status} {reason}"

@@ -46,9 +46,11 @@ def run_over_udp(seed: int, size: int) -> Report:
         report.seconds = time.perf_counter() - started
         server.wait_until_idle()
         report.memory_after = resident(server.pid)
-        if server.errors:
+        # NOTIFY goes where Contact says, which need not exist.
+        errors = [line for line in server.errors.splitlines() if "cannot send to" not in line]
+        if errors:
             report.exceptions += 1
-            report.find(f"seed {seed}: the server complained: {server.errors}\n")
+            report.find(f"seed {seed}: the server complained: {errors}\n")
     return report
 
 
