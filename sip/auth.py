@@ -35,8 +35,6 @@ Place = tuple[str, str]
 """The header field that carries credentials, and their realm."""
 
 _HASHES: Final = {"SHA-512-256": "sha512_256", "SHA-256": "sha256", "MD5": "md5"}
-
-
 _HERE: Final = [n for n, h in _HASHES.items() if h in hashlib.algorithms_available]
 ALGORITHMS: Final = tuple(name + form for name in _HERE for form in ("", "-sess"))
 """What can be computed here; SHA-512/256 comes with OpenSSL only."""
@@ -271,6 +269,13 @@ class DigestClient:
         """
         held = self._held.items()
         return "".join([f"{name}: {_sign(h, method, uri, body)}\r\n" for (name, _), h in held])
+
+    def renew(self, nonce: str) -> None:
+        """Use the nonce that the server, if only one was met, gives for what follows (20.6)."""
+        met = [self._held[place] for place in self._held if place[0] == "Authorization"]
+        for held in met if len(met) == 1 else ():
+            held.challenge = replace(held.challenge, nonce=nonce)
+            held.cnonce, held.count = self._ids.hex(32), 0
 
     def _choose(self, response: Response) -> dict[Place, Challenge]:
         """One challenge per realm: the topmost (RFC 8760 section 2.4), but MD5 comes last."""

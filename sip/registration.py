@@ -124,6 +124,8 @@ class Registration:
         self._cseq = max(self._cseq, transaction.request.cseq[0])
         if transaction.attempts is not None and transaction.attempts.keyring is not None:
             self._keyring = transaction.attempts.keyring
+        if self._keyring is not None:
+            self._keyring.answered(response)
         if not self._is_wanted(transaction):
             return
         brief = _number(response.get("min-expires")) if response.status == 423 else None

@@ -5,6 +5,7 @@ only; its `amend` is the endpoint's amendment for 401 and 407. A `Keyring` keeps
 challenges of one Call-ID and signs what follows, so that one challenge serves a dialog.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,6 +21,10 @@ from sip.uri import SipUri, parse_uri
 from sip.usage.again import Attempts, Change
 
 UNAUTHORIZED: Final = (401, 407)
+
+_next_nonce: Final = re.compile(
+    r'(?:[^"]|"[^"]*")*?\bnextnonce[ \t]*=[ \t]*"([^"\\]+)"', re.IGNORECASE
+).match
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,16 @@ class Keyring:
     def challenged(self, request: Request, response: Response, tries: dict[Place, int]) -> bool:
         """Learn from a 401 or 407; whether sending again may help."""
         return self._client.challenged(request, response, tries)
+
+    def answered(self, response: Response) -> None:
+        """A 2xx may give the nonce for the next request (sections 20.6, RFC 7616 3.5)."""
+        info = response.get("authentication-info") if 200 <= response.status < 300 else None
+        found = None if info is None else _next_nonce(info)
+        if found is not None:
+            try:
+                self._client.renew(found[1])
+            except InvalidValue:
+                return  # it could not be written: the next request is asked again
 
     def lines(self, method: str, uri: str, body: bytes) -> str:
         """The header lines for one request; ACK and CANCEL take none of their own."""

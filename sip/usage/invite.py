@@ -221,6 +221,8 @@ class InviteSession(ProvisionalSession):
         """Responses to INVITE, BYE, CANCEL and requests of the program."""
         method = transaction.request.method
         self.came_by(transaction)
+        if self.keyring is not None:
+            self.keyring.answered(response)
         if method == "INVITE":
             if response.status < 200:
                 self._provisional(transaction, response, now)

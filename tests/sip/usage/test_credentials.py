@@ -116,6 +116,34 @@ def test_a_stale_nonce(network: Network, alice: Party, carol: Stranger) -> None:
     network.settle()
 
 
+@pytest.mark.parametrize(
+    ("info", "nonce"),
+    [
+        ('nextnonce="next"', "next"),
+        ('qop=auth, rspauth="00", cnonce="a,nextnonce=", NextNonce = "next"', "next"),
+        ('qop=auth, cnonce="nextnonce=\\"x\\""', None),
+        ('nextnonce=""', None),
+        ('"nextnonce="x', None),
+    ],
+)
+def test_the_nonce_for_the_next_request(
+    network: Network, alice: Party, carol: Stranger, info: str, nonce: str | None
+) -> None:
+    """Section 20.6, RFC 7616 section 3.5: Authentication-Info of a 2xx."""
+    session = alice.call(carol)
+    network.run(SOON)
+    challenge(carol, alice, server())
+    before = given(last(carol))
+    reply(carol, alice, 200, f"Authentication-Info: {info}\r\n")
+    session.acknowledge(alice.now)
+    session.bye(alice.now)
+    network.run(SOON)
+    after = given(last(carol))
+    assert after.nonce == (nonce or before.nonce)
+    assert after.nc == (2 if nonce is None else 1)
+    assert (after.cnonce == before.cnonce) == (nonce is None)
+
+
 def test_several_realms(network: Network, alice: Party, carol: Stranger) -> None:
     """Section 22.3: each proxy of the way and the server at its end, one after the other."""
     pbx, gate, far = server(), server("gate", proxy=True), server("far", proxy=True)
