@@ -23,6 +23,8 @@ class UdpListener(SocketListener):
             self.socket.setblocking(False)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 self.socket.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+            if family == socket.AF_INET6:  # IPv4 has a listener of its own
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             self.socket.bind((host, port))
         except OSError:
             self.socket.close()

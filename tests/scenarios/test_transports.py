@@ -1,7 +1,9 @@
 """Calls through a real server by UDP, TCP and TLS, IPv4 and IPv6, to where the DNS says."""
 
 import asyncio
+import shutil
 import ssl
+import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -272,3 +274,63 @@ def test_the_contexts_of_phones_are_strict(pki: Pki) -> None:
     for context in (server, client):
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
         assert {cipher["kea"] for cipher in context.get_ciphers()} <= {"kx-ecdhe", "kx-any"}
+
+
+# Strangers.
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("mode", ["u1", "t1", "tn"])
+def test_sipp_by_each_family(tmp_path: Path, host: str, mode: str) -> None:
+    """SIPp's own caller, over one socket or one connection for each call."""
+    transport = "udp" if mode == "u1" else "tcp"
+    options = ["--sip", f"{transport}:{host_port(host, 0)}"]
+    with ServerProcess(tmp_path / "s", options=options) as server:
+        place = host_port(*server.listeners[transport])
+        ours = ["-i", f"[{host}]" if ":" in host else host]
+        command = ["sipp", "-sn", "uac", "-s", "5000", "-m", "10", "-d", "100", "-t", mode, *ours]
+        limits = ["-timeout", "20", "-timeout_error", "-nostdin", "-max_socket", "64"]
+        done = subprocess.run(
+            [*command, *limits, place],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=40,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        server.wait_until_idle()
+        assert completed(server) == 10
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+@pytest.mark.parametrize("version", ["tls1_2", "tls1_3"])
+def test_openssl_asks_for_options(tmp_path: Path, pki: Pki, version: str) -> None:
+    """Its verdict on chain and name, with a client certificate; then SIP over that."""
+    options = ["--sip", "tls:127.0.0.1:0"]
+    settings = pki.settings(clients="require")
+    with ServerProcess(tmp_path / "s", settings=settings, options=options) as server:
+        place = host_port(*server.listeners["tls"])
+        files = ["-cert", str(pki.phone.certificate), "-key", str(pki.phone.key)]
+        files += ["-CAfile", str(pki.authority.ca)]
+        names = ["-servername", "localhost", "-verify_hostname", "localhost"]
+        command = ["openssl", "s_client", "-connect", place, f"-{version}", *files, *names]
+        with subprocess.Popen(
+            [*command, "-verify_return_error", "-quiet"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            try:
+                client.stdin.write(
+                    f"OPTIONS sips:{place} SIP/2.0\r\n"
+                    "Via: SIP/2.0/TLS 127.0.0.1:1;branch=z9hG4bKo\r\nMax-Forwards: 70\r\n"
+                    f"From: <sip:o@localhost>;tag=1\r\nTo: <sips:{place}>\r\nCall-ID: o\r\n"
+                    "CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n".encode()
+                )
+                client.stdin.flush()
+                assert client.stdout.readline() == b"SIP/2.0 200 OK\r\n"
+            finally:
+                client.kill()
