@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Final
 
-from simulator.headers import refusal_lines
+from simulator.connection import Connection
+from simulator.headers import passed_lines, refusal_lines
 from simulator.leg import Leg
 from simulator.states import HELD_FROM, HOLD
 from sip.errors import PeerError, SipError
@@ -10,7 +11,7 @@ from sip.events import Requested, Responded
 from sip.message import Request, Response
 from sip.sdp import SessionDescription
 from sip.transaction.server import ServerTransaction
-from sip.usage.session import SDP
+from sip.usage.session import EARLY, SDP
 
 if TYPE_CHECKING:
     from simulator.call import Call
@@ -23,6 +24,15 @@ def partner(call: "Call", leg: Leg) -> Leg | None:
     """The leg that `leg` talks to, if it is up."""
     other = call.peer if leg is call.caller else call.caller if leg is call.peer else None
     return other if other is not None and other.up and other.call is call else None
+
+
+def early_partner(call: "Call", leg: Leg) -> Leg | None:
+    """The leg that `leg` is about to talk to: caller and callee before the answer."""
+    work = call.work
+    if not isinstance(work, Connection) or call.caller.answered or work.finished:
+        return None
+    other = work.target if leg is call.caller else call.caller if leg is work.target else None
+    return other if other is not None and other.session.state == EARLY else None
 
 
 class OfferRelay:
@@ -162,7 +172,10 @@ def is_hold(body: bytes) -> bool:
 
 
 class RequestRelay:
-    """INFO or UPDATE of one leg, carried to the other, its response carried back."""
+    """INFO or UPDATE of one leg, carried to the other, its response carried back.
+
+    The offer in a caller's PRACK goes on as UPDATE: our own PRACK has been sent.
+    """
 
     __slots__ = ("_received_before", "_sent_before", "call", "origin", "request", "transaction")
 
@@ -180,10 +193,10 @@ class RequestRelay:
     def start(cls, call: "Call", origin: Leg, event: Requested, now: float) -> None:
         """Send the request on; with nobody at the other end answer it here."""
         request = event.request
-        target = partner(call, origin)
+        target = partner(call, origin) or early_partner(call, origin)
         relay = cls(call, origin, request, event.transaction)
         body = request.body
-        if request.method == "UPDATE" and not body:
+        if request.method == "UPDATE" and not body and request.get("session-expires") is not None:
             target = None  # a session refresh concerns this leg alone (RFC 4028)
         if target is None:
             relay.answer_here(now)
@@ -198,10 +211,15 @@ class RequestRelay:
         lines = "".join(
             [f"{name}: {value}\r\n" for name, value in request.lines() if name.lower() in _CARRIED]
         )
-        content_type = request.get("content-type") or SDP
         try:
-            target.session.request(now, request.method, lines, body, content_type, relay)
+            if request.method == "INFO" or request.content_type not in ("", SDP):
+                content_type = request.get("content-type") or SDP
+                target.session.request(now, request.method, lines, body, content_type, relay)
+            else:
+                target.session.update(now, body, lines + passed_lines(request), relay)
         except SipError:
+            if relay._sent_before is not None:
+                relay._offer_over(491, now)
             relay.answer_here(now)
 
     def answer_here(self, now: float) -> None:
@@ -212,6 +230,9 @@ class RequestRelay:
         body = b""
         lines = self.call.server.server_line
         if self.request.body and self.request.content_type == SDP:
+            if self.request.method == "PRACK":
+                self.transaction.respond(488, now)
+                return
             if partner(self.call, self.origin) is not None or self.call.work is not None:
                 self.transaction.respond(500, now, "Retry-After: 1\r\n")
                 return
@@ -231,6 +252,12 @@ class RequestRelay:
         if self._sent_before is not None:
             self._offer_over(event.status, now)
         response = event.response
+        if event.status in (408, 481) and self.call.state != "ended":
+            self.transaction.respond(500, now)  # it is the other leg that is gone
+            return
+        if self.request.method == "PRACK" and event.status >= 300:
+            self.transaction.respond(488, now)
+            return
         if response is None:
             self.transaction.respond(event.status, now)
             return

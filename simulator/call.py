@@ -12,7 +12,7 @@ from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.errors import CallStateError
 from simulator.headers import NO_REFUSAL, parting, refusal_of
-from simulator.leg import VXML, Leg
+from simulator.leg import Leg
 from simulator.refer import ReferTransfer
 from simulator.referred import refer_received
 from simulator.routing import Route
@@ -36,6 +36,7 @@ from sip.events import (
     Event,
     Hungup,
     Lost,
+    Pracked,
     Progressed,
     ReferProgressed,
     Referred,
@@ -304,14 +305,6 @@ class Call:
                 leg.hang_up(now, reason, status, beside)
         self.server.finished(self, by, now)
 
-    @property
-    def vxml_server(self) -> str:
-        """The host of the VXML gateway the call is on or was on last; empty without."""
-        for leg in reversed(self.legs):
-            if leg.kind == VXML:
-                return leg.session.remote_address[0]
-        return ""
-
     # Events.
 
     def handle(self, leg: Leg, event: Event | Responded, now: float) -> None:
@@ -365,6 +358,11 @@ class Call:
         leg.ack_user = None
         if user is not None:
             user.acknowledged(leg, event.request, now)
+
+    def _pracked(self, leg: Leg, event: Pracked, now: float) -> None:
+        leg.take(event.request)
+        if isinstance(self.work, Connection) and leg is self.caller:
+            self.work.caller_pracked(event.request, now)
 
     def _cancelled(self, leg: Leg, event: Cancelled, now: float) -> None:
         leg.finish(now, 487)
@@ -456,6 +454,7 @@ _HANDLERS: Final[dict[type[Event | Responded], _Handler]] = {
     Progressed: Call._progressed,
     Answered: Call._answered,
     Refused: Call._refused,
+    Pracked: Call._pracked,
     Acknowledged: Call._acknowledged,
     Cancelled: Call._cancelled,
     Hungup: Call._hung_up,

@@ -115,6 +115,11 @@ class SipSection(Section):
         default=(),
         description="ADDRESS:PORT of the DNS servers for SIP. None: those of the system.",
     )
+    reliable_provisional: Literal["required", "supported", "off"] = Field(
+        default="required",
+        description="Ringing is reliable (100rel, PRACK) for callers that require it, or already "
+        "where they support it; off: nobody may require it.",
+    )
     tls: TlsSection = Field(
         default=TlsSection(), description="Without a certificate there is no TLS."
     )

@@ -9,6 +9,7 @@ caller has agreed (ICM's own CONNECT ends it first).
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from simulator.early import EarlyOffers
 from simulator.headers import ANSWERED, passed_lines
 from simulator.leg import Leg
 from simulator.states import NORMAL
@@ -49,6 +50,7 @@ TARGET_REFUSED: Final = 9
 TARGET_AGREED: Final = 10
 TARGET_LEFT: Final = 11
 RING_TIMEOUT: Final = 12
+CALLER_ACKED_SILENT: Final = 13  # and the target has no media yet, see `EarlyOffers`
 
 
 class Connection:
@@ -60,12 +62,13 @@ class Connection:
     """
 
     __slots__ = (
-        "_offered",
         "_retrieve",
         "_ring_no_answer",
         "_timer",
         "call",
         "destination",
+        "early",
+        "offered",
         "old",
         "reason",
         "run",
@@ -98,7 +101,8 @@ class Connection:
         self.reason = ""
         self._ring_no_answer = ring_no_answer
         self._timer: Timer | None = None
-        self._offered = b""  # what the target was offered
+        self.offered = b""  # what the target was offered
+        self.early: EarlyOffers | None = None  # by a target called without an offer
         self._retrieve = b""  # what the caller was told by the old leg
 
     @property
@@ -113,7 +117,7 @@ class Connection:
 
     def start(self, now: float, *, hold: bool = False) -> None:
         """Call the target; with `hold` once the caller has agreed to hold."""
-        self._offered = self.call.caller.offer_of()
+        self.offered = self.call.caller.offer_of()
         self._retrieve = self.call.caller.sent
         self.apply(HOLD_AND_DIAL if hold else DIAL, now)
 
@@ -131,6 +135,16 @@ class Connection:
     def progressed(self, response: Response, now: float) -> None:
         """The target rings."""
         self.apply(TARGET_RINGS, now, response)
+
+    def caller_pracked(self, request: Request, now: float) -> None:
+        """The caller's PRACK: it may answer the target's offer."""
+        if self.early is not None and not self.finished:
+            self.early.pracked(request, now)
+
+    def target_unusable(self, reason: str, now: float) -> None:
+        """What the target offers cannot be answered."""
+        self.target.hang_up(now, NORMAL)
+        self.target_refused(488, reason, now)
 
     def target_answered(self, response: Response | Request, now: float) -> None:
         """The target's 200, or the INVITE of who takes its place."""
@@ -158,7 +172,8 @@ class Connection:
 
     def acknowledged(self, leg: Leg, request: Request, now: float) -> None:
         """The caller's ACK to our 200."""
-        self.apply(CALLER_ACKED, now, request)
+        silent = self.early is not None and self.early.silent
+        self.apply(CALLER_ACKED_SILENT if silent else CALLER_ACKED, now, request)
 
     def not_acknowledged(self, now: float) -> None:
         """The caller is gone: so is the call."""
@@ -168,7 +183,7 @@ class Connection:
         if leg is self.target:
             self.apply(TARGET_AGREED, now, response)
         else:
-            differs = self._offered and not same_media(response.sdp, self._offered)
+            differs = self.offered and not same_media(response.sdp, self.offered)
             held = self.state in (HOLDING, RETRIEVING)
             self.apply(CALLER_DIFFERS if differs and not held else CALLER_AGREED, now, response)
 
@@ -205,7 +220,7 @@ class Connection:
         """`leg`, which has called us, stands in for the target that rings."""
         self.target = leg
         self.destination = leg.number
-        self._offered = b""  # what the caller says is the answer to that INVITE
+        self.offered = b""  # what the caller says is the answer to that INVITE
         self.target_answered(request, now)
 
     # What a kind of connection may do in its own way.
@@ -215,11 +230,11 @@ class Connection:
         call = self.call
         server = call.server
         if call.caller.answered and server.config.sdp.mid_call == "offerless":
-            self._offered = b""
+            self.offered = b""
         wheel = server.stack.endpoint.wheel
         self._timer = wheel.start(now, self._ring_no_answer, self, 0)
         try:
-            server.place(self.target, self.uri, self._offered, self._ring_no_answer, now)
+            server.place(self.target, self.uri, self.offered, self._ring_no_answer, now)
         except LocalError as error:
             self.target.finish(now, 503)
             self.target_refused(503, str(error), now)
@@ -264,11 +279,19 @@ def _hold_caller(work: Connection, now: float, _message: object) -> None:
 
 def _relay_progress(work: Connection, now: float, response: Response) -> None:
     caller = work.call.caller
+    server = work.call.server
     work.target.take(response)
-    if caller.answered == 0.0 and not caller.terminated:
+    ringing = caller.answered == 0.0 and not caller.terminated
+    reliable = server.config.sip.reliable_provisional == "supported"
+    if work.target.session.owes_prack(response):  # it holds an offer
+        work.early = work.early or EarlyOffers(work)
+        if not work.early.take(response, now):
+            return
+        reliable = reliable or work.early.passed_on
+    if ringing:
         body = caller.describe(response.sdp)
-        lines = work.call.server.server_line + passed_lines(response, ANSWERED)
-        caller.session.ring(now, response.status, body, lines, response.reason)
+        lines = server.server_line + passed_lines(response, ANSWERED)
+        caller.session.ring(now, response.status, body, lines, response.reason, reliable=reliable)
         if response.status == 180:
             work.call.log(now, "ringing", work.destination)
 
@@ -280,6 +303,8 @@ def _answer_caller(work: Connection, now: float, response: Response) -> None:
         return
     caller.ack_user = work
     body = response.sdp or work.target.received  # the answer may have come in a 183
+    if work.early is not None and work.early.passed_on:
+        body = b""
     lines = work.call.server.server_line + passed_lines(response, ANSWERED)
     caller.session.answer(now, caller.describe(body), lines)
     caller.answered = now
@@ -295,7 +320,9 @@ def _offer_to_caller(work: Connection, now: float, response: Response) -> None:
 def _ack_target_first(work: Connection, now: float, request: Request) -> None:
     target = work.target
     if target.up:
-        target.session.acknowledge(now, target.describe(request.sdp))
+        # The offer of a reliable response has been answered by PRACK.
+        body = b"" if work.early is not None else request.sdp
+        target.session.acknowledge(now, target.describe(body))
         target.next_offer(now)
     elif target.answered == 0.0:
         _answer_target(work, now, request.sdp or work.call.caller.received)
@@ -308,7 +335,7 @@ def _ack_both(work: Connection, now: float, response: Response) -> None:
         _answer_target(work, now, response.sdp)
         return
     # The target's 200 was an offer only if our INVITE to it had none.
-    target.session.acknowledge(now, b"" if work._offered else target.describe(response.sdp))
+    target.session.acknowledge(now, b"" if work.offered else target.describe(response.sdp))
 
 
 def _answer_target(work: Connection, now: float, body: bytes) -> None:
@@ -391,7 +418,10 @@ TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
         TARGET_REFUSED: _RETRIEVE,
         RING_TIMEOUT: _RETRIEVE,
     },
-    ANSWERING: {CALLER_ACKED: (DONE, (_ack_target_first, _finish))},
+    ANSWERING: {
+        CALLER_ACKED: (DONE, (_ack_target_first, _finish)),
+        CALLER_ACKED_SILENT: (REALIGNING, (_ack_target_again, _realign_target)),
+    },
     JOINING: {
         CALLER_AGREED: (DONE, (_ack_both, _adopt, _finish)),
         CALLER_DIFFERS: (REALIGNING, (_ack_both, _adopt, _realign_target)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from simulator.errors import SessionNotFound
 from simulator.leg import Leg
+from simulator.records import vxml_server
 from simulator.views import (
     CallDetailView,
     CallState,
@@ -103,7 +104,7 @@ class Queries:
             sip_from_tag=dialog.remote_tag or "",
             sip_to_tag=dialog.local_tag,
             icm_route_result=IcmRouteResult(call.icm_label, call.icm_skill_group, call.icm_agent),
-            vxml_server=call.vxml_server,
+            vxml_server=vxml_server(call),
             history=[
                 HistoryEntry(self.wall(at), event, details) for at, event, details in call.history
             ],

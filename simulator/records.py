@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from simulator.cdr_records import CallResult, CdrRecord, LegRecord, LegType
-from simulator.leg import CALLER, TRANSFER, Leg
+from simulator.leg import CALLER, TRANSFER, VXML, Leg
 
 if TYPE_CHECKING:
     from simulator.call import Call
@@ -23,6 +23,14 @@ _CAUSES: Final[Mapping[int, int]] = {404: 26, 408: 6, 480: 6, 484: 26, 486: 5, 6
 _ERROR: Final = 18
 
 
+def vxml_server(call: "Call") -> str:
+    """The host of the VXML gateway the call is on or was on last; empty without."""
+    for leg in reversed(call.legs):
+        if leg.kind == VXML:
+            return leg.session.remote_address[0]
+    return ""
+
+
 def record_of(call: "Call", now: float) -> CdrRecord:
     """The CDR of an ended call."""
     wall = call.server.wall
@@ -37,7 +45,7 @@ def record_of(call: "Call", now: float) -> CdrRecord:
         queue_duration=round(call.queue_time * 1000),
         application_name=call.application,
         call_server_hostname=call.server.config.server.name,
-        vxml_server_hostname=call.vxml_server,
+        vxml_server_hostname=vxml_server(call),
         sip_call_id=call.legs[0].session.dialog.call_id,
         icm_call_key="",
         cause_id=_cause(call),

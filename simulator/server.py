@@ -46,6 +46,7 @@ from sip.sdp import Origin
 from sip.usage.invite import InviteSession
 from sip.usage.named import replaced_by
 from sip.usage.notifier import Notifier, OutOfDialogRefer
+from sip.usage.reliable import OPTION
 from sip.usage.session import TERMINATED
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,8 @@ class CallServer(Commands):
         self._idle: asyncio.Event = asyncio.Event()
         self._correlation = 0
         self.phones: dict[str, str] = {}  # the contacts of those that are logged in, by number
+        if config.sip.reliable_provisional != "off":
+            stack.endpoint.support(OPTION)
         self.configure(config)
         for option_tag in ("norefersub", "replaces"):
             stack.endpoint.support(option_tag)

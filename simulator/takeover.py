@@ -86,8 +86,8 @@ class Takeover(PhoneTransfer):
         target.call = call
         call.legs.append(target)
         if call.server.config.sdp.mid_call == "offerless":
-            self._offered = b""
-        target.offer(now, self._offered, self)
+            self.offered = b""
+        target.offer(now, self.offered, self)
 
     def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
         """The target agrees first, then the party here."""

@@ -16,6 +16,8 @@ from sip.events import (
     Event,
     Hungup,
     Lost,
+    Pracked,
+    Progressed,
     ReferProgressed,
     Referred,
     Refused,
@@ -106,6 +108,7 @@ class LabCall(Watched):
         self._timers: list[Timer] = []
         self.invite_offer: SessionDescription | None = None  # in our INVITE or re-INVITE
         self._answer_offer: SessionDescription | None = None  # in our 200, for ACK to answer
+        self._settled = False  # a reliable response had the answer to our INVITE
         self._body = b""  # what our 200 to the INVITE will carry
         self._leaving = False
         self._offer_status = 0  # what became of our last re-INVITE
@@ -141,7 +144,7 @@ class LabCall(Watched):
     def ring(self) -> None:
         """Send 180."""
         if self.session.server_invite is not None and not self.established:
-            self.session.ring(self._now())
+            self.session.ring(self._now(), reliable=self.owner.reliable)
             self._pump()
 
     def answer(self) -> None:
@@ -238,8 +241,13 @@ class LabCall(Watched):
         """Take an event of the session."""
         self._count(event)
         match event:
+            case Progressed(response=response):
+                self._progressed(response, now)
             case Answered(response=response):
                 self._answered(response, now)
+            case Pracked(request=request) if request.body:
+                self._body = b""  # our offer in the reliable response is answered
+                self._take_answer(request, now)
             case Acknowledged(request=request):
                 self._acknowledged(request, now)
             case Refused():
@@ -281,12 +289,29 @@ class LabCall(Watched):
             self.owner.call_ended(self)
             self.changed()
 
+    def _progressed(self, response: Response, now: float) -> None:
+        """A reliable response: it has the answer, or the offer that PRACK answers (RFC 3262 5)."""
+        if response.get("rseq") is None or not response.body:
+            return
+        offer, self.invite_offer = self.invite_offer, None
+        try:
+            if self.session.owes_prack(response):
+                self.session.prack(now, response, self.negotiation.answer(sdp_of(response)))
+            elif offer is not None:
+                self.negotiation.accept(offer, sdp_of(response))
+            self._settled = True
+        except PeerError as error:
+            self._give_up(error, now)
+
     def _answered(self, response: Response, now: float) -> None:
         """Our INVITE or re-INVITE: the 200 has the answer, or the offer that ACK answers."""
         body = b""
         offer, self.invite_offer = self.invite_offer, None
+        settled, self._settled = self._settled, False
         try:
-            if offer is not None:
+            if settled:
+                pass  # the description in the 200, if any, says the same again
+            elif offer is not None:
                 self.negotiation.accept(offer, sdp_of(response))
             else:
                 body = self.negotiation.answer(sdp_of(response))
@@ -299,14 +324,19 @@ class LabCall(Watched):
         self._establish(now)
 
     def _acknowledged(self, request: Request, now: float) -> None:
+        if self._take_answer(request, now):
+            self._establish(now)
+
+    def _take_answer(self, request: Request, now: float) -> bool:
+        """ACK or PRACK may answer an offer of ours; False when that ends the call."""
         offer, self._answer_offer = self._answer_offer, None
         if offer is not None:
             try:
                 self.negotiation.accept(offer, sdp_of(request))
             except PeerError as error:
                 self._give_up(error, now)
-                return
-        self._establish(now)
+                return False
+        return True
 
     def _establish(self, now: float) -> None:
         if not self.established and self.ending is None:
@@ -314,7 +344,9 @@ class LabCall(Watched):
             self.owner.call_established(self, now)
 
     def _give_up(self, error: PeerError, now: float) -> None:
-        if not self._leaving:
+        if self.session.state != CONFIRMED:
+            self.hang_up()
+        elif not self._leaving:
             self._leaving = True
             self.session.bye(now, f"Reason: {Reason('SIP', 488, error.reason)}\r\n")
 
@@ -345,19 +377,15 @@ class LabCall(Watched):
         return self._answer_offer.to_bytes()
 
     def _requested(self, event: Requested, now: float) -> None:
-        """UPDATE with an offer gets an answer (RFC 3311); INFO and the rest a plain 200."""
+        """An offer in UPDATE or PRACK gets an answer; INFO and the rest a plain 200."""
         respond = event.transaction.respond
         session = self.session
-        if event.request.method != "UPDATE":
+        if event.request.method not in ("UPDATE", "PRACK"):
             respond(200, now)
             return
         try:
             offer = sdp_of(event.request)
-            if offer and session.server_invite is not None:
-                respond(500, now, "Retry-After: 1\r\n")  # section 5.2
-            elif offer and session.busy:
-                respond(491, now)
-            elif offer:
+            if offer:
                 lines = f"{session.contact}Content-Type: {SDP}\r\n"
                 respond(200, now, lines, self.negotiation.answer(offer))
             else:

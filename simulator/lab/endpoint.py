@@ -16,6 +16,7 @@ from sip.timers import Timers
 from sip.uri import OtherUri, parse_uri
 from sip.usage.invite import InviteSession
 from sip.usage.refer import ReceivedRefer
+from sip.usage.reliable import OPTION
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ class LabEndpoint(Watched):
 
     Made in a running event loop; port 0 takes any free one. Raises OSError when the port
     is taken. `ended` remembers the calls that ended last. An endpoint changes (see
-    `until`) whenever one of its calls does.
+    `until`) whenever one of its calls does. `reliable`: it rings reliably (RFC 3262) for
+    callers that support that.
     """
 
     user_agent: ClassVar[str] = "Callsim-Lab"
@@ -39,12 +41,14 @@ class LabEndpoint(Watched):
         super().__init__()
         self.stack = SipStack(timers, self.user_agent, self._handle)
         self.listener = self.stack.listen_udp(host, port)
+        self.stack.endpoint.support(OPTION)
         self.stack.endpoint.tell(self.stack.endpoint.user_agent_line)
         try:
             self.sink = MediaSink(host)
         except OSError:
             self.stack.close()
             raise
+        self.reliable = False
         self.ended: deque[LabCall] = deque(maxlen=_REMEMBERED)
         self._calls: dict[str, LabCall] = {}
 

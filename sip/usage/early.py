@@ -135,13 +135,17 @@ class EarlyDialogs:
         if early.negotiation.state != ASKED and not self.session.holds_prack:
             self.acknowledge(response, now, b"", "", None)
 
+    def owes(self, response: Response) -> bool:
+        """Whether the program is still to acknowledge this response."""
+        early = self._dialogs.get(response.to_tag or "")
+        return early is not None and early.waiting is response
+
     def acknowledge(
         self, response: Response, now: float, body: bytes, lines: str, context: object
     ) -> None:
         """Send the PRACK for a reliable response that still waits for it."""
         session = self.session
-        tag = response.to_tag
-        early = self._dialogs.get(tag) if tag is not None else None
+        early = self._dialogs.get(response.to_tag or "")
         if early is None or early.waiting is not response:
             raise InvalidState("prack: the response does not wait for its PRACK")
         state = early.negotiation.state

@@ -161,6 +161,10 @@ class ProvisionalSession(Session):
             raise InvalidState("prack: no response waits for a PRACK")
         self.early.acknowledge(response, now, body, lines, context)
 
+    def owes_prack(self, response: Response) -> bool:
+        """Whether a reliable response waits for `prack`."""
+        return self.early is not None and self.early.owes(response)
+
     def turn_to(self, request: Request) -> bool:
         """Whether `request` is of another early dialog of ours; it is the session's then."""
         if self.early is None or self.dialog.call_id != request.call_id:

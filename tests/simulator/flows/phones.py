@@ -13,6 +13,7 @@ from sip.events import (
     Hungup,
     Invited,
     Lost,
+    Pracked,
     Progressed,
     ReferProgressed,
     Referred,
@@ -39,6 +40,8 @@ class Manner:
     acknowledge: bool = True
     reinvite: int = 200  # the answer to a re-INVITE; 0: none
     update: int = 200
+    early: bool = False  # it rings with a description, reliably where it may
+    prack: bool = True  # whether an offer in a reliable response is answered
     bye: bool = True  # whether BYE is answered
 
 
@@ -120,17 +123,29 @@ class Line:
 
     # Verbs; each sends at once.
 
-    def ring(self, status: int = 180, body: bytes = b"") -> None:
-        self.session.ring(self.now, status, body)
+    def ring(self, status: int = 180, body: bytes = b"", *, reliable: bool = False) -> None:
+        self.session.ring(self.now, status, body, reliable=reliable)
         self.phone.network.pump()
+
+    def ring_early(self) -> None:
+        """183 with a description, reliably where the caller supports that."""
+        self.ring(183, self._description(), reliable=True)
+
+    def _description(self) -> bytes:
+        invite = self.session.server_invite
+        offer = invite.request.body if invite is not None else b""
+        return self.media.answer(offer) if offer else self.media.body()
 
     def answer(self, body: bytes | None = None) -> None:
         """200; the body answers the offer, or is one."""
-        invite = self.session.server_invite
         if body is None:
-            offer = invite.request.body if invite is not None else b""
-            body = self.media.answer(offer) if offer else self.media.body()
+            body = self._description()
         self.session.answer(self.now, body)
+        self.phone.network.pump()
+
+    def prack(self, response: Response, body: bytes = b"") -> None:
+        """PRACK to a reliable response that waits for it."""
+        self.session.prack(self.now, response, body, context=self)
         self.phone.network.pump()
 
     def refuse(self, status: int) -> None:
@@ -143,7 +158,10 @@ class Line:
 
     def acknowledge(self) -> None:
         """ACK to the last 200; it answers the offer in it if our INVITE had none."""
-        answer = self.media.answer(self.received) if self.received and not self.offered else b""
+        offer = b"" if self.offered else self.received
+        if self.responses and not self.responses[-1].body:
+            offer = b""  # it has been answered by PRACK
+        answer = self.media.answer(offer) if offer else b""
         self.session.acknowledge(self.now, answer)
         self.phone.network.pump()
 
@@ -170,7 +188,10 @@ class Line:
         self.hang_up()
 
     def request(self, method: str, body: bytes = b"", kind: str = SDP, lines: str = "") -> None:
-        self.session.request(self.now, method, lines, body, kind)
+        if method == "UPDATE":
+            self.session.update(self.now, body, lines, context=self)
+        else:
+            self.session.request(self.now, method, lines, body, kind)
         self.phone.network.pump()
 
     def transfer(self, uri: str, lines: str = "", *, subscribe: bool = True) -> SentRefer:
@@ -300,6 +321,9 @@ class Phone:
         elif isinstance(event, Answered):
             if line.manner.acknowledge:
                 line.acknowledge()
+        elif isinstance(event, Progressed):
+            if line.manner.prack and line.session.owes_prack(event.response):
+                line.prack(event.response, line.media.answer(event.response.sdp))
         elif isinstance(event, Reinvited):
             self._take_offer(line)
         elif isinstance(event, Requested):
@@ -312,13 +336,13 @@ class Phone:
             if line.manner.bye:
                 line.session.confirm_bye(now)
         else:
-            known = Acknowledged | Cancelled | Closed | Lost | Progressed | Refused | Responded
+            known = Acknowledged | Cancelled | Closed | Lost | Pracked | Refused | Responded
             assert isinstance(event, known)
 
     def _take_call(self, line: Line) -> None:
         manner = line.manner
         if manner.ring is not None:
-            self.later(manner.ring, line.ring)
+            self.later(manner.ring, line.ring_early if manner.early else line.ring)
         if manner.answer is not None:
             status = manner.refuse
             self.later(manner.answer, lambda: line.refuse(status) if status else line.answer())

@@ -244,9 +244,16 @@ def test_an_offer_that_waited_for_a_leg_that_is_gone(world: World) -> None:
 
 @BOTH
 def test_update_without_a_description(world: World, who: str) -> None:
-    """A session refresh concerns one leg alone."""
+    """It may tell of the target or of who is there; a session refresh concerns one leg alone."""
     one, other = sides(world, who)
-    one.request("UPDATE")
+    one.request("UPDATE", lines="P-Asserted-Identity: <sip:new@example.com>\r\n")
+    world.run()
+    assert other.requests[-1].get("p-asserted-identity") == "<sip:new@example.com>"
+    assert other.requests[-1].body == b""
+    assert one.statuses[-1] == 200
+    assert one.responses[-1].get("contact")
+    other.heard.clear()
+    one.request("UPDATE", lines="Session-Expires: 1800\r\n")
     world.run()
     assert one.statuses[-1] == 200
     assert one.responses[-1].get("contact")

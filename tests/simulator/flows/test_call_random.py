@@ -64,7 +64,11 @@ class Chaos:
             "origin": self.random.choice(["keep", "passthrough"]),
             "mid_call": self.random.choice(["offer", "offerless"]),
         }
-        self.world = World(network, **{**SECTIONS, "icm": icm, "sdp": sdp})
+        sip = {"reliable_provisional": self.random.choice(["required", "supported"])}
+        self.world = World(network, **{**SECTIONS, "icm": icm, "sdp": sdp, "sip": sip})
+        for phone in (self.world.caller, self.world.vxml, self.world.agents):
+            if self.random.random() < 0.7:
+                phone.party.endpoint.support("100rel")
 
     def manner(self, *, caller: bool = False) -> Manner:
         pick = self.random.choice
@@ -75,6 +79,7 @@ class Chaos:
             acknowledge=self.random.random() > 0.05,
             reinvite=pick([200] * 8 + [488, 491, 500, 0]),
             update=pick([200, 200, 488, 405]),
+            early=self.random.random() < 0.3,
             bye=caller or self.random.random() > 0.05,
         )
 
@@ -104,7 +109,9 @@ class Chaos:
     def dial(self) -> None:
         if len(self.world.caller.lines) < CALLS:
             self.world.caller.behaves(**vars(self.manner(caller=True)))
-            self.world.dial(self.random.choice(NUMBERS), offer=self.random.random() > 0.1)
+            lines = self.random.choice(["", "", "Require: 100rel\r\n"])
+            number = self.random.choice(NUMBERS)
+            self.world.dial(number, offer=self.random.random() > 0.1, lines=lines)
 
     def happen(self) -> None:
         """A far end does something on one of its lines."""
@@ -128,6 +135,7 @@ class Chaos:
             lambda: line.request("INFO", b"Signal=1", "application/dtmf-relay"),
             lambda: line.request("UPDATE"),
             lambda: line.request("UPDATE", line.media.body("inactive")),
+            lambda: line.request("UPDATE", line.media.body()),
             line.hang_up,
             line.drop,
             line.acknowledge,

@@ -25,7 +25,10 @@ async def request(call: LabCall, method: str, body: bytes = b"", kind: str = "")
         handle(event, now)
 
     call.owner.stack.handler = listen
-    call.session.request(call.owner.stack.now(), method, "", body, kind)
+    if method == "UPDATE" and kind in ("", SDP):
+        call.session.update(call.owner.stack.now(), body, context="test")
+    else:
+        call.session.request(call.owner.stack.now(), method, "", body, kind)
     call.owner.stack.pump()
     await call.owner.until(lambda: answers)
     response = answers[0].response
@@ -204,5 +207,33 @@ def test_both_hold_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         call.hang_up()
         assert await calls_hold == 0
         assert (await agent.ended()).by == "peer"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("offer", [True, False])
+def test_reliable_ringing(offer: bool) -> None:
+    """RFC 3262: agents ring reliably where they are told to; here with a description in it."""
+
+    async def scenario(lab: Lab) -> None:
+        lab.agents.reliable = True
+        call = await lab.caller.call("805", offer=offer)
+        await call.until(lambda: call.received["180"])
+        agent = lab.agents.find(call.call_id)
+        assert agent is not None
+        await agent.until(lambda: agent.received["PRACK"])
+        now = lab.agents.stack.now()
+        agent.session.ring(now, 183, agent._body, reliable=True)
+        lab.agents.stack.pump()
+        await agent.until(lambda: agent.received["PRACK"] == 2)
+        agent.session.update(now, context="refresh")
+        lab.agents.stack.pump()
+        await call.until(lambda: call.received["UPDATE"])
+        agent.answer()
+        assert await call.answered()
+        assert await agent.answered()
+        assert call.negotiation.remote == agent.negotiation.local
+        assert call.negotiation.local == agent.negotiation.remote
+        assert agent.messages[-1].body == b""  # the ACK: PRACK had what was to be said
 
     run(scenario)
