@@ -42,8 +42,10 @@ from sip.transaction.server import (
 from sip.transport import Address, Listener
 from sip.uri import PLAIN_SIP_URI, OtherUri, parse_uri
 from sip.usage.again import Amend, omit_extensions, send_again
+from sip.usage.cancel import receive_cancel
 from sip.usage.guard import Guard
 from sip.usage.invite import InviteSession
+from sip.usage.refusal import no_dialog, refuse_once
 from sip.usage.session import SDP, Session
 from sip.usage.session_timer import SessionTimers
 
@@ -142,7 +144,8 @@ class Endpoint(Transactions):
                 raise message.defect
             self._receive_request(message, address, listener, now)
         except PeerError as error:
-            self.refuse(message, address, listener, error.status, error.lines, error.reason)
+            if not refuse_once(self, message, address, listener, error, now):
+                self.refuse(message, address, listener, error.status, error.lines, error.reason)
 
     def receive_broken(self, error: FramingError, address: Address, listener: Listener) -> None:
         """A header on a stream after which nothing can be read: a request is answered."""
@@ -304,14 +307,14 @@ class Endpoint(Transactions):
             if session is None or not session.ack_received(request, now):
                 self.discarded += 1
         elif method == "CANCEL":
-            self._cancel(request, transaction, address, listener, now)
+            receive_cancel(self, request, key, address, listener, now)
         else:
             self._check_method(request)
             check_extensions(request, self.extensions)
             if to_tag is None:
                 self._outside_dialog(request, key, address, listener, now)
             elif session is None:
-                raise PeerError(reason_phrase(481), 481)
+                raise no_dialog(self.sessions.get(to_tag), request)
             else:
                 self._inside_dialog(session, request, key, address, listener, now)
 
@@ -320,22 +323,6 @@ class Endpoint(Transactions):
         if method not in self.methods:
             status = 405 if method in _NOT_SERVED else 501
             raise PeerError(reason_phrase(status), status)
-
-    def _cancel(
-        self,
-        request: Request,
-        invite: ServerTransaction | None,
-        address: Address,
-        listener: Listener,
-        now: float,
-    ) -> None:
-        """Section 9.2: answered hop by hop; the INVITE is answered by its session."""
-        if invite is None:
-            raise PeerError(reason_phrase(481), 481)
-        self.refuse(request, address, listener, 200, tag=invite.to_tag)
-        session = invite.session
-        if session is not None:
-            session.cancel_received(invite, request, now)
 
     def _inside_dialog(
         self,

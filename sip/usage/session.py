@@ -273,8 +273,10 @@ class Session:
         except PeerError as error:
             tx.respond(error.status, now, reason=error.reason)
             return
-        if self._leaving or self.state != CONFIRMED:
+        if self._leaving:
             tx.respond(481, now)
+        elif self.state != CONFIRMED:  # it overtook the 2xx: 481 would end the peer's call
+            tx.respond(500, now, "Retry-After: 1\r\n")
         else:
             self.endpoint.events.append(Referred(self, request, refer))
 

