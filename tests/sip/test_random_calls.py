@@ -1,180 +1,77 @@
-"""Hundreds of calls over a bad network: each ends on both sides, and nothing is left.
+"""Hundreds of calls over a bad network: each ends right on both sides, and nothing is left.
 
-What the two sides do is drawn from a seed: ring, reliably or not, answer, refuse, cancel,
-offer, update, ask, refer, hang up, at once or later, often against each other.
+The long run of the same is `make soak`.
 """
-
-from collections.abc import Callable
-from random import Random
 
 import pytest
 
-from sip.errors import InvalidState
-from sip.events import (
-    Answered,
-    Closed,
-    Event,
-    Hungup,
-    Invited,
-    Lost,
-    Progressed,
-    ReferProgressed,
-    Referred,
-    Refused,
-    Reinvited,
-    Requested,
-    Responded,
-)
-from sip.usage.invite import InviteSession
-from sip.usage.session import TERMINATED, Session
-from tests.support.network import ANSWER, OFFER, AnyEvent, Network
-
-CALLS = 100
-PATIENCE = 200.0  # seconds after which everybody hangs up
-
-
-class Play:
-    """Two parties that call each other, and what became of each session."""
-
-    def __init__(self, seed: int, loss: float) -> None:
-        self.random = Random(seed)
-        self.network = Network(
-            seed, loss=loss, duplication=loss / 2, reordering=loss / 2, latency=0.02
-        )
-        self.parties = [self.network.add(name) for name in ("alice", "bob")]
-        for party in self.parties:
-            party.handler = self.react
-            party.endpoint.support("100rel")
-        self.sessions: list[InviteSession] = []
-        self.events: dict[Session, list[Event]] = {}
-
-    def run(self) -> None:
-        for _ in range(CALLS):
-            self.network.at(self.random.random() * 30.0, self.call)
-        self.network.run_until_idle()
-
-    def call(self) -> None:
-        caller, callee = self.random.sample(self.parties, 2)
-        lines = self.random.choice(("", "", "Require: 100rel\r\n"))
-        session = caller.call(callee, self.random.choice((OFFER, b"")), lines=lines)
-        self.enter(session)
-        if self.random.random() < 0.2:
-            self.later(5.0, lambda: session.cancel(self.network.now))
-
-    def enter(self, session: InviteSession) -> None:
-        self.sessions.append(session)
-        self.events[session] = []
-        self.network.at(self.network.now + PATIENCE, lambda: self.leave(session))
-
-    def leave(self, session: InviteSession) -> None:
-        """Whatever the state, this is the end."""
-        now = self.network.now
-        self.attempt(lambda: session.bye(now))
-        self.attempt(lambda: session.cancel(now))
-        self.attempt(lambda: session.reject(now, 480))
-
-    def later(self, most: float, action: Callable[[], object]) -> None:
-        when = self.network.now + self.random.choice((0.0, self.random.random() * most))
-        self.network.at(when, lambda: self.attempt(action))
-
-    def attempt(self, action: Callable[[], object]) -> None:
-        """A verb that comes too late is refused, and that is all."""
-        try:
-            action()
-        except InvalidState:
-            return
-
-    # Reactions.
-
-    def react(self, event: AnyEvent, now: float) -> None:
-        if isinstance(event, Event):
-            if isinstance(event, Invited):
-                self.enter(event.session)
-            self.events[event.session].append(event)
-        match event:
-            case Invited(session=session):
-                self.invited(session, now)
-            case Answered(session=session):
-                session.acknowledge(now, ANSWER)
-                if len([e for e in self.events[session] if isinstance(e, Answered)]) == 1:
-                    self.converse(session)
-            case Progressed(session=session, response=response):
-                self.attempt(lambda: session.prack(now, response, ANSWER))
-                if self.random.random() < 0.2:
-                    self.later(1.0, lambda: session.update(self.network.now, OFFER))
-            case Reinvited(session=session):
-                if self.random.random() < 0.3:
-                    session.ring(now, 183, ANSWER, reliable=True)
-                self.later(1.0, lambda: session.answer(self.network.now, ANSWER))
-            case Hungup(session=session):
-                session.confirm_bye(now)
-            case Requested(request=request, transaction=transaction):
-                contact = event.session.contact
-                lines = f"{contact}Content-Type: application/sdp\r\n"
-                body = ANSWER if request.body else b""
-                transaction.respond(200, now, lines if body else contact, body)
-            case Referred(refer=refer):
-                refer.accept(now)
-                status = self.random.choice((200, 486))
-                self.later(3.0, lambda: refer.notify(self.network.now, status))
-            case _:
-                pass
-
-    def invited(self, session: InviteSession, now: float) -> None:
-        draw = self.random.random()
-        if draw < 0.7:
-            body = self.random.choice((b"", ANSWER))
-            session.ring(now, 183 if body else 180, body, reliable=draw < 0.5)
-            self.later(2.0, lambda: session.ring(self.network.now, reliable=draw < 0.3))
-            self.later(
-                2.0, lambda: session.update(self.network.now, self.random.choice((OFFER, b"")))
-            )
-        if draw < 0.15:
-            self.later(3.0, lambda: session.reject(self.network.now, 486))
-        else:
-            self.later(3.0, lambda: self.pick_up(session))
-
-    def pick_up(self, session: InviteSession) -> None:
-        session.answer(self.network.now, ANSWER)
-        self.converse(session)
-
-    def converse(self, session: InviteSession) -> None:
-        """Some things to do in a call; one side or both hang up at some time."""
-        verbs: dict[str, Callable[[], object]] = {
-            "offer": lambda: session.reinvite(self.network.now, OFFER),
-            "ask": lambda: session.request(self.network.now, "INFO"),
-            "update": lambda: session.update(self.network.now, OFFER),
-            "refer": lambda: session.refer(self.network.now, "sip:dave@example.com"),
-        }
-        for name in self.random.sample(sorted(verbs), self.random.randrange(3)):
-            self.later(10.0, verbs[name])
-        if self.random.random() < 0.6:
-            self.later(20.0, lambda: session.bye(self.network.now))
-
-
-def outcome(events: list[Event]) -> list[str]:
-    """The events that say how a session ended."""
-    ends = [type(e).__name__ for e in events if isinstance(e, Hungup | Closed)]
-    early = [e for e in events if isinstance(e, Refused)]
-    return ends or [type(e).__name__ for e in early[-1:]]
+from sip.events import Answered, Lost, ReferProgressed, Responded
+from tests.soak.calls import Play
+from tests.soak.verdict import BYE, CANCELLED, HUNG_UP, NEVER_HEARD, NO_ANSWER, fits, judge
+from tests.support.network import Network, Packet
+from tests.support.rules import Rules
 
 
 @pytest.mark.parametrize("seed", [1, 2, 131])
 @pytest.mark.parametrize("loss", [0.0, 0.1, 0.2, 0.3])
-def test_every_call_ends(loss: float, seed: int) -> None:
+def test_every_call_ends_right_on_both_sides(loss: float, seed: int) -> None:
     play = Play(seed, loss)
     play.run()
-    assert play.network.errors == []
-    assert [party.leftovers() for party in play.parties] == [{}, {}]
-    assert {session.state for session in play.sessions} == {TERMINATED}
-    for session, events in play.events.items():
-        kinds = [type(event).__name__ for event in events]
-        final = [k for k in kinds if k in ("Hungup", "Closed", "Cancelled")]
-        assert len(final) <= 1, kinds
-        if session.outgoing:
-            assert len(outcome(events)) == 1, kinds
-        if "Answered" in kinds or "Acknowledged" in kinds:
-            assert final, kinds
+    ends, wrong = judge(play)
+    assert wrong == []
+    assert ends.total() == play.calls == 100
+    assert len(ends) >= 5
+
+
+@pytest.mark.parametrize(
+    ("caller", "callee", "fit"),
+    [
+        (BYE, HUNG_UP, True),
+        (BYE, BYE, True),
+        (HUNG_UP, HUNG_UP, False),
+        (HUNG_UP, NEVER_HEARD, False),
+        ("rejected with 486", "rejected with 486", True),
+        ("rejected with 486", "rejected with 480", False),
+        (CANCELLED, CANCELLED, True),
+        (CANCELLED, BYE, False),
+        (NO_ANSWER, NEVER_HEARD, True),
+        (NO_ANSWER, HUNG_UP, False),
+    ],
+)
+def test_what_fits_together(caller: str, callee: str, fit: bool) -> None:
+    assert fits(caller, callee) is fit
+
+
+def test_a_broken_rule_is_seen() -> None:
+    network = Network()
+    alice, bob = network.add("alice"), network.add("bob")
+    alice.call(bob)
+    network.run(0.1)
+    invite = network.packets("INVITE")[0].data
+    ringing = network.packets("100 INVITE")[0].data
+    busy, answer = (ringing.replace(b" 100 Trying", end) for end in (b" 486 No", b" 200 OK"))
+    rules = Rules()
+    for data in (
+        invite,
+        invite,
+        busy,
+        busy,
+        answer,
+        invite.replace(b"branch=", b"branch=z9hG4bKnew"),
+        invite.replace(b"INVITE sip", b"ACK sip").replace(b"1 INVITE", b"2 ACK"),
+        invite.replace(b"INVITE sip", b"CANCEL sip").replace(b"1 INVITE", b"2 CANCEL"),
+    ):
+        rules.see(Packet(0.0, "alice", "bob", data))
+    assert rules.packets == 8
+    assert [text.split("\n")[0] for text in rules.broken] == [
+        f"0.000 alice > bob {what}"
+        for what in (
+            f"200 INVITE: answered {(486, answer.split(b'tag=')[2][:10].decode())} before",
+            "INVITE: CSeq does not grow beyond 1",
+            "ACK: no INVITE has the CSeq 2",
+            "CANCEL: no INVITE has this branch and CSeq",
+        )
+    ]
 
 
 @pytest.mark.parametrize("seed", [3, 4])
