@@ -27,10 +27,11 @@ class StreamFramer:
     begin is not known.
     """
 
-    __slots__ = ("_buffer", "_halfway", "_searched", "awaits_pong", "pings")
+    __slots__ = ("_buffer", "_halfway", "_searched", "_wanted", "awaits_pong", "pings")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._wanted = 0  # octets of the message under way, once its header is there
         self._searched = 0  # up to here no end of the header has been found
         self._halfway = False  # one CRLF came: with another it is a ping
         self.pings = 0
@@ -59,6 +60,8 @@ class StreamFramer:
 
     def _next(self) -> bytes | None:
         buffer = self._buffer
+        if len(buffer) < self._wanted:
+            return None
         self._skip_line_ends()
         end = buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
         if end < 0:
@@ -71,10 +74,11 @@ class StreamFramer:
         total = end + 4 + self._body_length(bytes(buffer[: end + 2]))
         if len(buffer) < total:
             self._searched = end
+            self._wanted = total
             return None
         message = bytes(buffer[:total])
         del buffer[:total]
-        self._searched = 0
+        self._searched = self._wanted = 0
         return message
 
     def _skip_line_ends(self) -> None:
