@@ -1,0 +1,128 @@
+"""What reads a peer's text takes time in proportion to its length (RFC 3261 section 26.1.5)."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from time import thread_time
+
+import pytest
+
+from sip.auth import Challenge, Credentials
+from sip.dialog import is_loose, name_addr_uri
+from sip.errors import PeerError
+from sip.grammar import parse_host_port, split_values, unescape
+from sip.message import Request, parse, tag_of
+from sip.multipart import sdp_part
+from sip.sdp import SessionDescription, same_media
+from sip.stream import StreamFramer
+from sip.transaction.layer import server_key
+from sip.transaction.server import response_prefix
+from sip.uri import parse_uri
+from sip.values import (
+    CSeq,
+    EventType,
+    MediaType,
+    NameAddr,
+    Reason,
+    Via,
+    WarningValue,
+    parse_sipfrag,
+)
+
+LENGTH = 32_000
+SECONDS = 0.5  # what is linear takes a tenth at most; what is not takes minutes
+
+PIECES = [
+    *',"<>;=[]:()?&@%\\./-+*_ \t0aA\0\xff\n\r', ";a", ";a=", ";a=b", " ;", "; ", '",', "<>", "[]",
+    "::", "()", "\r\n ", "\r\n\t", " \r\n ", '\\"', "\\\\", "%41", "%E4", '"a",', "<a>,", "a,",
+    'a="b",', "a = b , ", "1.", "a.", "a-", "sip:", "a=b&", ";;", ",,", '";', "--b\r\n", "--b",
+    "a=sendrecv\r\n", "m=audio 1 RTP/AVP 0\r\n", "a=rtpmap:0 a\r\n", "c=IN IP4 a\r\n", " 0",
+    "Via: a\r\n", "Content-Length: 0\r\n", "Content-Length: 0\r\n\r\n", "\r\n", "\r\n\r\n",
+]  # fmt: skip
+
+ORIGIN = "v=0\r\no=- 1 1 IN IP4 a\r\ns=-\r\nt=0 0\r\n"
+
+
+def whole(line: str) -> None:
+    """A request with this line, and what the stack reads of every request."""
+    text = (
+        "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1;rport\r\n"
+        "From: <sip:a>;tag=1\r\nTo: <sip:a>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n"
+        f"{line}\r\n\r\n"
+    )
+    request = parse(text.encode())
+    assert isinstance(request, Request)
+    list(request.lines())
+    response_prefix(request, ("192.0.2.1", 5060), "tag")
+    for key in list(request.keys())[:9]:
+        with suppress(PeerError):
+            request.values(key)
+    server_key(request)
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "message": lambda text: parse(text.encode()),
+    "start line": lambda text: parse(f"{text} SIP/2.0\r\nVia: a\r\n\r\n".encode()),
+    "status line": lambda text: parse(f"SIP/2.0 200 {text}\r\n\r\n".encode()),
+    "header": whole,
+    "Via": lambda text: whole(f"Via: {text}"),
+    "second Via value": lambda text: whole(f"Via: SIP/2.0/UDP a;branch=z9hG4bK2, {text}"),
+    "From": lambda text: whole(f"From: {text}"),
+    "CSeq": lambda text: whole(f"CSeq: {text}"),
+    "stream": lambda text: StreamFramer().feed(text.encode()),
+    "list": split_values,
+    "comments": lambda text: split_values(text, comments=True),
+    "host": parse_host_port,
+    "IPv6": lambda text: parse_host_port(f"[{text}]"),
+    "unescape": unescape,
+    "URI": parse_uri,
+    "sip: URI": lambda text: parse_uri(f"sip:{text}"),
+    "sip: host": lambda text: parse_uri(f"sip:a@b{text}"),
+    "tel: URI": lambda text: parse_uri(f"tel:+1{text}"),
+    "address": NameAddr.parse_many,
+    "display name": lambda text: NameAddr.parse(f"{text}<sip:a>"),
+    "quoted name": lambda text: NameAddr.parse(f'"{text}" <sip:a>'),
+    "address parameters": lambda text: NameAddr.parse(f"<sip:a>{text}"),
+    "address URI": name_addr_uri,
+    "loose route": lambda text: is_loose(f";lr{text}"),
+    "tag": tag_of,
+    "tag after": lambda text: tag_of(f"<sip:a>{text}"),
+    "via-parm": Via.parse_many,
+    "via sent-by": lambda text: Via.parse(f"SIP/2.0/UDP {text}"),
+    "CSeq value": CSeq.parse,
+    "Event": EventType.parse,
+    "Reason": Reason.parse_many,
+    "Warning": lambda text: WarningValue.parse_many(f"399 a {text}"),
+    "media type": MediaType.parse,
+    "challenge": lambda text: Challenge.parse(f"Digest {text}"),
+    "credentials": lambda text: Credentials.parse(f"Digest {text}"),
+    "sipfrag": lambda text: parse_sipfrag(f"SIP/2.0 200 {text}".encode()),
+    "SDP": lambda text: SessionDescription.parse(f"{ORIGIN}{text}".encode()),
+    "SDP media": lambda text: SessionDescription.parse(f"{ORIGIN}m=audio 1 a {text}".encode()),
+    "same media": lambda text: same_media(f"a=sendrecv\n{text}".encode(), text.encode()),
+    "multipart": lambda text: sdp_part("multipart/mixed;boundary=b", f"--b\n{text}".encode()),
+    "multipart type": lambda text: sdp_part(f"multipart/mixed;boundary={text}", b"--a\n"),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_it_takes_linear_time(name: str) -> None:
+    read = READERS[name]
+    for piece in PIECES:
+        for last in ("", "x", '"'):
+            text = (piece * (LENGTH // len(piece) + 1))[:LENGTH] + last
+            started = thread_time()
+            with suppress(PeerError):
+                read(text)
+            took = thread_time() - started
+            assert took < SECONDS, f"{took:.2f} s for {piece!r}, many times, and {last!r}"
+
+
+def test_a_stream_in_single_octets_takes_linear_time() -> None:
+    """The header is read once, however slowly the body comes."""
+    head = f"X: {'a' * 60_000}\r\nContent-Length: 60000\r\n\r\n".encode()
+    framer = StreamFramer()
+    started = thread_time()
+    for octet in head + b"b" * 59_999:
+        assert framer.feed(bytes((octet,))) == []
+    assert len(framer.feed(b"b")) == 1
+    assert thread_time() - started < 1.0  # 5 seconds where each octet has it read again
