@@ -14,6 +14,7 @@ import pytest
 from scenarios.plugin import CaptureFactory, ServerFactory
 from tests.interop.baresip import Baresip
 from tests.interop.exchange import Exchange, Party
+from tests.interop.kamailio import Kamailio
 from tests.interop.linphone import Linphone
 from tests.interop.phone import Phone
 
@@ -78,6 +79,13 @@ def baresips(tmp_path: Path, callsim_server: ServerFactory) -> Iterator[BaresipF
 def linphones(tmp_path: Path, callsim_server: ServerFactory) -> Iterator[LinphoneFactory]:
     """Start linphones: ``linphones("1000", "tcp")``."""
     yield from _started(Linphone, tmp_path)
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[Kamailio]:
+    kamailio = Kamailio(tmp_path / "kamailio")
+    yield kamailio
+    kamailio.close()
 
 
 @pytest.fixture

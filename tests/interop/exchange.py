@@ -1,7 +1,7 @@
 """A call server between strangers, watched by tshark."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from scenarios.capture import Capture, Captured
@@ -29,7 +29,7 @@ class Exchange:
     """A server whose numbers lead to `parties`, and the wire between all of them.
 
     `transports` are the server's beside UDP. `via` is where the server sends all calls
-    instead (a proxy).
+    instead (a proxy); `also` are further routes.
     """
 
     def __init__(
@@ -43,9 +43,13 @@ class Exchange:
         options: Sequence[str] = (),
         watched: Sequence[int] = (),
         via: str = "",
+        also: Mapping[str, str] | None = None,
     ) -> None:
         self.server: ServerProcess = servers(
-            routes={f"{party.user[0]}>": via or party.uri for party in parties},
+            routes={
+                **{f"{party.user[0]}>": via or party.uri for party in parties},
+                **(also or {}),
+            },
             settings=settings or {},
             options=[
                 *(part for one in transports for part in ("--sip", f"{one}:127.0.0.1:0")),
@@ -101,6 +105,17 @@ def open_requests(messages: Sequence[Captured]) -> set[tuple[str, tuple[int, str
 def between(messages: Sequence[Captured], one: Address, other: Address) -> list[Captured]:
     """The messages of these two, either way."""
     return [m for m in messages if {m.source, m.destination} == {one, other}]
+
+
+def fields(message: Captured, name: str) -> list[str]:
+    """The values of a header field, all of them."""
+    lines = (line.partition(":") for line in message.head.split("\r\n")[1:])
+    return [
+        value.strip()
+        for key, _, values in lines
+        if key.strip().lower() == name.lower()
+        for value in values.split(",")
+    ]
 
 
 def names(messages: Sequence[Captured]) -> list[str]:

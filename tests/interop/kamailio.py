@@ -10,10 +10,14 @@ from scenarios.child import Child
 from scenarios.runner import LOOPBACK, free_port
 
 _START: Final = 20.0
-_MODULES: Final = "tm sl rr pv maxfwd textops siputils".split()
+_MODULES: Final = "tm sl rr pv maxfwd textops siputils usrloc registrar path auth".split()
+REALM: Final = "carrier"
+PASSWORD: Final = "gate"
+TRUNK: Final = "4930123"
+"""The number that registers here, with PASSWORD; all other numbers register at the server."""
 
 # What comes from the call server carries Cisco-Guid and goes to whom it calls, the rest to
-# the call server; what is in a dialog goes where its route says.
+# the call server; what is in a dialog, or has a route already, goes where that says.
 _CONFIG: Final = """#!KAMAILIO
 debug=2
 log_stderror=yes
@@ -28,6 +32,7 @@ listen=udp:127.0.0.1:{port}
 listen=tcp:127.0.0.1:{port}
 {load}
 modparam("rr", "append_fromtag", 0)
+modparam("auth", "algorithm", "{algorithm}")
 
 request_route {{
     if (!mf_process_maxfwd_header("10")) {{
@@ -48,15 +53,36 @@ request_route {{
         exit;
     }}
     t_check_trans();
-    if (is_method("INVITE")) record_route();
-    if (is_present_hf("Cisco-Guid")) {{
+    if (is_method("REGISTER")) {{
+        if ($tU == "{trunk}") {{
+            if (!pv_www_authenticate("{realm}", "{password}", "0")) {{
+                www_challenge("{realm}", "1");
+                exit;
+            }}
+            save("location");
+            exit;
+        }}
+        add_path();
+        $du = "{server}";
+    }} else if (is_present_hf("Cisco-Guid")) {{
+        {ask}
+        record_route();
+        loose_route();
         {places}
     }} else {{
-        $du = "{server}";
+        if (is_method("INVITE")) record_route();
+        if (!lookup("location")) $du = "{server}";
     }}
     if (!t_relay()) sl_reply_error();
 }}
 """
+
+_ASK: Final = """\
+if (!pv_proxy_authenticate("{realm}", "{password}", "0")) {{
+            proxy_challenge("{realm}", "1");
+            exit;
+        }}
+        consume_credentials();"""
 
 
 class KamailioError(Exception):
@@ -92,8 +118,10 @@ class Kamailio:
         """Where it is reached over this transport."""
         return f"sip:{LOOPBACK}:{self.address[1]};transport={transport}"
 
-    def start(self, server: str, places: dict[str, str]) -> None:
-        """Run, and return once it listens."""
+    def start(
+        self, server: str, places: dict[str, str], *, asks: bool = False, algorithm: str = "MD5"
+    ) -> None:
+        """Run, and return once it listens; `asks` the call server for PASSWORD."""
         config = self.directory / "kamailio.cfg"
         config.write_text(
             _CONFIG.format(
@@ -103,6 +131,11 @@ class Kamailio:
                     f'if ($rU =~ "^{digit}") $du = "{uri}";' for digit, uri in places.items()
                 ),
                 server=server,
+                ask=_ASK.format(realm=REALM, password=PASSWORD) if asks else "",
+                algorithm=algorithm,
+                realm=REALM,
+                password=PASSWORD,
+                trunk=TRUNK,
             )
         )
         program = shutil.which("kamailio") or "/usr/sbin/kamailio"

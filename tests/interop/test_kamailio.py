@@ -1,24 +1,14 @@
 """Kamailio in front of the call server: every request of a dialog follows its route."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from scenarios.capture import Captured
 from tests.interop.conftest import ExchangeFactory, PhoneFactory
-from tests.interop.exchange import Exchange
+from tests.interop.exchange import Exchange, fields
 from tests.interop.kamailio import Kamailio
 from tests.interop.phone import Phone
 
 TRANSPORTS = [("udp", "udp"), ("tcp", "tcp"), ("udp", "tcp"), ("tcp", "udp")]
-
-
-@pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[Kamailio]:
-    kamailio = Kamailio(tmp_path / "kamailio")
-    yield kamailio
-    kamailio.close()
 
 
 def start(proxy: Kamailio, exchange: ExchangeFactory, inside: str, *phones: Phone) -> Exchange:
@@ -48,17 +38,6 @@ def hold_and_resume(one: Phone, call: int, other: Phone) -> None:
     one.do("resume", call=call)
     for phone in (one, other):
         phone.wait("media", status="active")
-
-
-def fields(message: Captured, name: str) -> list[str]:
-    """The values of a header field, all of them."""
-    lines = (line.partition(":") for line in message.head.split("\r\n")[1:])
-    return [
-        value.strip()
-        for key, _, values in lines
-        if key.strip().lower() == name.lower()
-        for value in values.split(",")
-    ]
 
 
 def routed(messages: list[Captured], method: str, sockets: int) -> int:
