@@ -18,6 +18,7 @@ from benchmarks.subjects import (
     BASE,
     SUBJECTS,
     BenchmarkError,
+    other_checkout,
     start_all,
     stop_all,
 )
@@ -67,13 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, default=RESULTS / "latest.json", help="where the JSON goes"
     )
+    parser.add_argument(
+        "--against", type=Path, metavar="DIR", help="measure the Callsim of that checkout as well"
+    )
     parser.add_argument("--profile", action="store_true", help="instead: where the time goes")
     parser.add_argument("--keep", action="store_true", help="keep the files of the run")
     return parser
 
 
 def _measure(options: argparse.Namespace, directory: Path) -> int:
-    names = list(SUBJECTS)
+    makers = {**SUBJECTS, **(other_checkout(options.against) if options.against else {})}
+    names = list(makers)
     length = len(names) * options.rounds * (2 * options.seconds + 20) + 300
     if length > _LONGEST:
         raise BenchmarkError("that may take more than two hours: fewer rounds, or shorter ones")
@@ -82,7 +87,7 @@ def _measure(options: argparse.Namespace, directory: Path) -> int:
         f"at {options.rate} calls/s, CDRs on; then {options.held} held calls"
     )
     held: dict[str, Held] = {}
-    subjects = start_all(directory / "servers", length, names)
+    subjects = start_all(directory / "servers", length, makers)
     problems: list[str] = []
     try:
         rounds = Rounds(subjects, directory / "calls", options.rate)
@@ -90,7 +95,7 @@ def _measure(options: argparse.Namespace, directory: Path) -> int:
         end = time.monotonic() + _SETTLE
         if options.held:
             _tell(f"holding {options.held} calls on each")
-            held = hold_calls(directory / "held", names, options.held)
+            held = hold_calls(directory / "held", makers, options.held)
         time.sleep(max(0.0, end - time.monotonic()))
         rounds.join()
     finally:

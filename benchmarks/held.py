@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.slices import run_slice
-from benchmarks.subjects import BenchmarkError, Subject, sipp_figures, start_all, stop_all
+from benchmarks.subjects import BenchmarkError, Maker, Subject, sipp_figures, start_all, stop_all
 from scenarios.runner import SippRun
 
 RATE: Final = 400.0
@@ -28,12 +28,12 @@ class Held:
     problems: tuple[str, ...]
 
 
-def hold_calls(directory: Path, names: list[str], calls: int) -> dict[str, Held]:
-    """Start the named servers anew and hold `calls` calls on each of them for a while."""
+def hold_calls(directory: Path, makers: Mapping[str, Maker], calls: int) -> dict[str, Held]:
+    """Start the servers anew and hold `calls` calls on each of them for a while."""
     filling = calls / RATE
     hold = filling + 5.0
     seconds = filling + hold + _SPARE
-    subjects = start_all(directory, seconds + 60, names)
+    subjects = start_all(directory, seconds + 60, makers)
     try:
         return _hold(directory, subjects, calls, hold, seconds)
     finally:

@@ -187,11 +187,11 @@ class Callsim(Subject):
         return problems
 
 
-def back_to_back(directory: Path, seconds: float) -> Callsim:
+def back_to_back(directory: Path, seconds: float, command: Sequence[str] | None = None) -> Callsim:
     """Callsim between the caller and a SIPp of its own that answers."""
     callee = SippUas(directory / "callee", seconds)
     try:
-        return Callsim(directory, callee)
+        return Callsim(directory, callee, command)
     except BaseException:
         callee.stop()
         raise
@@ -203,21 +203,39 @@ BASE: Final = "SIPp uas"
 CALLEE: Final = "Callsim, callee"
 BACK_TO_BACK: Final = "Callsim, back-to-back"
 
-SUBJECTS: Final[Mapping[str, Callable[[Path, float], Subject]]] = {
+Maker = Callable[[Path, float], Subject]
+"""Starts a subject in a directory of its own, for so many seconds at most."""
+
+SUBJECTS: Final[Mapping[str, Maker]] = {
     BASE: SippUas,
     CALLEE: lambda directory, _seconds: Callsim(directory),
     BACK_TO_BACK: back_to_back,
 }
-"""How each is started: in a directory of its own, for so many seconds at most."""
 
 
-def start_all(directory: Path, seconds: float, names: list[str]) -> dict[str, Subject]:
-    """Start the named subjects, or none."""
+def other_checkout(checkout: Path) -> dict[str, Maker]:
+    """Callsim of another checkout, set up there: what a change costs, in one run.
+
+    Raises BenchmarkError when it has no ``.venv/bin/callsim``.
+    """
+    command = [str(checkout.absolute() / ".venv" / "bin" / "callsim")]
+    if not Path(command[0]).exists():
+        raise BenchmarkError(f"--against: there is no {command[0]}: run `make setup` there")
+    return {
+        f"{CALLEE}, other": lambda directory, _seconds: Callsim(directory, None, command),
+        f"{BACK_TO_BACK}, other": lambda directory, seconds: back_to_back(
+            directory, seconds, command
+        ),
+    }
+
+
+def start_all(directory: Path, seconds: float, makers: Mapping[str, Maker]) -> dict[str, Subject]:
+    """Start the subjects, or none."""
     started: dict[str, Subject] = {}
     try:
-        for name in names:
+        for name, make in makers.items():
             slug = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
-            started[name] = SUBJECTS[name](directory / slug, seconds)
+            started[name] = make(directory / slug, seconds)
     except BaseException:
         stop_all(started)
         raise

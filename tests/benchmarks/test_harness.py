@@ -10,7 +10,7 @@ from benchmarks.profiling import read_samples
 from benchmarks.report import calls_table, table
 from benchmarks.rounds import Series, spread
 from benchmarks.slices import Slice, message_counts, run_slice
-from benchmarks.subjects import BASE, SippUas
+from benchmarks.subjects import BASE, BenchmarkError, Callsim, SippUas, other_checkout
 
 SLICE = Slice(100, 50.0, 40.0, 40.0, 0.1, 0.1, 0.0, 0, {"100": 10, "180": 0, "200": 100}, ())
 
@@ -25,6 +25,16 @@ def test_a_slice_of_sipp_alone_is_clean(tmp_path: Path) -> None:
     assert found.calls == 100
     assert found.answers == {"100": 0, "180": 100, "183": 0, "200": 100}
     assert found.cpu_us > 0
+
+
+def test_another_checkout_is_measured_beside_this_one(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="make setup"):
+        other_checkout(tmp_path)
+    made = other_checkout(Path(__file__).parents[2])
+    server = made["Callsim, callee, other"](tmp_path / "server", 30)
+    assert isinstance(server, Callsim)
+    assert server.address[1] > 0
+    assert server.stop() == []
 
 
 def test_the_200_that_counts_is_the_one_to_invite(tmp_path: Path) -> None:
