@@ -252,20 +252,22 @@ class Message:
                 self._fault(f"{key.title()} is missing")
                 return
         length = fields.get("content-length")
-        if length is None:
-            return
-        if not (length.isascii() and length.isdigit() and len(length) < 10):
-            self._fault("Content-Length is not a number")
-        elif int(length) > data_length:
-            self._fault("Content-Length is larger than the body")
-        elif int(length) < data_length:
-            self.body = self.body[: int(length)]  # section 18.3: the rest is not ours
+        if length is not None:
+            self._check_length(length, data_length)
         for key in ("from", "to"):
             if '"' in fields[key] or ">" not in fields[key]:
                 try:
                     NameAddr.parse(fields[key])
                 except ParseError as error:
                     self._fault(f"{key.title()}: {error}")
+
+    def _check_length(self, length: str, data_length: int) -> None:
+        if not (length.isascii() and length.isdigit() and len(length) < 10):
+            self._fault("Content-Length is not a number")
+        elif int(length) > data_length:
+            self._fault("Content-Length is larger than the body")
+        elif int(length) < data_length:
+            self.body = self.body[: int(length)]  # section 18.3: the rest is not ours
 
 
 class Request(Message):
