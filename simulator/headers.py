@@ -75,10 +75,10 @@ def guid_lines(guid: str) -> str:
 
 def passed_lines(message: Message, passed: frozenset[str] = PASSED) -> str:
     """The header lines of `message` that go on to another leg, in their order."""
-    present = message.keys()
-    if present <= _PLAIN:
+    unusual = message.keys() - _PLAIN
+    if not unusual:
         return ""
-    keys = {key for key in present if key in passed or key[:2] == "x-"}
+    keys = {key for key in unusual if key in passed or key[:2] == "x-"}
     if not keys:
         return ""
     if keys == {"subject"}:  # no need to look for the sender's spelling
