@@ -35,6 +35,17 @@ def early_partner(call: "Call", leg: Leg) -> Leg | None:
     return other if other is not None and other.session.state == EARLY else None
 
 
+def is_refresh(leg: Leg, request: Request) -> bool:
+    """Whether a re-INVITE says nothing but that the leg's far end is still there (RFC 4028)."""
+    return (
+        request.get("session-expires") is not None
+        and leg.session.timer is not None
+        and leg.offer_user is None
+        and leg.sent != b""
+        and request.sdp == leg.received != b""
+    )
+
+
 class OfferRelay:
     """A re-INVITE of one leg, carried to the other, its answer carried back.
 
@@ -64,6 +75,9 @@ class OfferRelay:
     def start(self, now: float) -> None:
         """Offer to the other leg; without one the call server answers itself."""
         origin = self.origin
+        if is_refresh(origin, self.request):
+            self._answer(now, origin.sent)  # a session timer concerns this leg alone
+            return
         origin.take(self.request)
         target = partner(self.call, origin)
         if target is not None and target.session.server_invite is not None:
@@ -103,7 +117,7 @@ class OfferRelay:
         if not self._answer(now, response.sdp):
             leg.session.acknowledge(now)
             if self.origin.up:  # it thought better of it: the other leg hears so
-                leg.offer(now, self.origin.received, _Restored())
+                leg.offer(now, self.origin.received, Restored())
             return
         self.origin.ack_user = self
         note_hold(self.call, self.origin, self.request.sdp, now)
@@ -136,8 +150,8 @@ class OfferRelay:
         self._refuse(now, 491)
 
 
-class _Restored:
-    """An offer of what held before another offer that was withdrawn."""
+class Restored:
+    """An offer of what holds on the other leg, after an exchange that it took no part in."""
 
     wanted = True
 
@@ -145,9 +159,11 @@ class _Restored:
         """Nothing is owed to anybody."""
 
     def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
+        """It agrees."""
         leg.session.acknowledge(now)
 
     def offer_refused(self, leg: Leg, status: int, reason: str, now: float) -> None:
+        """Its media stay as they were."""
         leg.call.log(now, "offer_refused", f"{leg.kind}: SIP {status} {reason}")
 
 
@@ -244,7 +260,7 @@ class RequestRelay:
             body = self.origin.describe(body)
             lines += f"Content-Type: {SDP}\r\n"
         if self.request.method == "UPDATE":
-            lines = self.origin.session.contact + lines
+            lines = self.origin.session.agreement(self.request, now) + lines
         self.transaction.respond(200, now, lines, body)
 
     def responded(self, event: Responded, now: float) -> None:
@@ -264,7 +280,7 @@ class RequestRelay:
         body = response.body
         lines = self.call.server.server_line
         if self.request.method == "UPDATE" and response.status < 300:
-            lines = self.origin.session.contact + lines
+            lines = self.origin.session.agreement(self.request, now) + lines
         if body:
             if response.content_type == SDP:
                 body = self.origin.describe(body)

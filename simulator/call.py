@@ -15,6 +15,7 @@ from simulator.headers import NO_REFUSAL, parting, refusal_of
 from simulator.leg import Leg
 from simulator.refer import ReferTransfer
 from simulator.referred import refer_received
+from simulator.refresh import refresh_due
 from simulator.routing import Route
 from simulator.states import (
     CONNECT,
@@ -40,6 +41,7 @@ from sip.events import (
     Progressed,
     ReferProgressed,
     Referred,
+    RefreshDue,
     Refused,
     Reinvited,
     Requested,
@@ -434,9 +436,6 @@ class Call:
     def _reinvited(self, leg: Leg, event: Reinvited, now: float) -> None:
         OfferRelay(self, leg, event.request).start(now)
 
-    def _requested(self, leg: Leg, event: Requested, now: float) -> None:
-        RequestRelay.start(self, leg, event, now)
-
     def _responded(self, leg: Leg, event: Responded, now: float) -> None:
         if isinstance(event.context, RequestRelay):
             event.context.responded(event, now)
@@ -461,7 +460,8 @@ _HANDLERS: Final[dict[type[Event | Responded], _Handler]] = {
     Lost: Call._lost,
     Reinvited: Call._reinvited,
     Withdrawn: Call._withdrawn,
-    Requested: Call._requested,
+    Requested: RequestRelay.start,
+    RefreshDue: refresh_due,
     Responded: Call._responded,
     Referred: Call._referred,
     ReferProgressed: Call._refer_progressed,

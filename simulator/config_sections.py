@@ -94,6 +94,37 @@ class TlsSection(Section):
     )
 
 
+class SessionTimerSection(Section):
+    """Session timers (RFC 4028), each leg for itself. What a peer asks for is served."""
+
+    min_se: int = Field(
+        default=90,
+        ge=1,
+        le=86_400,
+        description="Seconds: shorter intervals are refused by 422. Below 90 (RFC 4028 section 5) "
+        "for tests only.",
+    )
+    expires: int = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="Seconds: the interval that every leg asks for, and the longest that is "
+        "granted, such as 1800. 0: legs ask for what the caller asks for, and any is granted.",
+    )
+    refresher: Literal["auto", "local", "remote"] = Field(
+        default="auto",
+        description="Who refreshes where the peer leaves it open: local, remote, or auto: whoever "
+        "sent the INVITE.",
+    )
+
+    @field_validator("expires")
+    @classmethod
+    def _expires_is_not_below_min_se(cls, expires: int, info: Any) -> int:
+        if 0 < expires < info.data.get("min_se", 0):
+            raise ValueError(f"must not be below sip.session_timer.min_se ({info.data['min_se']})")
+        return expires
+
+
 class SipSection(Section):
     """The SIP side."""
 
@@ -123,6 +154,7 @@ class SipSection(Section):
     tls: TlsSection = Field(
         default=TlsSection(), description="Without a certificate there is no TLS."
     )
+    session_timer: SessionTimerSection = SessionTimerSection()
     error_refer: bool = Field(
         default=True,
         description="Failures go to the error number: 302 before answer, REFER after. Not served "

@@ -95,7 +95,7 @@ class Leg:
         self.holding = False  # the far end has put us on hold
         self.origin: Origin | None = None  # what this leg knows us by (RFC 3264 section 8)
         self.offer_user: OfferUser | None = None
-        self.offers: list[tuple[bytes, OfferUser]] = []  # that wait for the one before
+        self.offers: list[tuple[bytes | None, OfferUser]] = []  # that wait for the one before
         self.ack_user: AckUser | None = None
 
     def __repr__(self) -> str:
@@ -150,8 +150,11 @@ class Leg:
         except PeerError:
             return body
 
-    def offer(self, now: float, body: bytes, user: OfferUser) -> None:
-        """Offer `body` by re-INVITE, after those before it; `user` is told the outcome."""
+    def offer(self, now: float, body: bytes | None, user: OfferUser) -> None:
+        """Offer `body` by re-INVITE, after those before it; `user` is told the outcome.
+
+        None: what was sent last.
+        """
         if self.offer_user is not None:
             self.offers.append((body, user))
             return
@@ -160,7 +163,11 @@ class Leg:
         self._sent_before = self.sent
         try:
             # Described when it is sent: after glare the far end may have heard another.
-            self.session.reinvite(now, lambda: self.describe(body), self.call.server.agent_line)
+            self.session.reinvite(
+                now,
+                lambda: self.sent if body is None else self.describe(body),
+                self.call.server.agent_line,
+            )
         except InvalidState:  # it is ending
             self.offer_over(refused=True)
             user.offer_refused(self, 491, reason_phrase(491), now)

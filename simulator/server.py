@@ -32,6 +32,7 @@ from simulator.leg import CALLER, VXML, Leg
 from simulator.pickup import take_place
 from simulator.probes import Prober
 from simulator.records import record_of
+from simulator.refresh import session_timers
 from simulator.routing import DialPlan, Label, NotRoutable, Route
 from simulator.states import CONNECT, NORMAL, REASONS, TRANSFER
 from simulator.treatment import Treatment
@@ -103,6 +104,7 @@ class CallServer(Commands):
         """Take a configuration: calls in progress keep the routes they have."""
         self.config = config
         self.plan = DialPlan(config, self.phones)
+        session_timers(config.sip.session_timer).serve(self.stack.endpoint)
         self.skill_groups = SkillGroups(config, self.stack.endpoint.wheel, _offer_agent)
 
     def wall(self, now: float) -> float:
@@ -258,6 +260,7 @@ class CallServer(Commands):
         from_ = f"<sip:{number}@{listener.sent_by(host)}>"
         expires = max(60, ceil(patience))
         counter = endpoint.ids.below(1 << 31)
+        timer = call.caller.session.timer  # what the caller asks for is asked for here too
         leg.session = endpoint.invite(
             now,
             uri,
@@ -270,6 +273,9 @@ class CallServer(Commands):
             f"{call.passed}{leg.lines}{self.agent_line}",
             routes=routes,
             max_forwards=call.hops - 1,
+            session_expires=self.config.sip.session_timer.expires
+            or (timer.interval if timer else 0),
+            min_se=timer.min_se if timer else 0,
         )
         leg.session.user = leg
         call.legs.append(leg)

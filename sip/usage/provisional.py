@@ -193,7 +193,9 @@ class ProvisionalSession(Session):
 
     def agreement(self, request: Request, now: float) -> str:
         """The lines of the 2xx that the program sends to an UPDATE now."""
-        return self.contact + ("" if self.timer is None else self.timer.answer(request, now))
+        if self.timer is None or self.state != CONFIRMED:
+            return self.contact
+        return self.contact + self.timer.answer(request, now)
 
     # UPDATE.
 

@@ -111,7 +111,7 @@ class SessionTimer:
 
     `interval` is the session interval in seconds, asked for or agreed to; `min_se` the
     highest Min-SE heard, 0 before one was. `refreshing` says whether we are the one to
-    refresh, None while nothing is agreed.
+    refresh, None while nothing is agreed; `due`, that we should have by now.
     """
 
     __slots__ = (
@@ -122,6 +122,7 @@ class SessionTimer:
         "_timer",
         "_update",
         "_updates",
+        "due",
         "interval",
         "min_se",
         "refreshing",
@@ -132,6 +133,7 @@ class SessionTimer:
         self.interval = interval
         self.min_se = 0
         self.refreshing: bool | None = None
+        self.due = False
         self._lone = False  # the peer knows nothing of timers: for it no session expires
         self._updates: bool | None = False  # the peer takes UPDATE; None: it has refused one
         self._update: ClientTransaction | None = None  # our refresh, under way
@@ -210,6 +212,7 @@ class SessionTimer:
         self.interval = interval
         self.refreshing = refreshing
         self._lone = lone
+        self.due = False
         self._expires = now + interval
         if refreshing:
             self._start(now, interval / 2, _DUE)  # section 10
@@ -235,6 +238,7 @@ class SessionTimer:
             # Again halfway through what is left, as long as that leaves time for an answer.
             again = left > session.endpoint.timers.timeout
             self._start(now, left / 2 if again else left, _DUE if again else _EXPIRES)
+            self.due = True
             self._refresh(now)
         elif self._lone:
             self._settle(self.interval, now, refreshing=True, lone=True)

@@ -17,6 +17,7 @@ from sip.events import (
     Progressed,
     ReferProgressed,
     Referred,
+    RefreshDue,
     Refused,
     Reinvited,
     Requested,
@@ -328,6 +329,8 @@ class Phone:
             self._take_offer(line)
         elif isinstance(event, Requested):
             self._take_request(line, event, now)
+        elif isinstance(event, RefreshDue):
+            line.offer()
         elif isinstance(event, Referred):
             line.refer = event.refer
         elif isinstance(event, ReferProgressed):
@@ -364,4 +367,6 @@ class Phone:
         if status == 200 and event.request.body and event.request.content_type == SDP:
             body = line.media.answer(event.request.body)
             lines = f"Content-Type: {SDP}\r\n"
-        event.transaction.respond(status, now, line.session.contact + lines, body)
+        session = line.session
+        ours = session.agreement(event.request, now) if status < 300 else session.contact
+        event.transaction.respond(status, now, ours + lines, body)

@@ -106,7 +106,7 @@ def test_header_fields_that_go_on(world: World) -> None:
     text = invite.to_bytes().decode()
     assert passed in text
     assert "Route-Not" not in text
-    assert "Session-Expires" not in text
+    assert "Session-Expires: 1800\r\n" in text, "asked for anew (RFC 4028)"
     world.terminate()
 
 

@@ -774,6 +774,7 @@ def test_early_updates_are_no_refreshes(network: Network, alice: Party, bob: Par
     network.run(SOON)
     event = bob.take(Requested)
     assert said(event.request) == (None, None)
+    assert peer.agreement(event.request, bob.now) == peer.contact
     event.transaction.respond(200, bob.now, peer.contact)
     network.run(SOON)
     assert session.timer is not None
