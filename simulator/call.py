@@ -7,6 +7,7 @@ Between a check and a change nothing is awaited, so that nothing needs a lock.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from simulator.audit import AuditCheck
 from simulator.bridge import OfferRelay, RequestRelay, is_hold
 from simulator.cdr_records import CallResult
 from simulator.connection import Connection
@@ -437,7 +438,7 @@ class Call:
         OfferRelay(self, leg, event.request).start(now)
 
     def _responded(self, leg: Leg, event: Responded, now: float) -> None:
-        if isinstance(event.context, RequestRelay):
+        if isinstance(event.context, RequestRelay | AuditCheck):
             event.context.responded(event, now)
 
     def _referred(self, leg: Leg, event: Referred, now: float) -> None:

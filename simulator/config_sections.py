@@ -125,6 +125,21 @@ class SessionTimerSection(Section):
         return expires
 
 
+class AuditSection(Section):
+    """Calls whose caller has gone without a word: old ones get UPDATE, as CVP does."""
+
+    every: float = Field(
+        default=120.0, ge=0, le=86_400, description="Seconds between two looks. 0: none."
+    )
+    older_than: float = Field(
+        default=7200.0,
+        ge=0,
+        le=31_536_000,
+        description="Seconds of age from which the caller gets UPDATE each time; a call whose "
+        "caller rejects it or does not answer is ended.",
+    )
+
+
 class SipSection(Section):
     """The SIP side."""
 
@@ -155,6 +170,7 @@ class SipSection(Section):
         default=TlsSection(), description="Without a certificate there is no TLS."
     )
     session_timer: SessionTimerSection = SessionTimerSection()
+    audit: AuditSection = AuditSection()
     error_refer: bool = Field(
         default=True,
         description="Failures go to the error number: 302 before answer, REFER after. Not served "

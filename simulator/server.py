@@ -14,6 +14,7 @@ from typing import Final
 
 from simulator.access import Access
 from simulator.agents import Agent, SkillGroups
+from simulator.audit import Audit
 from simulator.call import Call
 from simulator.cdr import SqliteCdrStore
 from simulator.commands import Commands
@@ -91,6 +92,7 @@ class CallServer(Commands):
         self.phones: dict[str, str] = {}  # the contacts of those that are logged in, by number
         if config.sip.reliable_provisional != "off":
             stack.endpoint.support(OPTION)
+        self.audit = Audit(self)
         self.configure(config)
         for option_tag in ("norefersub", "replaces"):
             stack.endpoint.support(option_tag)
@@ -163,6 +165,7 @@ class CallServer(Commands):
         leg.take(request)
         call.passed = passed_lines(request)
         self.calls[guid] = call
+        self.audit.begin(now)
         call.log(now, "offered", f"{calling} to {called}")
         if not over:
             self._treat(call, route, now)
@@ -315,6 +318,8 @@ class CallServer(Commands):
     def finished(self, call: Call, by: Leg | None, now: float) -> None:
         """A call has ended: its CDR goes to the store, then the BYE is answered."""
         del self.calls[call.guid]
+        if not self.calls:
+            self.audit.rest()
         session = by.session if by is not None else None
         if session is not None:
             self.stack.endpoint.wheel.start(now, BYE_PATIENCE, _ByeAnswer(session), 0)

@@ -73,6 +73,7 @@ def test_defaults_are_those_of_a_call_server() -> None:
     assert (config.sip.t1, config.sip.t2, config.sip.t4) == (0.5, 4, 5)
     timer = config.sip.session_timer
     assert (timer.expires, timer.min_se, timer.refresher) == (0, 90, "auto")
+    assert (config.sip.audit.every, config.sip.audit.older_than) == (120, 7200)
     assert [str(one) for one in config.sip.listen] == ["udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"]
     assert [str(one) for one in config.api.listen] == [
         "https://0.0.0.0:8000",
@@ -281,7 +282,7 @@ def test_the_store_may_be_anywhere() -> None:
         ("sip: {t1: nan}", "1: sip.t1: must be a number, not 'nan'"),
         ("sip: {t1: 0.001}", "1: sip.t1: must be at least 0.01, not '0.001'"),
         ("sip: {t1: 6}", "1: sip.t1: must be at most 5, not '6'"),
-        ("sip: [t1]", "1: sip: must be a mapping of authentication, credentials, "),
+        ("sip: [t1]", "1: sip: must be a mapping of audit, authentication, "),
         (
             "sip: {session_timer: {expires: 60}}",
             "1: sip.session_timer.expires: must not be below sip.session_timer.min_se (90)",
@@ -290,6 +291,7 @@ def test_the_store_may_be_anywhere() -> None:
             "sip: {session_timer: {refresher: me}}",
             "1: sip.session_timer.refresher: must be 'auto', 'local' or 'remote', not 'me'",
         ),
+        ("sip: {audit: {every: -1}}", "1: sip.audit.every: must be at least 0, not '-1'"),
         ("sip: {listen: []}", "1: sip.listen: must not be empty"),
         ("sip:\n  listen:\n  - udp:h:99999", "3: sip.listen.0: port '99999' is not a number"),
         ("sip: {listen: {a: b}}", "1: sip.listen: must be a list, not a mapping"),

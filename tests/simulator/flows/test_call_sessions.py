@@ -26,8 +26,8 @@ def said(message: Message) -> str | None:
 
 
 def sessions(build: Build, **timer: Any) -> World:
-    """A world whose server has this under ``sip.session_timer``."""
-    return build(sip={"session_timer": timer})
+    """A world whose server has this under ``sip.session_timer``, and no audit."""
+    return build(sip={"session_timer": timer, "audit": {"every": 0}})
 
 
 @pytest.fixture
