@@ -98,7 +98,7 @@ class SessionTimers:
                 return True
             timer = session.timer = SessionTimer(session, asked or self.expires)
         timer.heard(request)
-        if not update or request.body:
+        if not update or request.body or value is None:
             return True
         session.dialog.refresh(request)
         lines = session.contact + session.endpoint.capability_lines
