@@ -80,6 +80,16 @@ class Dialog:
         self.routes = tuple(request.values("route")) if uri == request.uri else ()
         self.target = uri
 
+    def meet_notifier(self, notify: Request) -> None:
+        """The subscriber's side learns its peer from the first NOTIFY (RFC 6665 4.4.1)."""
+        self.remote_tag = notify.from_tag
+        self.remote = notify.get("from") or self.remote
+        try:
+            self.routes = tuple(_record_routes(notify))
+        except ParseError:
+            self.routes = ()
+        self.refresh(notify)
+
     def fork(self, response: Response) -> "Dialog":
         """Another early dialog of the same INVITE, seen by the caller."""
         dialog = Dialog(self.call_id, self.local, self.local_tag, self.remote, self.target)

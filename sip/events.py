@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from sip.usage.invite import InviteSession
     from sip.usage.refer import ReceivedRefer, SentRefer
     from sip.usage.session import Session
+    from sip.usage.subscriber import SentSubscription
+    from sip.values import SubscriptionState
 
 
 class Event:
@@ -237,3 +239,26 @@ class ReferProgressed(Event):
         self.reason = reason
         self.notified = notified
         self.final = final
+
+
+class Notified(RequestEvent):
+    """A NOTIFY of a subscription of ours; its 200 has been sent."""
+
+    __slots__ = ("state", "subscription")
+
+    def __init__(
+        self, subscription: "SentSubscription", request: Request, state: "SubscriptionState"
+    ) -> None:
+        super().__init__(subscription.session, request)
+        self.subscription = subscription
+        self.state = state
+
+
+class Unsubscribed(Event):
+    """A subscription of ours is over: its `status`, `reason` and `retry_after` say why."""
+
+    __slots__ = ("subscription",)
+
+    def __init__(self, subscription: "SentSubscription") -> None:
+        super().__init__(subscription.session)
+        self.subscription = subscription

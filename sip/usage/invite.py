@@ -44,7 +44,7 @@ from sip.usage.negotiation import (
 )
 from sip.usage.offer import MakeBody, OfferQueue
 from sip.usage.provisional import ProvisionalSession
-from sip.usage.session import CONFIRMED, EARLY, INITIAL, SDP, TERMINATED
+from sip.usage.session import CONFIRMED, EARLY, INITIAL, OUTLIVES, SDP, TERMINATED
 
 if TYPE_CHECKING:
     from sip.endpoint import Endpoint
@@ -396,7 +396,7 @@ class InviteSession(ProvisionalSession):
         """A request in the dialog, its CSeq checked."""
         self.came_by(transaction)
         handler = _HANDLERS.get(request.method)
-        if self.state == TERMINATED and request.method != "NOTIFY":
+        if self.state == TERMINATED and request.method not in OUTLIVES:
             transaction.respond(481, now)
         elif handler is None:
             self.endpoint.events.append(Requested(self, request, transaction))
@@ -464,7 +464,7 @@ class InviteSession(ProvisionalSession):
         self._leave(now)
         if self.client_invite is not None:  # a re-INVITE whose response may never come
             self.client_invite.cancelled(now)
-        if self.refers or self.subscriptions:
+        if self.shared:
             self.endpoint.wheel.start(now, self.endpoint.timers.timeout, self, 0)
         else:
             self.endpoint.forget(self)

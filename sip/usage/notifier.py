@@ -38,7 +38,11 @@ class Package(Protocol):
 
 
 class SubscriptionSession(Session):
-    """A dialog that SUBSCRIBE has made, or REFER outside of any other (RFC 4538)."""
+    """A dialog that SUBSCRIBE has made, or REFER outside of any other (RFC 4538).
+
+    Where the SUBSCRIBE is ours the first NOTIFY makes it; those of other branches of a
+    forked SUBSCRIBE find no dialog, and their 481 ends them (RFC 6665 section 5.4.9).
+    """
 
     __slots__ = ()
 
@@ -52,8 +56,24 @@ class SubscriptionSession(Session):
         session.remote_address = tx.address
         return session
 
-    def __init__(self, endpoint: "Endpoint", dialog: Dialog, listener: Listener) -> None:
-        super().__init__(endpoint, dialog, listener, outgoing=False)
+    def __init__(
+        self, endpoint: "Endpoint", dialog: Dialog, listener: Listener, *, outgoing: bool = False
+    ) -> None:
+        super().__init__(endpoint, dialog, listener, outgoing=outgoing)
+
+    def turn_to(self, request: Request) -> bool:
+        """The first NOTIFY makes the dialog, before or after the 2xx."""
+        dialog = self.dialog
+        if (
+            request.method != "NOTIFY"
+            or not self.watches
+            or dialog.remote_tag is not None
+            or request.from_tag is None
+            or request.call_id != dialog.call_id
+        ):
+            return False
+        dialog.meet_notifier(request)
+        return True
 
     def enter(self) -> None:
         """The subscription is accepted: the dialog is there, until it ends."""
@@ -62,15 +82,18 @@ class SubscriptionSession(Session):
 
     def usage_over(self) -> None:
         """With the last subscription goes the dialog."""
-        if not self.subscriptions:
+        if not self.subscriptions and not self.watches:
             self.state = TERMINATED
         super().usage_over()
 
     def request_received(
         self, transaction: ServerTransaction, request: Request, now: float
     ) -> None:
-        """SUBSCRIBE again; nothing else belongs here."""
+        """SUBSCRIBE again, or NOTIFY; nothing else belongs here."""
         self.remote_address = transaction.address
+        if request.method == "NOTIFY":
+            self.notified(transaction, request, now)
+            return
         if request.method == "SUBSCRIBE" and self.state != TERMINATED:
             self.subscribed(transaction, request, now)
         else:

@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Final
 
 from sip.dialog import Dialog, can_name_transport, contact_user
-from sip.errors import InvalidState, PeerError
+from sip.errors import InvalidState, ParseError, PeerError
 from sip.events import Referred, Requested
 from sip.message import Request, Response
 from sip.transaction.client import ClientTransaction, ClientUser
@@ -14,12 +14,13 @@ from sip.transaction.machine import Transaction
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address, Listener, PeerAddress
 from sip.usage.refer import ReceivedRefer, SentRefer
-from sip.usage.subscription import Subscription, refreshed
+from sip.usage.subscription import Subscription, event_of, key_of, refreshed
 from sip.values import NameAddr
 
 if TYPE_CHECKING:
     from sip.endpoint import Endpoint
     from sip.usage.credentials import Keyring
+    from sip.usage.subscriber import SentSubscription
 
 # States of a session.
 INITIAL: Final = 0
@@ -29,6 +30,8 @@ TERMINATED: Final = 3
 STATE_NAMES: Final = ("initial", "early", "confirmed", "terminated")
 
 SDP: Final = "application/sdp"
+OUTLIVES: Final = ("NOTIFY", "SUBSCRIBE")
+"""Requests of subscriptions, which may outlive the call on their dialog (RFC 5057)."""
 
 
 class Session:
@@ -55,6 +58,7 @@ class Session:
         "state",
         "subscriptions",
         "user",
+        "watches",
     )
 
     def __init__(
@@ -74,6 +78,7 @@ class Session:
         self.keyring: Keyring | None = None  # once the peer or a proxy wanted credentials
         self.credentials = ""  # those of our last INVITE, for its ACK (section 22.1)
         self.subscriptions: dict[str, Subscription] | None = None  # those that we serve
+        self.watches: dict[str, SentSubscription] | None = None  # ours
         self._leaving = False  # it is over, or our BYE is under way
 
     def __repr__(self) -> str:
@@ -259,12 +264,21 @@ class Session:
         self.endpoint.events.append(Requested(self, request, tx))
 
     def notified(self, tx: ServerTransaction, request: Request, now: float) -> None:
-        """NOTIFY: news of a REFER that we sent, or a stray."""
+        """NOTIFY: news of a REFER or a subscription of ours, or a stray."""
         refer = SentRefer.matching(self.refers, request)
-        if refer is None:
-            tx.respond(481, now)
-        else:
+        watch = self._watch_of(request) if self.watches and refer is None else None
+        if refer is not None:
             refer.notified(tx, request, now)
+        elif watch is not None:
+            watch.notified(tx, request, now)
+        else:
+            tx.respond(481, now)
+
+    def _watch_of(self, request: Request) -> "SentSubscription | None":
+        try:
+            return (self.watches or {}).get(key_of(event_of(request)))
+        except ParseError:
+            return None
 
     def referred(self, tx: ServerTransaction, request: Request, now: float) -> None:
         """REFER (RFC 3515)."""
@@ -297,8 +311,13 @@ class Session:
 
     def usage_over(self) -> None:
         """A usage is over: with the last one goes the dialog (RFC 5057)."""
-        if self.state == TERMINATED and not self.refers and not self.subscriptions:
+        if self.state == TERMINATED and not self.shared:
             self.endpoint.forget(self)
+
+    @property
+    def shared(self) -> bool:
+        """Whether a REFER or a subscription, either way, stands on the dialog."""
+        return bool(self.refers or self.subscriptions or self.watches)
 
 
 class Unheard:
