@@ -19,6 +19,7 @@ _HANDSHAKE: Final = 10.0
 _SHUTDOWN: Final = 2.0  # seconds for TLS to begin and to end
 
 _MOST_CONNECTIONS: Final = 16_384
+_MOST_TLS: Final = 4_096  # each has a read buffer of 256 KiB
 
 Broken = Callable[[FramingError, Address], None]
 Failed = Callable[[Address], None]
@@ -76,7 +77,8 @@ class StreamListener(SocketListener):
     async def listen(self, server_tls: ssl.SSLContext | None) -> None:
         """Open the port. Raises OSError."""
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most = _MOST_CONNECTIONS if files < 0 else min(_MOST_CONNECTIONS, files * 3 // 4)
+        most = _MOST_TLS if server_tls else _MOST_CONNECTIONS
+        self._most = most if files < 0 else min(most, files * 3 // 4)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: StreamConnection(self, ours=False),

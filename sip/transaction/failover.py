@@ -6,6 +6,7 @@ dialog has a connection of its own. When a target fails before the user has hear
 anything, the request goes to the next one in a new transaction: new branch, same CSeq.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,8 @@ from sip.transport import Address, Listener, PeerAddress
 if TYPE_CHECKING:
     from sip.transaction.client import ClientTransaction
     from sip.transaction.layer import Transactions
+
+log = logging.getLogger(__name__)
 
 LARGEST_DATAGRAM: Final = 1300
 """Octets of a request that may go by UDP where the path MTU is not known (18.1.1)."""
@@ -110,6 +113,7 @@ class Way:
             targets = Targets(ordered, targets.domain)
         self.targets = targets
         if targets.current is None:
+            log.warning("%r leads nowhere: %s", self.uri, targets.reason or "no target")
             self.layer.wheel.start(now, 0.0, tx, TRANSPORT_ERROR)
         else:
             self._send(tx, targets.current, now)

@@ -232,9 +232,22 @@ def test_options_go_to_the_next_target(
     assert alice.take(Responded).status == 200
 
 
-def test_a_name_without_address_is_a_transport_error(network: Network, alice: Party) -> None:
+def test_a_name_without_address_is_a_transport_error(
+    network: Network, alice: Party, caplog: pytest.LogCaptureFixture
+) -> None:
     network.expect_idle = True
     alice.call("sip:bob@nowhere.example.com")
+    network.run(SOON)
+    assert alice.take(Refused).status == 503
+    assert "nowhere.example.com: no address found" in caplog.text
+
+
+def test_a_socket_that_is_closed_while_a_name_is_looked_up(network: Network, alice: Party) -> None:
+    network.expect_idle = True
+    by_udp(network, network.add_stranger("carol"), transport="tcp")
+    alice.listen("TCP")
+    alice.call(URI)
+    del alice.listeners[1:]
     network.run(SOON)
     assert alice.take(Refused).status == 503
 
