@@ -10,12 +10,13 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    field_validator,
     model_validator,
 )
 
 from simulator.config_base import Name, Section, Text, Users, one_or_many
 from simulator.config_values import SipTarget, check_host
-from simulator.patterns import Pattern
+from simulator.patterns import Pattern, PatternTable
 from sip.auth import ALGORITHMS
 
 Algorithm = Literal["MD5", "SHA-256", "SHA-512-256"]
@@ -130,6 +131,14 @@ class RegistrarSection(Section):
     )
     min_expires: int = Field(default=60, ge=1, le=3600, description="Less gets 423.")
     max_expires: int = Field(default=3600, ge=60, le=604_800)
+
+    @field_validator("numbers")
+    @classmethod
+    def _distinct(cls, numbers: tuple[str, ...]) -> tuple[str, ...]:
+        table = PatternTable[None]()
+        for pattern in numbers:
+            table.add(pattern, None)
+        return numbers
 
     @model_validator(mode="after")
     def _ordered(self) -> "RegistrarSection":

@@ -564,6 +564,7 @@ def test_accounts_are_read_and_written_but_not_shown(write: Write) -> None:
         ("authentication: {users: [secret]}", "users.0: must be NAME:PASSWORD"),
         ("registrar: {min_expires: 600, max_expires: 60}", "registrar: max_expires must not be"),
         ("registrar: {numbers: ['1?']}", "registrar.numbers.0: "),
+        ("registrar: {numbers: [1XXX, 1...]}", "registrar.numbers: pattern '1...' matches "),
     ],
 )
 def test_a_fault_in_the_accounts(write: Write, text: str, expected: str) -> None:
