@@ -18,13 +18,13 @@ class SentAck:
     It goes out once its way is known.
     """
 
-    __slots__ = ("_address", "_data", "_listener", "_session")
+    __slots__ = ("_address", "_data", "_endpoint", "_listener")
 
     def __init__(
         self, session: "Session", dialog: Dialog, number: int, now: float, body: bytes = b""
     ) -> None:
         endpoint = session.endpoint
-        self._session = session
+        self._endpoint = endpoint  # not the session, which would only go with a garbage collection
         self._listener = session.listener
         self._address: Address | None = None
         self._data = b""
@@ -49,7 +49,7 @@ class SentAck:
     def repeat(self) -> None:
         """Send it, for each 2xx."""
         if self._address is not None:
-            self._session.endpoint.send(self._listener, self._address, self._data)
+            self._endpoint.send(self._listener, self._address, self._data)
 
 
 def end_fork(session: "Session", tx: ClientTransaction, response: Response, now: float) -> None:

@@ -1,5 +1,7 @@
 """The caller's side of a call: RFC 3261 sections 9.1, 12.1.2, 13.2 and 15."""
 
+import gc
+
 import pytest
 
 from sip.events import Answered, Closed, Hungup, Invited, Progressed, Refused
@@ -376,3 +378,27 @@ def test_established_helper_leaves_both_sides_up(alice: Party, bob: Party) -> No
     session, peer = established(alice, bob)
     assert (session.state, peer.state) == (CONFIRMED, CONFIRMED)
     assert repr(session).endswith("confirmed>")
+
+
+def plain_call(alice: Party, bob: Party) -> int:
+    """A call from its beginning to its end; how many sessions are in memory after it."""
+    session, peer = established(alice, bob)
+    session.bye(alice.now)
+    alice.network.run(SOON)
+    peer.confirm_bye(bob.now)
+    alice.network.settle()
+    del session, peer
+    for party in (alice, bob):
+        party.events.clear()
+    return sum(isinstance(thing, InviteSession) for thing in gc.get_objects())
+
+
+def test_a_session_goes_without_garbage_collection(alice: Party, bob: Party) -> None:
+    """A plain call makes no cycles of references: every call would pay for them."""
+    gc.collect()
+    before = sum(isinstance(thing, InviteSession) for thing in gc.get_objects())
+    gc.disable()
+    try:
+        assert plain_call(alice, bob) == before
+    finally:
+        gc.enable()
