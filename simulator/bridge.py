@@ -88,8 +88,8 @@ class OfferRelay:
         elif origin is self.call.caller and self.call.work is None:
             try:
                 body = self.call.server.own_media(origin, self.request.sdp)
-            except PeerError:
-                self._refuse(now, 488)
+            except PeerError as error:
+                self._refuse(now, 488, lines=error.lines)
                 return
             if self._answer(now, body):
                 origin.ack_user = self
@@ -105,11 +105,11 @@ class OfferRelay:
         origin.session.answer(now, origin.describe(body), self.call.server.server_line)
         return True
 
-    def _refuse(self, now: float, status: int, reason: str = "") -> None:
+    def _refuse(self, now: float, status: int, reason: str = "", lines: str = "") -> None:
         if self._open:
             self.origin.received = self._received_before
             refused = self.call.refusal
-            lines = refused.lines * (refused.status == status)
+            lines = lines or refused.lines * (refused.status == status)
             self.origin.session.reject(now, status, reason, lines)
 
     def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
@@ -254,8 +254,8 @@ class RequestRelay:
                 return
             try:
                 body = self.call.server.own_media(self.origin, self.request.body)
-            except PeerError:
-                self.transaction.respond(488, now)
+            except PeerError as error:
+                self.transaction.respond(488, now, error.lines)
                 return
             body = self.origin.describe(body)
             lines += f"Content-Type: {SDP}\r\n"

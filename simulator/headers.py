@@ -12,9 +12,11 @@ from typing import Final, NamedTuple
 
 from simulator.states import NORMAL
 from sip.fields import header_key
+from sip.grammar import format_host
 from sip.ids import IdSource
 from sip.message import Message, Request, Response
 from sip.uri import PLAIN_SIP_URI, OtherUri, parse_uri
+from sip.values import WarningValue
 
 # What says nothing about the parties: a message that has only these needs no closer look.
 _PLAIN: Final = frozenset(
@@ -127,6 +129,11 @@ def refusal_lines(response: Response | None) -> str:
     return "".join(
         [f"{key.title()}: {value}\r\n" for key in _REFUSAL for value in response.all(key)]
     )
+
+
+def media_warning(host: str, text: str) -> str:
+    """The line beside a 488 (RFC 3261 sections 20.43 and 21.4.26); `host` is ours."""
+    return f"Warning: {WarningValue(305, format_host(host), text)}\r\n"
 
 
 def max_forwards(request: Request) -> int:

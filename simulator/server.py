@@ -22,8 +22,10 @@ from simulator.config import Config
 from simulator.connection import Connection
 from simulator.dialog_events import DialogEvents
 from simulator.headers import (
+    CalleeRefusal,
     guid_lines,
     max_forwards,
+    media_warning,
     new_guid,
     passed_lines,
     received_guid,
@@ -290,11 +292,13 @@ class CallServer(Commands):
         leg = call.caller
         try:
             body = self.own_media(leg, leg.received)
-        except PeerError:
-            call.refuse(now, 488, "the offer cannot be read")
-            return
-        if not _MEDIA_IN_USE.search(body):
-            call.refuse(now, 488, "nothing in the offer can be answered")
+            if not _MEDIA_IN_USE.search(body):
+                reason = "Nothing in the offer can be answered"
+                host = leg.session.listener.local_host(leg.session.remote_address[0])
+                raise PeerError(reason, 488, media_warning(host, reason))
+        except PeerError as error:
+            call.refusal = CalleeRefusal(488, error.lines)
+            call.refuse(now, 488, error.reason)
             return
         leg.session.answer(now, leg.describe(body), self.server_line)
         leg.answered = now
@@ -304,13 +308,16 @@ class CallServer(Commands):
     def own_media(self, leg: Leg, offer: bytes) -> bytes:
         """The call server's own description: it takes the media and says nothing.
 
-        Raises PeerError when the offer cannot be read.
+        Raises PeerError, 488 with a Warning, when the offer cannot be read.
         """
         session = leg.session
         host = session.listener.local_host(session.remote_address[0])
         number = int(leg.call.guid[8:23], 16)  # the part that differs most, below 2**63
         if offer:
-            return fast_answer(offer, host, self.media_port, Origin.local(host, number))
+            try:
+                return fast_answer(offer, host, self.media_port, Origin.local(host, number))
+            except PeerError as error:
+                raise PeerError(error.reason, 488, media_warning(host, error.reason)) from None
         return make_offer(host, self.media_port, number).to_bytes()
 
     # The end of a call.

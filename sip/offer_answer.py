@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sip.errors import InvalidValue
+from sip.errors import InvalidValue, PeerError
 from sip.sdp import (
     MIRRORED,
     STATIC_ENCODINGS,
@@ -89,6 +89,18 @@ def answer_to(
         common = set() if taken else _common(section, codecs)
         media.append(_answer_media(section, common, port, lines))
     return SessionDescription(lines, tuple(media))
+
+
+def check_answer(offer: SessionDescription, answer: SessionDescription) -> None:
+    """An answer has the offer's sections, in their order, and accepts no refused one.
+
+    RFC 3264 section 6. Raises `PeerError`, 488, for one that has not.
+    """
+    kinds = [media.kind for media in offer.media]
+    if kinds != [media.kind for media in answer.media]:
+        raise PeerError("The answer has other media sections than the offer", 488)
+    if any(o.rejected and not a.rejected for o, a in zip(offer.media, answer.media, strict=True)):
+        raise PeerError("The answer accepts a section that was not offered", 488)
 
 
 def fast_answer(

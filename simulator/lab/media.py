@@ -6,7 +6,7 @@ from typing import Final
 
 from sip.errors import PeerError
 from sip.message import Message
-from sip.offer_answer import answer_to, make_offer
+from sip.offer_answer import answer_to, check_answer, make_offer
 from sip.sdp import Direction, Origin, SessionDescription
 
 SDP: Final = "application/sdp"
@@ -89,6 +89,7 @@ class Negotiation:
     def accept(self, offer: SessionDescription, answer: bytes) -> None:
         """Take the peer's answer to `offer`. Raises PeerError when nothing is agreed."""
         remote = SessionDescription.parse(answer)
+        check_answer(offer, remote)
         if remote.rejected:
             raise PeerError("The answer accepts no stream", 488)
         self.local = offer

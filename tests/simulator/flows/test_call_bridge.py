@@ -302,6 +302,7 @@ def test_update_with_nobody_at_the_other_end(world: World) -> None:
     caller.request("UPDATE", b"nonsense")
     world.run()
     assert caller.statuses[-1] == 488
+    assert (caller.responses[-1].get("warning") or "").startswith("305 ")
     caller.hang_up()
 
 

@@ -274,3 +274,20 @@ def test_glare_across_the_bridge(world: World) -> None:
     assert caller.statuses[-1] == 200
     assert world.state == "connected"
     caller.hang_up()
+
+
+VIDEO = (
+    b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+    b"m=video 4 RTP/AVP 31\r\n"
+)
+
+
+@pytest.mark.parametrize("body", [b"nonsense", VIDEO])
+def test_an_offer_that_nobody_can_take(world: World, body: bytes) -> None:
+    """488 says why (RFC 3261 section 21.4.26)."""
+    party = world.caller.party
+    session = party.call(f"sip:5000@{world.address}", body)
+    world.run()
+    assert session.state == 3
+    refused = world.the("488 INVITE")
+    assert (refused.get("warning") or "").startswith(f'305 {world.party.listener.host} "')
