@@ -13,7 +13,7 @@ from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.errors import CallStateError
 from simulator.headers import NO_REFUSAL, parting, refusal_of
-from simulator.leg import Leg
+from simulator.leg import Leg, note_oddity
 from simulator.refer import ReferTransfer
 from simulator.referred import refer_received
 from simulator.refresh import refresh_due
@@ -38,6 +38,7 @@ from sip.events import (
     Event,
     Hungup,
     Lost,
+    PeerOddity,
     Pracked,
     Progressed,
     ReferProgressed,
@@ -342,14 +343,13 @@ class Call:
         leg.next_offer(now)
 
     def _refused(self, leg: Leg, event: Refused, now: float) -> None:
+        self.refusal = refusal_of(event.status, event.response)
         if leg.answered == 0.0:
             leg.finish(now, event.status)
             leg.status = event.status
-            self.refusal = refusal_of(event.status, event.response)
             if isinstance(self.work, Connection) and leg is self.work.target:
                 self.work.target_refused(event.status, event.reason, now)
             return
-        self.refusal = refusal_of(event.status, event.response)
         user = leg.offer_over(refused=True)
         if user is not None:
             user.offer_refused(leg, event.status, event.reason, now)
@@ -389,8 +389,7 @@ class Call:
         elif self._goes_on_without(leg, now):
             leg.session.confirm_bye(now)
         else:
-            details = f"{leg.kind} hung up"
-            self.end(now, "completed", details, reason=reason, by=leg, beside=beside)
+            self.end(now, "completed", f"{leg.kind} hung up", reason=reason, by=leg, beside=beside)
 
     def _caller_left(self, leg: Leg, reason: str, beside: str, now: float) -> None:
         if isinstance(self.work, ReferTransfer) and self.work.caller_left(now):
@@ -402,8 +401,7 @@ class Call:
         state = self._before_transfer if self.state == "transferring" else self.state
         waiting = state == "queued" or not leg.answered
         result: CallResult = "abandoned" if waiting else "completed"
-        details = f"the {leg.kind} hung up"
-        self.end(now, result, details, reason=reason, by=leg, beside=beside)
+        self.end(now, result, f"the {leg.kind} hung up", reason=reason, by=leg, beside=beside)
 
     def _goes_on_without(self, leg: Leg, now: float) -> bool:
         """Whether the call outlives a leg that is not the caller's."""
@@ -466,4 +464,5 @@ _HANDLERS: Final[dict[type[Event | Responded], _Handler]] = {
     Responded: Call._responded,
     Referred: Call._referred,
     ReferProgressed: Call._refer_progressed,
+    PeerOddity: note_oddity,
 }

@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sip.errors import InvalidState, ParseError, PeerError, SipError
+from sip.events import PeerOddity
 from sip.message import Request, Response, reason_phrase
 from sip.sdp import Origin, SessionDescription, origin_line, rewrite_origin, same_media
 from sip.usage.invite import InviteSession
@@ -238,6 +239,12 @@ class Leg:
     def terminated(self) -> bool:
         """Whether nothing of the session is left."""
         return self.session.state == TERMINATED
+
+
+def note_oddity(call: "Call", leg: Leg, event: PeerOddity, now: float) -> None:
+    """The far end did what no RFC allows, and was served all the same."""
+    if call.state != "ended":
+        call.log(now, "peer_oddity", f"{leg.kind}: {event.oddity}")
 
 
 def _origin_of(body: bytes) -> Origin | None:

@@ -45,6 +45,7 @@ from sip.usage.again import Amend, omit_extensions, send_again
 from sip.usage.cancel import receive_cancel
 from sip.usage.guard import Guard
 from sip.usage.invite import InviteSession
+from sip.usage.oddity import inspect_invite, inspect_request
 from sip.usage.refusal import no_dialog, refuse_once
 from sip.usage.session import SDP, Session
 from sip.usage.session_timer import SessionTimers
@@ -348,6 +349,7 @@ class Endpoint(Transactions):
         if method == "OPTIONS":
             transaction.respond(200, now, self._capabilities())
         else:
+            inspect_request(session, request)
             session.request_received(transaction, request, now)
 
     def _outside_dialog(
@@ -375,6 +377,7 @@ class Endpoint(Transactions):
             secure = is_sips(uri)  # section 12.1.1
             session.contact = self.contact_line(listener, address[0], "", secure=secure)
             session.invited(transaction, request, now)
+            inspect_invite(session, transaction, request)
             expires = request.get("expires") or ""
             if transaction.state == PROCEEDING and expires.isascii() and expires.isdigit():
                 # Section 13.3.1: no answer in that time is as good as CANCEL.

@@ -221,6 +221,16 @@ class Referred(RequestEvent):
         self.refer = refer
 
 
+class PeerOddity(Event):
+    """The peer did something against an RFC that does no harm; once for each `oddity`, a text."""
+
+    __slots__ = ("oddity",)
+
+    def __init__(self, session: "Session", oddity: str) -> None:
+        self.session = session
+        self.oddity = oddity
+
+
 class ReferProgressed(Event):
     """News of a REFER that we sent.
 

@@ -60,15 +60,27 @@ class Message:
     """What requests and responses share: a head of text lines and a body of octets.
 
     `defect` is why a received message cannot be accepted, or None. A defective
-    request can still be answered with ``defect.status``.
+    request can still be answered with ``defect.status``. `oddity` is what is wrong with
+    one that can.
     """
 
-    __slots__ = ("_cseq", "_fields", "_from_tag", "_more", "_to_tag", "body", "defect", "head")
+    __slots__ = (
+        "_cseq",
+        "_fields",
+        "_from_tag",
+        "_more",
+        "_to_tag",
+        "body",
+        "defect",
+        "head",
+        "oddity",
+    )
 
     def __init__(self, head: str, body: bytes = b"") -> None:
         self.head = head
         self.body = body
         self.defect: ParseError | None = None
+        self.oddity: str | None = None
         self._fields: dict[str, str] | None = None
         self._more: dict[str, list[str]] | None = None
         self._cseq: tuple[int, str] | None = None
@@ -268,6 +280,7 @@ class Message:
             self._fault("Content-Length is larger than the body")
         elif int(length) < data_length:
             self.body = self.body[: int(length)]  # section 18.3: the rest is not ours
+            self.oddity = "Content-Length is smaller than the body (RFC 3261 18.3)"
 
 
 class Request(Message):
@@ -391,9 +404,10 @@ def _unusual_start(start: str, head: str, body: bytes) -> Request | Response:
     """A start line with other spacing, case or version: answerable where it is a request."""
     words = start.split()
     if words and words[0].upper() == VERSION and len(words) > 1:
-        return _parse_response(
-            [VERSION, words[1], start.partition(words[1])[2].lstrip()], head, body
-        )
+        phrase = start.partition(words[1])[2].lstrip()
+        response = _parse_response([VERSION, words[1], phrase], head, body)
+        response.oddity = "white space or case of the status line (RFC 3261 7.2)"
+        return response
     if len(words) < 3 or not words[-1].upper().startswith("SIP/"):
         raise ParseError("the start line is neither a request's nor a status line")
     request = Request(words[0], " ".join(words[1:-1]), head, body)
@@ -401,6 +415,7 @@ def _unusual_start(start: str, head: str, body: bytes) -> Request | Response:
         request._fault(f"this is {VERSION}", 505)
     elif len(words) > 3 or start.strip(" ") != " ".join(words):
         request._fault("white space in the request line")
+    request.oddity = "white space or case of the request line (RFC 3261 7.1)"
     request._check(len(body))
     _check_request(request)
     return request

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from sip.timers import Timer
 from sip.transport import Address
+from sip.usage.oddity import LATE_ACK
 
 if TYPE_CHECKING:
     from sip.usage.invite import InviteSession
@@ -16,19 +17,34 @@ class UnacknowledgedAnswer:
     After 64*T1 the session is told that no ACK came.
     """
 
-    __slots__ = ("_address", "_data", "_deadline", "_interval", "_session", "_timer", "number")
+    __slots__ = (
+        "_address",
+        "_data",
+        "_deadline",
+        "_interval",
+        "_repeated",
+        "_session",
+        "_timer",
+        "number",
+    )
 
     def __init__(
         self, session: "InviteSession", data: bytes, address: Address, number: int, now: float
     ) -> None:
         timers = session.endpoint.timers
         self.number = number
+        self._repeated = False
         self._session = session
         self._data = data
         self._address = address
         self._interval = timers.t1
         self._deadline = now + timers.timeout
         self._timer: Timer = session.endpoint.wheel.start(now, timers.t1, self, 0)
+
+    def acknowledged(self) -> None:
+        """The ACK is here: note it if the 2xx had to be repeated for it."""
+        if self._repeated:
+            self._session.note(LATE_ACK)
 
     def stop(self) -> None:
         """The ACK has come, or nobody waits for it any more."""
@@ -41,6 +57,7 @@ class UnacknowledgedAnswer:
             return
         endpoint = self._session.endpoint
         endpoint.retransmitted += 1
+        self._repeated = True
         endpoint.send(self._session.listener, self._address, self._data)
         self._interval = min(self._interval * 2, endpoint.timers.t2)
         delay = min(self._interval, self._deadline - now)

@@ -42,6 +42,7 @@ from sip.usage.negotiation import (
     SEND_OFFER,
     SEND_SDP,
 )
+from sip.usage.oddity import inspect_response
 from sip.usage.offer import MakeBody, OfferQueue
 from sip.usage.provisional import ProvisionalSession
 from sip.usage.session import CONFIRMED, EARLY, INITIAL, OUTLIVES, SDP, TERMINATED
@@ -51,11 +52,7 @@ if TYPE_CHECKING:
 
 
 class InviteSession(ProvisionalSession):
-    """A session set up by INVITE.
-
-    `user` is the program's own, for finding what a session belongs to. `outgoing`:
-    we sent the INVITE. `remote_address` is where the last message came from or went.
-    """
+    """A session set up by INVITE; `outgoing`: we sent it."""
 
     __slots__ = (
         "_ack",
@@ -300,6 +297,7 @@ class InviteSession(ProvisionalSession):
         self.described(RECEIVE_SDP if response.body else OVER)
         if self._offers is not None:
             self._offers.over()
+        inspect_response(self, response)
         if self.state < CONFIRMED:
             self.state = CONFIRMED
             self.dialog.meet(response)
@@ -367,6 +365,7 @@ class InviteSession(ProvisionalSession):
         """An ACK in the dialog; False when nothing waited for it."""
         if self._final is None or request.cseq[0] != self._final.number:
             return False
+        self._final.acknowledged()
         self._stop_2xx()
         self.described(OVER)
         if self._bye_lines is not None:

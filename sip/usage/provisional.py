@@ -19,6 +19,7 @@ from sip.usage.negotiation import (
     STABLE,
     Negotiation,
 )
+from sip.usage.oddity import inspect_response
 from sip.usage.reliable import ReliableResponses, is_wanted
 from sip.usage.session import CONFIRMED, EARLY, INITIAL, SDP, Session
 from sip.usage.session_timer import SessionTimer
@@ -133,6 +134,7 @@ class ProvisionalSession(Session):
 
     def progressed(self, tx: ClientTransaction, response: Response, now: float) -> bool:
         """A response from 101 to 199; False when the program should not hear of it."""
+        inspect_response(self, response)
         tag = response.to_tag
         early = self.early
         forked = self.dialog.remote_tag != tag and self.dialog.remote_tag is not None
@@ -168,7 +170,7 @@ class ProvisionalSession(Session):
     def turn_to(self, request: Request) -> bool:
         """Whether `request` is of another early dialog of ours; it is the session's then."""
         if self.early is None or self.dialog.call_id != request.call_id:
-            return False
+            return super().turn_to(request)
         return self.early.turn_to(request.from_tag)
 
     # Session timers.

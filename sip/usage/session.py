@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from sip.dialog import Dialog, can_name_transport, contact_user
 from sip.errors import InvalidState, ParseError, PeerError
-from sip.events import Referred, Requested
+from sip.events import PeerOddity, Referred, Requested
 from sip.message import Request, Response
 from sip.transaction.client import ClientTransaction, ClientUser
 from sip.transaction.machine import Transaction
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address, Listener, PeerAddress
+from sip.usage.oddity import OTHER_TAG
 from sip.usage.refer import ReceivedRefer, SentRefer
 from sip.usage.subscription import Subscription, event_of, key_of, refreshed
 from sip.values import NameAddr
@@ -52,6 +53,7 @@ class Session:
         "flow",
         "keyring",
         "listener",
+        "oddities",
         "outgoing",
         "refers",
         "remote_address",
@@ -79,6 +81,7 @@ class Session:
         self.credentials = ""  # those of our last INVITE, for its ACK (section 22.1)
         self.subscriptions: dict[str, Subscription] | None = None  # those that we serve
         self.watches: dict[str, SentSubscription] | None = None  # ours
+        self.oddities: tuple[str, ...] = ()  # what `note` was told
         self._leaving = False  # it is over, or our BYE is under way
 
     def __repr__(self) -> str:
@@ -93,6 +96,12 @@ class Session:
     def leaving(self) -> bool:
         """Whether it is over, or our BYE is under way."""
         return self._leaving
+
+    def note(self, oddity: str) -> None:
+        """The peer did something odd that was tolerated: report it, once."""
+        if oddity not in self.oddities:
+            self.oddities += (oddity,)
+            self.endpoint.events.append(PeerOddity(self, oddity))
 
     # Verbs.
 
@@ -246,6 +255,8 @@ class Session:
 
     def turn_to(self, request: Request) -> bool:
         """Whether `request` belongs to another dialog that the session has."""
+        if self.dialog.call_id == request.call_id:
+            self.note(OTHER_TAG)
         return False
 
     def request_received(

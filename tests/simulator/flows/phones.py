@@ -13,6 +13,7 @@ from sip.events import (
     Hungup,
     Invited,
     Lost,
+    PeerOddity,
     Pracked,
     Progressed,
     ReferProgressed,
@@ -340,7 +341,7 @@ class Phone:
                 line.session.confirm_bye(now)
         else:
             known = Acknowledged | Cancelled | Closed | Lost | Pracked | Refused | Responded
-            assert isinstance(event, known)
+            assert isinstance(event, known | PeerOddity)
 
     def _take_call(self, line: Line) -> None:
         manner = line.manner

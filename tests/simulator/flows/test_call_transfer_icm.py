@@ -178,5 +178,5 @@ def test_before_the_callers_ack(build: Build) -> None:
     caller.acknowledge()
     world.run()
     assert world.state == "connected"
-    assert world.vxml.line.heard == ["Invited", "Acknowledged", "Hungup"]
+    assert world.vxml.line.heard == ["Invited", "PeerOddity", "Acknowledged", "Hungup"]
     world.terminate()

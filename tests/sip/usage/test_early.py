@@ -171,7 +171,7 @@ def test_a_reliable_response_without_a_tag(
     _, invite = call
     carol.send(alice, response_text(invite, 180, "", RELIABLE.format(1)))
     network.run(SOON)
-    assert alice.seen == ["Progressed"]
+    assert [name for name in alice.seen if name != "PeerOddity"] == ["Progressed"]
     assert carol.requests("PRACK") == []
 
 

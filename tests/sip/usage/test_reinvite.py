@@ -281,7 +281,7 @@ def test_our_offer_is_accepted_after_the_end(
     network.run(SOON)
     assert [ack.cseq[0] for ack in carol.requests("ACK")] == [1, 2]
     assert session.state == TERMINATED
-    assert alice.seen == ["Hungup", "Refused"]
+    assert alice.seen == ["Hungup", "PeerOddity", "Refused"]  # no Contact
     network.settle()
 
 
