@@ -341,6 +341,8 @@ def _ack_both(work: Connection, now: float, response: Response) -> None:
 def _answer_target(work: Connection, now: float, body: bytes) -> None:
     """200 to who has called to take a place (RFC 3891)."""
     target = work.target
+    if target.terminated:  # its CANCEL came in the same moment and is dealt with next
+        return
     target.session.answer(now, target.describe(body), work.call.server.server_line)
     target.answered = now
     target.status = 200

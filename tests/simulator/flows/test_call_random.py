@@ -14,6 +14,7 @@ from simulator.cdr_records import CdrRecord
 from simulator.errors import CallServerError
 from simulator.views import TransferCommand
 from sip.errors import LocalError
+from sip.usage.named import replaces_of
 from tests.simulator.flows.phones import Manner, Phone
 from tests.simulator.flows.world import Line, World
 from tests.support.network import Network
@@ -139,6 +140,8 @@ class Chaos:
             line.hang_up,
             line.drop,
             line.acknowledge,
+            lambda: self.refer(line),
+            lambda: self.replace(line),
         ]
         if line.session.outgoing:
             deeds.append(line.cancel)
@@ -146,6 +149,19 @@ class Chaos:
             deeds += [line.accept_refer, lambda: line.refuse_refer(603)] * 3
             deeds += [lambda: line.notify(self.random.choice([180, 200, 486]))] * 3
         return deeds
+
+    def refer(self, line: Line) -> None:
+        """A transfer by the phone: blind, or attended with another of its calls."""
+        here = f"sip:{self.random.choice(TARGETS[:7])}@{self.world.address}"
+        others = [other for other in line.phone.lines if other.session.state == 2]
+        if others and self.random.random() < 0.6:
+            here = replaces_of(self.random.choice(others).session).in_uri(here)
+        line.transfer(here, subscribe=self.random.random() < 0.8)
+
+    def replace(self, line: Line) -> None:
+        """Another phone takes the place of this one."""
+        replaces = f"Replaces: {replaces_of(line.session)}\r\n"
+        self.world.agents.dial(f"sip:6000@{self.world.address}", "1009", lines=replaces)
 
     def change_port(self, line: Line) -> None:
         line.media.port += 2
