@@ -72,7 +72,8 @@ def _leg_record(call: "Call", leg: Leg, now: float) -> LegRecord:
         leg_id=leg.session.dialog.call_id.partition("@")[0],
         call_guid=call.guid,
         leg_type=_LEG_TYPES.get(leg.kind, "outbound"),
-        start_time=int(wall(leg.started) * 1000),
+        # One that came over from another call was here no longer than this call is.
+        start_time=int(wall(max(leg.started, call.started)) * 1000),
         end_time=int(wall(leg.ended or now) * 1000),
         from_uri=from_uri,
         to_uri=to_uri,
