@@ -223,8 +223,6 @@ class Connection:
         self.offered = b""  # what the caller says is the answer to that INVITE
         self.target_answered(request, now)
 
-    # What a kind of connection may do in its own way.
-
     def call_target(self, now: float) -> None:
         """Begin to reach the target: an INVITE with what the caller can do."""
         call = self.call
@@ -341,11 +339,10 @@ def _ack_both(work: Connection, now: float, response: Response) -> None:
 def _answer_target(work: Connection, now: float, body: bytes) -> None:
     """200 to who has called to take a place (RFC 3891)."""
     target = work.target
-    if target.terminated:  # its CANCEL came in the same moment and is dealt with next
-        return
-    target.session.answer(now, target.describe(body), work.call.server.server_line)
-    target.answered = now
-    target.status = 200
+    if not target.terminated:  # else its CANCEL came in the same moment: it is told next
+        target.session.answer(now, target.describe(body), work.call.server.server_line)
+        target.answered = now
+        target.status = 200
 
 
 def _ack_caller(work: Connection, now: float, _message: object) -> None:
