@@ -27,6 +27,7 @@ LONGEST_NEGATIVE_TTL: Final = 10_800.0  # RFC 2308 section 5
 
 _MOST_RECORDS, _MOST_SERVICES, _MOST_HOSTS = 256, 8, 32  # that are looked at, in one lookup
 _MOST_ENTRIES: Final = 10_000
+_LONGEST_KEPT: Final = 300  # characters of a URI; of longer ones the tables would fill the memory
 _SERVICES: Final = {"SIP+D2U": "UDP", "SIP+D2T": "TCP", "SIPS+D2T": "TLS"}
 _PARAMETERS: Final = {"udp": "UDP", "tcp": "TCP", "tls": "TLS"}
 _PREFIXES: Final = {"UDP": "_sip._udp.", "TCP": "_sip._tcp.", "TLS": "_sips._tcp."}
@@ -144,13 +145,19 @@ class Hop:
         return next((one for one in (allowed if named else ("UDP", "TCP")) if one in allowed), None)
 
 
-@lru_cache(maxsize=4096)
 def hop_of_uri(uri: str) -> Hop:
     """The `Hop` of a URI in text; raises ParseError, with status 416 for other schemes."""
+    return _hop_of_uri(uri) if len(uri) <= _LONGEST_KEPT else _read_hop(uri)
+
+
+def _read_hop(uri: str) -> Hop:
     parsed = parse_uri(uri)
     if not isinstance(parsed, SipUri):
         raise ParseError(f"{uri!r} is no sip: or sips: URI", 416)
     return Hop.of(parsed)
+
+
+_hop_of_uri = lru_cache(maxsize=4096)(_read_hop)
 
 
 def srv_order(records: Iterable[Srv], ids: IdSource) -> list[Srv]:
@@ -350,7 +357,8 @@ class Locator:
             lookup = self._lookup(uri, large=False)
             if isinstance(lookup, Lookup) and lookup.hop.is_numeric and lookup.targets:
                 known = lookup.targets[0]
-                _keep(self._direct, uri, known)
+                if len(uri) <= _LONGEST_KEPT:
+                    _keep(self._direct, uri, known)
         return known
 
     def locate(self, uri: str, done: Located, now: float, large: bool = False) -> None:

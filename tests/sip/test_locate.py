@@ -1,6 +1,7 @@
 """RFC 3263: every branch of sections 4.1 and 4.2, without a network."""
 
 import random
+import tracemalloc
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -506,3 +507,17 @@ def test_weights_are_drawn_anew_for_each_request() -> None:
         bench.serve()
     assert {hosts[0] for hosts in bench.hosts()} == {"192.0.2.1", "192.0.2.2"}
     assert {len(hosts) for hosts in bench.hosts()} == {2}
+
+
+def test_long_uris_are_not_remembered() -> None:
+    """Else the tables of a server would fill with what a peer makes up."""
+    locator = Locator([Listener("UDP", "192.0.2.1", 5060)], ids())
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            target = locator.direct(f"sip:{number}{'a' * 10_000}@192.0.2.7")
+            assert target == Target("UDP", "192.0.2.7", 5060)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 500_000  # 2 MB of URIs went through
