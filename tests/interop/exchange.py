@@ -63,7 +63,7 @@ class Exchange:
 
     def connect(self, caller: Phone, callee: Phone) -> tuple[int, int]:
         """A call that is answered, with voice both ways; its number in either phone."""
-        address = self.server.listeners[caller.transport]
+        address = self.server.listeners.get(caller.transport, self.server.sip)
         ours = caller.call(address, callee.user)
         theirs = int(callee.wait("incoming")["call"])
         for phone, call in ((caller, ours), (callee, theirs)):

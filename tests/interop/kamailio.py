@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from scenarios.child import Child
-from scenarios.runner import LOOPBACK, free_port
+from scenarios.runner import LOOPBACK
+from tests.interop.ports import free_port_of_both
 
 _START: Final = 20.0
 _MODULES: Final = "tm sl rr pv maxfwd textops siputils usrloc registrar path auth".split()
@@ -87,18 +88,6 @@ if (!pv_proxy_authenticate("{realm}", "{password}", "0")) {{
 
 class KamailioError(Exception):
     """Kamailio did not start."""
-
-
-def free_port_of_both() -> int:
-    """A port of 127.0.0.1 that was free a moment ago, on UDP and TCP."""
-    while True:
-        port = free_port()
-        with socket.socket() as probe:
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return port
 
 
 class Kamailio:

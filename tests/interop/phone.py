@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from scenarios.child import Child
 from scenarios.runner import free_port
+from tests.interop.ports import free_port_of_both
 
 DRIVER: Final = Path(__file__).with_name("pjsua_phone.py")
 _START: Final = 20.0
@@ -24,6 +25,7 @@ class PhoneError(Exception):
 class Phone:
     """A phone of `user` that runs once this is made, on a port of its own.
 
+    `transport` is ``udp``, ``tcp``, ``tls``, or ``any``: UDP, and TCP for long requests.
     `settings` are those of the driver: ``answer`` (the responses to an INVITE, default 180
     and 200), ``100rel`` and ``timer`` (``off``, ``optional``, ``required``), ``password``,
     ``registrar``, ``refer`` (the response to a REFER) and so on.
@@ -41,6 +43,7 @@ class Phone:
             "user": user,
             "transport": transport,
             "log": str(self._log),
+            "port": free_port_of_both(),
             "rtp_port": free_port(),
             **settings,
         }
@@ -56,8 +59,11 @@ class Phone:
     @property
     def uri(self) -> str:
         """Where it is reached, for a route."""
-        scheme = "" if self.transport == "udp" else f";transport={self.transport}"
-        return f"sip:{self.address[0]}:{self.address[1]}{scheme}"
+        return f"sip:{self.address[0]}:{self.address[1]}{self._parameter}"
+
+    @property
+    def _parameter(self) -> str:
+        return f";transport={self.transport}" if self.transport in ("tcp", "tls") else ""
 
     def do(self, verb: str, **arguments: object) -> Any:
         """Have it do something; its result. Raises PhoneError when it cannot."""
@@ -69,8 +75,7 @@ class Phone:
 
     def call(self, server: tuple[str, int], number: str, **headers: str) -> int:
         """Call a number at a server; the number of the call in this phone."""
-        scheme = "" if self.transport == "udp" else f";transport={self.transport}"
-        uri = f"sip:{number}@{server[0]}:{server[1]}{scheme}"
+        uri = f"sip:{number}@{server[0]}:{server[1]}{self._parameter}"
         return int(self.do("call", uri=uri, headers=headers))
 
     def wait(self, event: str, seconds: float = _WAIT, **fields: object) -> Event:

@@ -158,6 +158,10 @@ class Phone:
     def _open_transport(self) -> int:
         config = pj.TransportConfig()
         config.boundAddress = "127.0.0.1"
+        if self.settings["transport"] == "any":  # UDP and TCP on one port
+            config.port = self.settings["port"]
+            self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, config)
+            return int(self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, config))
         if self.settings["transport"] == "tls":
             config.tlsConfig.CaListFile = self.settings["authority"]
             config.tlsConfig.certFile = self.settings["certificate"]
@@ -169,7 +173,8 @@ class Phone:
         settings = self.settings
         config = pj.AccountConfig()
         config.idUri = settings.get("uri") or f"sip:{settings['user']}@{self.address()}"
-        config.sipConfig.transportId = self.transport
+        if settings["transport"] != "any":
+            config.sipConfig.transportId = self.transport
         config.natConfig.sipOutboundUse = 0
         config.natConfig.contactRewriteUse = 0
         config.natConfig.viaRewriteUse = 0

@@ -4,6 +4,7 @@ import pytest
 
 from tests.interop.conftest import ExchangeFactory, PhoneFactory
 from tests.interop.exchange import between, names, results
+from tests.interop.ports import free_port_of_both
 
 WHOLE_CALL = ["INVITE", "200 INVITE", "ACK", "BYE", "200 BYE"]
 
@@ -147,3 +148,29 @@ def test_a_call_ended_by_rest(phones: PhoneFactory, exchange: ExchangeFactory) -
         phone.wait("state", state="DISCONNECTED")
     byes = [m for m in line.finish() if m.name == "BYE"]
     assert [(m.source, m.reason) for m in byes] == [(line.server.sip, "Q.850;cause=31")] * 2
+
+
+MANY = ["PCMU/8000/1", "PCMA/8000/1", "G722/16000/1", "GSM/8000/1", "iLBC/8000/1"]
+MANY += ["speex/8000/1", "speex/16000/1", "speex/32000/1", "opus/48000/2"]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_long_requests_leave_udp(
+    phones: PhoneFactory, exchange: ExchangeFactory, answers: bool
+) -> None:
+    """RFC 3261 18.1.1: over 1300 bytes PJSIP and we take TCP, and UDP where nobody takes it."""
+    alice = phones("1000", "any", codecs=MANY)
+    bob = phones("2000", "any" if answers else "udp", codecs=MANY)
+    port = free_port_of_both()
+    both = [part for one in ("udp", "tcp") for part in ("--sip", f"{one}:127.0.0.1:{port}")]
+    line = exchange(bob, options=both)
+    call = alice.call(line.server.sip, "2000", **{"X-Padding": "x" * 600})
+    for phone in (alice, bob):
+        phone.wait("state", state="CONFIRMED")
+    alice.wait_for_rtp(call)
+    line.hang_up(alice, call, bob)
+    messages = line.finish()
+    first, second = (m for m in messages if m.name == "INVITE")
+    assert min(len(first.data), len(second.data)) > 1300
+    assert [first.transport, second.transport] == ["tcp", "tcp" if answers else "udp"]
+    assert results(line.server) == [("completed", [200, 200])]

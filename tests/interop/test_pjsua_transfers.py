@@ -182,3 +182,24 @@ def test_attended_transfer_of_a_call_beside_us(
     assert "replaces" in invite.header("Require")
     assert invite.header("Referred-By")
     assert results(line.server) == [("transferred", [200, 200, 200])]
+
+
+def test_somebody_takes_the_place_of_a_leg(phones: PhoneFactory, exchange: ExchangeFactory) -> None:
+    """RFC 3891 3: carol, referred by bob beside us, calls us with Replaces for his leg."""
+    alice, bob, carol = phones("1000"), phones("2000"), phones("3000")
+    line = exchange(bob, carol)
+    call, first = line.connect(alice, bob)
+    beside = bob.call(carol.address, "3000")
+    carol.wait("state", call=1, state="CONFIRMED")
+    bob.wait("state", call=beside, state="CONFIRMED")
+    bob.do("attend", call=beside, other=first)
+    carol.wait("referred", call=1)
+    carol.wait("state", call=2, state="CONFIRMED")
+    bob.wait("state", call=first, state="DISCONNECTED")
+    carol.wait_for_rtp(2)
+    alice.wait_for_rtp(call)
+    line.hang_up(alice, call, carol)
+    messages = line.finish()
+    (invite,) = [m for m in messages if m.name == "INVITE" and m.header("Replaces")]
+    assert (invite.source, invite.destination) == (carol.address, line.server.sip)
+    assert len(line.server.cdrs()) == 1
