@@ -40,6 +40,8 @@ def test_the_caller_cancels(flows: Flows) -> None:
     cancelled = ["INVITE", "CANCEL", "200 CANCEL", "487 INVITE", "ACK"]
     assert names(on_leg(messages, flow.caller)) == cancelled
     assert names(on_leg(messages, flow.callee)) == cancelled
+    (cancel,) = [m for m in on_leg(messages, flow.callee) if m.name == "CANCEL"]
+    assert cancel.reason == 'SIP;cause=200;text="Call completed elsewhere"'
     assert the_cdr(flow) == ("abandoned", "487", [487, 487])
 
 
@@ -176,7 +178,7 @@ def test_strays(callsim_server: ServerFactory, sipp: SippFactory, capture: Captu
     sipp("caller-sends-strays", server.sip).check()
     assert server.calls() == server.sessions() == server.cdrs() == []
     answers = [m.name for m in wire.check() if m.status]
-    assert answers == ["200 OPTIONS", "501 DANCE", "405 REGISTER", "420 OPTIONS", "481 BYE"]
+    assert answers == ["200 OPTIONS", "501 DANCE", "405 PUBLISH", "420 OPTIONS", "481 BYE"]
 
 
 def test_a_scenario_that_fails_is_seen(callsim_server: ServerFactory, sipp: SippFactory) -> None:
