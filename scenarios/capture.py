@@ -143,7 +143,8 @@ class Capture:
         self._marks_sent = 0
         self._marks_seen = 0
         self._messages: list[Captured] = []
-        self._streams: dict[tuple[str, str], StreamFramer] = {}  # each way of each connection
+        # Each way of each connection; None where it is no SIP.
+        self._streams: dict[tuple[str, str], StreamFramer | None] = {}
         try:
             self._read_to_mark(_START, again=True)
         except CaptureError:
@@ -240,10 +241,15 @@ class Capture:
 
     def _cut(self, layers: dict[str, Any]) -> list[bytes]:
         """The SIP messages that end in this TCP segment."""
+        data = bytes.fromhex(_first(layers, "tcp.payload").replace(":", ""))
         way = (_first(layers, "tcp.stream"), _first(layers, "tcp.srcport"))
-        framer = self._streams.setdefault(way, StreamFramer())
+        if way not in self._streams:
+            # A connection to the API may have been given the port of somebody's UDP socket.
+            foreign = b"HTTP/1." in data.partition(b"\r\n")[0]
+            self._streams[way] = None if foreign else StreamFramer()
+        framer = self._streams[way]
         try:
-            return framer.feed(bytes.fromhex(_first(layers, "tcp.payload").replace(":", "")))
+            return [] if framer is None else framer.feed(data)
         except FramingError as error:
             raise CaptureError(f"no SIP in TCP: {error}\n\n{self.ladder()}") from error
 

@@ -27,3 +27,17 @@ def test_sip_over_tcp_is_cut_into_messages(
         _, _, to_tag = message.header("To").partition(";tag=")
         assert message.to_tag == to_tag
         assert message.header("CSeq") == f"{message.cseq[0]} {message.cseq[1]}"
+
+
+def test_what_is_not_sip_is_left_out(
+    callsim_server: ServerFactory, sipp: SippFactory, capture: CaptureFactory
+) -> None:
+    """The API may be asked from a port that somebody has on UDP."""
+    agent = sipp("uas")
+    server = callsim_server(routes={"2>": agent.uri})
+    _, _, port = server.api.removesuffix("/cvp/rest").rpartition(":")
+    wire = capture(server, int(port))
+    assert server.calls() == []
+    sipp("uac", server.sip).check()
+    agent.check()
+    assert {message.transport for message in wire.check()} == {"udp"}
