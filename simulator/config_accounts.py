@@ -105,7 +105,10 @@ class AuthenticationSection(Section):
     algorithms: Annotated[
         tuple[Annotated[Algorithm, AfterValidator(_algorithm)], ...], BeforeValidator(one_or_many)
     ] = Field(
-        default=("SHA-256", "MD5"), min_length=1, description="Offered in this order (RFC 8760)."
+        default=("SHA-256", "MD5"),
+        min_length=1,
+        description="Offered in this order (RFC 8760). MD5 alone for phones that stop at the "
+        "first which they do not know.",
     )
     qops: Annotated[tuple[Literal["auth", "auth-int"], ...], BeforeValidator(one_or_many)] = Field(
         default=("auth",), min_length=1

@@ -54,10 +54,19 @@ def _write_silence(path: Path) -> None:
 
 
 class Baresip:
-    """A phone of `user`, ready once this is made; with `answers` it takes every call."""
+    """A phone of `user`, ready once this is made, that takes every call.
+
+    With `registrar` it logs in there.
+    """
 
     def __init__(
-        self, directory: Path, user: str, transport: str = "udp", *, answers: bool = True
+        self,
+        directory: Path,
+        user: str,
+        transport: str = "udp",
+        *,
+        registrar: tuple[str, int] | None = None,
+        password: str = "",
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.user = user
@@ -71,9 +80,11 @@ class Baresip:
         (directory / "config").write_text(
             _CONFIG.format(port=self.address[1], control=control, voice=voice)
         )
-        mode = "auto" if answers else "manual"
+        domain, login = LOOPBACK, "regint=0"
+        if registrar is not None:
+            domain, login = f"{LOOPBACK}:{registrar[1]}", f"regint=60;auth_pass={password}"
         (directory / "accounts").write_text(
-            f"<sip:{user}@{LOOPBACK};transport={transport}>;regint=0;answermode={mode}\n"
+            f"<sip:{user}@{domain};transport={transport}>;{login};answermode=auto\n"
         )
         (directory / "contacts").write_text("")
         program = shutil.which("baresip") or "baresip"

@@ -102,3 +102,26 @@ def test_it_transfers(
     messages = line.finish()
     assert "202 REFER" in names(messages)
     assert results(line.server) == [("transferred", [200, 200, 200])]
+
+
+def test_it_logs_in(
+    baresips: BaresipFactory, phones: PhoneFactory, exchange: ExchangeFactory
+) -> None:
+    """RFC 3261 10.2, 22: baresip registers as an agent with digest, and is called."""
+    alice = phones("1000", password="wonder")
+    asking = {
+        "sip.authentication.users": '["1000:wonder", "1001:secret"]',
+        "sip.authentication.algorithms": "MD5",  # it stops at one that it does not know
+    }
+    line = exchange(settings=asking, watched=[alice.address[1]])
+    ada = baresips("1001", registrar=line.server.sip, password="secret")
+    line.wire.wait_for(lambda m: m.name == "200 REGISTER")
+    call = alice.call(line.server.sip, "6000")
+    ada.wait("CALL_ESTABLISHED")
+    alice.wait("state", state="CONFIRMED")
+    alice.wait_for_rtp(call)
+    ada.do("hangup")
+    alice.wait("state", state="DISCONNECTED")
+    messages = line.finish()
+    assert names(messages)[:4] == ["REGISTER", "401 REGISTER", "REGISTER", "200 REGISTER"]
+    assert results(line.server) == [("completed", [200, 200])]
