@@ -26,7 +26,7 @@ _SINGLE: Final = frozenset(
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _FOLD: Final = re.compile(r"(?<![ \t])[ \t]*\r\n[ \t]+")  # linear, however long the white space
-_MISSING: Final = ("via", "from", "to", "call-id", "cseq")
+_NEEDED: Final = ("via", "from", "to", "call-id", "cseq")
 
 _UNREAD: Final = "\0"  # a tag that nobody has asked for yet
 
@@ -134,27 +134,29 @@ class Message:
         self._fields = fields
         if head.count("\n") != count or head.count("\r") != count:
             self._fault("bare CR or LF in the header")
-        for index in range(1, count + 1):
-            line = lines[index]
+        del lines[0]
+        for line in lines:
             name, _, value = line.partition(":")
             key = KEYS.get(name)
             if key is None:
                 if line[:1] in (" ", "\t"):  # folded (section 7.3.1): unfold all, start again
-                    self.head = _FOLD.sub(" ", head)
-                    if index == 1:
-                        self._fault("a folded line follows the start line")
-                        return fields
-                    self._more = None
-                    return self._scan()
+                    return self._scan_unfolded()
                 key = self._unusual_key(line, name)
                 if key is None:
                     continue
-            value = value.strip(" \t")
             if key in fields:
-                self._repeat(fields, key, value)
+                self._repeat(fields, key, value.strip(" \t"))
             else:
-                fields[key] = value
+                fields[key] = value.strip(" \t")
         return fields
+
+    def _scan_unfolded(self) -> dict[str, str]:
+        start, _, rest = self.head.partition("\r\n")
+        if rest[:1] in (" ", "\t"):
+            self._fault("a folded line follows the start line")
+        self.head = f"{start}\r\n{_FOLD.sub(' ', rest).lstrip()}"
+        self._more = None
+        return self._scan()
 
     def _unusual_key(self, line: str, name: str) -> str | None:
         name = name.rstrip(" \t")
@@ -259,19 +261,25 @@ class Message:
         fields = self._fields
         if fields is None:
             fields = self._scan()
-        for key in _MISSING:
-            if not fields.get(key):
-                self._fault(f"{key.title()} is missing")
-                return
-        length = fields.get("content-length")
-        if length is not None:
+        get = fields.get
+        from_, to = get("from"), get("to")
+        if not (from_ and to and get("via") and get("call-id") and get("cseq")):
+            missing = next(key for key in _NEEDED if not get(key))
+            self._fault(f"{missing.title()} is missing")
+            return
+        length = get("content-length")
+        if length is not None and length != str(data_length):
             self._check_length(length, data_length)
-        for key in ("from", "to"):
-            if '"' in fields[key] or ">" not in fields[key]:
-                try:
-                    NameAddr.parse(fields[key])
-                except ParseError as error:
-                    self._fault(f"{key.title()}: {error}")
+        if '"' in from_ or ">" not in from_:
+            self._check_address("From", from_)
+        if '"' in to or ">" not in to:
+            self._check_address("To", to)
+
+    def _check_address(self, name: str, value: str) -> None:
+        try:
+            NameAddr.parse(value)
+        except ParseError as error:
+            self._fault(f"{name}: {error}")
 
     def _check_length(self, length: str, data_length: int) -> None:
         if not (length.isascii() and length.isdigit() and len(length) < 10):
