@@ -9,7 +9,7 @@ def test_sip_over_tcp_is_cut_into_messages(
     callsim_server: ServerFactory, sipp: SippFactory, capture: CaptureFactory
 ) -> None:
     """Many calls on one connection: several messages share a segment."""
-    agent = sipp("uas", calls=CALLS)
+    agent = sipp("callee-answers", calls=CALLS)
     server = callsim_server(routes={"2>": agent.uri}, options=["--sip", "tcp:127.0.0.1:0"])
     wire = capture(server)
     caller = sipp("uac", server.listeners["tcp"], calls=CALLS, rate=1000, options=["-t", "t1"])

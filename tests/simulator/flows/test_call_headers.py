@@ -216,6 +216,32 @@ def test_telephone_numbers_in_uris(world: World, uri: str, called: str) -> None:
     world.run(40.0)  # nobody sends ACK
 
 
+@pytest.mark.parametrize("number", ["12,34", "12;isub=1", "12?34"])
+def test_uris_with_separators_stand_in_brackets(world: World, number: str) -> None:
+    """RFC 8217: in every address that we write; no part of a URI becomes the header's."""
+    stranger = world.network.add_stranger("gateway")
+    headers = {
+        "Via": f"SIP/2.0/UDP {stranger.address[0]};branch=z9hG4bK8217",
+        "From": f"<sip:{number}@example.com>;tag=gw",
+        "Contact": f"<sip:{number}@{stranger.address[0]}>",
+    }
+    uri = f"sip:3000@{world.party.listener.host}"
+    stranger.send(world.party, request_text("INVITE", headers, uri=uri))
+    world.run()
+    invite = world.vxml.line.invite
+    user = number.partition(";")[0]
+    for key in ("from", "contact"):
+        (value,) = invite.values(key)
+        assert value.startswith(f"<sip:{user}@")
+    assert invite.from_.tag == invite.from_tag
+    (answer,) = [r for r in stranger.responses("INVITE") if r.status == 200][:1]
+    assert answer.get("from") == headers["From"]
+    world.terminate()
+    world.run(40.0)  # BYE waits for an ACK that does not come
+    assert stranger.requests("BYE")[0].uri == f"sip:{number}@{stranger.address[0]}"
+    world.run(40.0)  # nobody answers it
+
+
 def test_max_forwards_runs_out(world: World) -> None:
     stranger = world.network.add_stranger("proxy")
     host = world.party.listener.host
