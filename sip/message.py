@@ -270,9 +270,9 @@ class Message:
         length = get("content-length")
         if length is not None and length != str(data_length):
             self._check_length(length, data_length)
-        if '"' in from_ or ">" not in from_:
+        if '"' in from_ or not 0 <= from_.find("<") < from_.find(">"):
             self._check_address("From", from_)
-        if '"' in to or ">" not in to:
+        if '"' in to or not 0 <= to.find("<") < to.find(">"):
             self._check_address("To", to)
 
     def _check_address(self, name: str, value: str) -> None:

@@ -173,6 +173,8 @@ def test_tags(value: str, tag: str | None) -> None:
         (headers(From="<sip:a@b"), "From: Malformed address"),
         (headers(From='"a <sip:a@b>'), "From: Malformed address parameters"),
         (headers(To="sip:a b"), "To: Malformed address parameters"),
+        (headers(To="sip:a@b>"), "To: Malformed address"),
+        (headers(From="sip:a@b><"), "From: Malformed address"),
         (headers(To="sip:a b", Content_Length=None), "To: Malformed address parameters"),
         (headers(Subject="a\nb"), "bare CR or LF in the header"),
         (headers(Subject="a\rb"), "bare CR or LF in the header"),
