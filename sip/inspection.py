@@ -19,15 +19,14 @@ def check_lines(*texts: str) -> None:
 
 def unsupported(request: Request, extensions: tuple[str, ...]) -> str:
     """The Unsupported line of a 420 (section 8.2.2.3)."""
-    required = [tag.strip(" \t") for tag in request.values("require")]
-    unknown = [tag for tag in required if tag.lower() not in extensions]
+    unknown = [tag for tag in request.tokens("require") if tag.lower() not in extensions]
     return f"Unsupported: {', '.join(unknown)}\r\n"
 
 
 def check_extensions(request: Request, extensions: tuple[str, ...]) -> None:
     """Require names nothing but `extensions` (section 8.2.2.3). Raises PeerError."""
     if request.get("require") is not None and any(
-        tag.strip(" \t").lower() not in extensions for tag in request.values("require")
+        tag.lower() not in extensions for tag in request.tokens("require")
     ):
         raise PeerError(reason_phrase(420), 420)
 

@@ -252,9 +252,17 @@ class Message:
         """The session description: the body, or that part of a multipart body; or empty."""
         return sdp_part(self.get("content-type") or "", self.body) if self.body else b""
 
+    def tokens(self, key: str) -> list[str]:
+        """The tokens that `key` lists, such as option tags and methods; never raises.
+
+        What a sloppy peer puts between them, a comma too many, counts as nothing.
+        """
+        parts = [part.strip(" \t") for line in self.all(key) for part in line.split(",")]
+        return [part for part in parts if part]
+
     def has_option(self, key: str, tag: str) -> bool:
         """Whether an option tag is listed in `key` (``supported``, ``require``)."""
-        return any(value.strip(" \t").lower() == tag for value in self.values(key))
+        return any(token.lower() == tag for token in self.tokens(key))
 
     def _check(self, data_length: int) -> None:
         """What every received message must have (sections 8.1.1, 18.3, 20.14)."""

@@ -157,8 +157,8 @@ def omit_extensions(
 
     Only what a request can do without: one that needs Replaces would mean something else.
     """
-    lacking = {tag.strip(" \t").lower() for tag in response.values("unsupported")}
-    required = [tag.strip(" \t") for tag in tx.request.values("require")]
+    lacking = {tag.lower() for tag in response.tokens("unsupported")}
+    required = tx.request.tokens("require")
     kept = [tag for tag in required if tag.lower() not in lacking]
     if len(kept) == len(required) or not lacking <= _OPTIONAL:
         return None

@@ -165,9 +165,8 @@ class SessionTimer:
 
     def heard(self, message: Message) -> None:
         """What the peer says of itself besides."""
-        allow = message.get("allow")
-        if allow is not None and self._updates is not None:
-            self._updates = any(v.strip(" \t") == "UPDATE" for v in message.values("allow"))
+        if self._updates is not None and message.get("allow") is not None:
+            self._updates = "UPDATE" in message.tokens("allow")
         if isinstance(message, Request):
             self.min_se = max(self.min_se, _min_se(message))
 

@@ -159,7 +159,6 @@ def test_any_accept_will_do_for_a_response_without_a_body(bob: Party, carol: Str
         {"Contact": "<sip:open"},
         {"Contact": None, "From": "<sip:a@b>x;tag=c"},
         {"Record-Route": '<sip:p;lr>, "open'},
-        {"Require": "a,,b"},
         {"To": '"open <sip:a@b>'},
         {"Via": "SIP/2.0/UDP"},
         {"Via": 'SIP/2.0/UDP 198.51.100.9;branch=z9hG4bK1;x="a,b'},

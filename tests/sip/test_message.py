@@ -319,3 +319,17 @@ def test_writing_is_stable(fields: list[tuple[str, str, str, str]], body: bytes,
         assert list(again.lines()) == list(first.lines())
         assert type(again) is type(first)
         assert str(again.defect) == str(first.defect)
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("", []),
+        ("Allow: INVITE, ACK\r\nAllow:BYE\r\n", ["INVITE", "ACK", "BYE"]),
+        ("Allow: INVITE,, ACK ,\r\nAllow:\r\n", ["INVITE", "ACK"]),
+        ('Allow: "INVITE, ACK\r\n', ['"INVITE', "ACK"]),
+    ],
+)
+def test_lists_of_tokens_are_read_whatever_stands_there(lines: str, found: list[str]) -> None:
+    parsed = parse(response_text(request(), 200, lines=lines))
+    assert parsed.tokens("allow") == found
