@@ -18,14 +18,15 @@ Certificate = Mapping[str, Any]
 def identities(certificate: Certificate) -> tuple[str, ...]:
     """The SIP domains that a certificate speaks for, in lower case (section 7.1).
 
-    Those of its ``sip:`` URIs first, then its DNS names and addresses. The common name
-    counts only in a certificate without a subjectAltName.
+    Those of its ``sip:`` URIs, or only without any its DNS names; its IP addresses, of which
+    the RFC says nothing; and the common name only in a certificate without a subjectAltName.
     """
     names: tuple[tuple[str, str], ...] = certificate.get("subjectAltName", ())
     if names:
         uris = [host for kind, value in names if kind == "URI" for host in _uri_domain(value)]
-        others = [value.lower() for kind, value in names if kind in ("DNS", "IP Address")]
-        return tuple(dict.fromkeys([*uris, *map(_plain, others)]))
+        named = uris or [_plain(value.lower()) for kind, value in names if kind == "DNS"]
+        addresses = [_plain(value.lower()) for kind, value in names if kind == "IP Address"]
+        return tuple(dict.fromkeys([*named, *addresses]))
     subject = certificate.get("subject", ())
     return tuple(
         _plain(value.lower())

@@ -15,7 +15,9 @@ def certificate(*names: tuple[str, str], common_name: str = "") -> Certificate:
     ("names", "found"),
     [
         ((("DNS", "Example.COM"),), ("example.com",)),
-        ((("DNS", "b.example"), ("URI", "sip:a.example")), ("a.example", "b.example")),
+        ((("DNS", "b.example"), ("URI", "sip:a.example")), ("a.example",)),
+        ((("IP Address", "192.0.2.1"), ("URI", "sip:a.example")), ("a.example", "192.0.2.1")),
+        ((("DNS", "b.example"), ("URI", "sip:alice@a.example")), ("b.example",)),
         ((("URI", "sip:example.com"), ("DNS", "example.com")), ("example.com",)),
         ((("URI", "sip:example.com:5061;transport=tls"),), ("example.com",)),
         ((("IP Address", "192.0.2.1"),), ("192.0.2.1",)),
