@@ -8,16 +8,16 @@ challenges of one Call-ID and signs what follows, so that one challenge serves a
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 from sip.auth import DigestClient, Place
+from sip.dialog import route_uri
 from sip.errors import InvalidValue, ParseError
 from sip.grammar import check_quotable
 from sip.ids import IdSource
+from sip.locate import hop_of_uri
 from sip.message import Request, Response
 from sip.transaction.client import ClientTransaction
-from sip.uri import SipUri, parse_uri
 from sip.usage.again import Attempts, Change
 
 UNAUTHORIZED: Final = (401, 407)
@@ -68,7 +68,7 @@ class Accounts:
         keyring = attempts.keyring
         if keyring is None:
             keyring = attempts.keyring = Keyring(self, self._ids)
-        keyring.hosts |= peers_of(tx.request) | {tx.address[0]}
+        keyring.hosts |= peers_of(tx)
         return Change() if keyring.challenged(tx.request, response, attempts.tries) else None
 
 
@@ -109,17 +109,20 @@ class Keyring:
         return self._client.lines(method, uri, body)
 
 
-def peers_of(request: Request) -> frozenset[str]:
-    """The hosts that a request is for, by its first Route and its Request-URI, lower case."""
+def peers_of(tx: ClientTransaction) -> frozenset[str]:
+    """The hosts that a request went to, in lower case: its next hop by name, and the address.
+
+    What names the next hop must be ours to say. In a dialog the peer has written the
+    Request-URI and the routes; beyond a Route, and beside an ``maddr``, a URI may name
+    anybody.
+    """
+    request, address = tx.request, tx.address[0]
+    if request.to_tag is not None:
+        return frozenset((address,))
     routes = request.values("route")
-    first = routes[0][routes[0].find("<") + 1 : routes[0].rfind(">")] if routes else ""
-    return frozenset(host for host in (_host(first), _host(request.uri)) if host)
-
-
-@lru_cache(maxsize=256)
-def _host(uri: str) -> str:
     try:
-        parsed = parse_uri(uri)
+        return frozenset(
+            (address, hop_of_uri(route_uri(routes[0]) if routes else request.uri).host)
+        )
     except ParseError:
-        return ""
-    return parsed.host.strip("[]").lower() if isinstance(parsed, SipUri) else ""
+        return frozenset((address,))

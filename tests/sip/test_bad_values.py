@@ -4,6 +4,7 @@ Once a transaction has moved on, nothing may raise: the message would be dropped
 its user would wait for ever, and what was made for a request would stay in the tables.
 """
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -112,7 +113,7 @@ def asking(endpoint: Endpoint, method: str) -> Request:
         Registration(endpoint, f"sip:{PEER[0]}", "sip:alice@a.example").start(0.0)
     else:
         session = established(endpoint)
-        verbs = {
+        verbs: dict[str, Callable[[], object]] = {
             "BYE": lambda: session.bye(0.0),
             "REFER": lambda: session.refer(0.0, "sip:dave@d.example"),
             "UPDATE": lambda: session.update(0.0),

@@ -6,7 +6,7 @@ import pytest
 
 from sip.auth import Credentials, DigestServer
 from sip.errors import InvalidValue
-from sip.events import Answered, Refused, Responded
+from sip.events import Answered, Closed, Refused, Responded
 from sip.ids import IdSource
 from sip.message import Request
 from sip.usage.credentials import Account, Accounts
@@ -189,6 +189,24 @@ def test_a_peer_by_its_name(network: Network, alice: Party, carol: Stranger) -> 
     assert server().verify(last(carol), network.now).user == "alice"
 
 
+def test_a_contact_that_names_the_peer_of_somebody_else(network: Network, alice: Party) -> None:
+    """In a dialog the Request-URI is the peer's word: its host is not who gets the request."""
+    arm(alice, Account("pbx", "alice", "secret", "pbx.example"))
+    dave = network.add_stranger("dave", "198.51.100.10")
+    session = alice.call(dave)
+    network.run(SOON)
+    contact = f"Contact: <sip:x@pbx.example;maddr={dave.address[0]}>\r\n"
+    dave.send(alice, response_text(last(dave), 200, "d", contact))
+    network.run(SOON)
+    session.acknowledge(alice.now)
+    session.bye(alice.now)
+    network.run(SOON)
+    assert last(dave).uri.startswith("sip:x@pbx.example")
+    challenge(dave, alice, server())
+    assert [request.get("authorization") for request in dave.requests("BYE")] == [None]
+    network.settle()
+
+
 def test_a_malformed_challenge(network: Network, alice: Party, carol: Stranger) -> None:
     alice.call(carol)
     network.run(SOON)
@@ -228,3 +246,39 @@ def test_the_password_is_in_no_repr() -> None:
 def test_an_account_for_anybody_is_refused() -> None:
     with pytest.raises(InvalidValue, match="neither realm nor peer"):
         Account("", "alice", "secret")
+
+
+def test_a_peer_cannot_name_itself_another(network: Network, alice: Party) -> None:
+    """In a dialog the peer has written the Request-URI: that proves nothing about it."""
+    mallory = network.add_stranger("mallory")
+    session = alice.call(mallory)
+    network.run(SOON)
+    lines = f"Contact: <sip:x@{HOST}>\r\nRecord-Route: <{mallory.uri};lr>\r\n"
+    mallory.send(alice, response_text(last(mallory), 200, "m", lines))
+    network.run(SOON)
+    session.acknowledge(alice.now)
+    session.bye(alice.now)
+    network.run(SOON)
+    assert last(mallory).uri == f"sip:x@{HOST}"
+    challenge(mallory, alice, server())
+    assert len(mallory.requests("BYE")) == 1
+    alice.take(Closed)
+
+
+@pytest.mark.parametrize("by", ["maddr", "Route"])
+def test_a_uri_names_nobody_beyond_its_next_hop(network: Network, alice: Party, by: str) -> None:
+    mallory = network.add_stranger("mallory")
+    host, _ = mallory.address
+    if by == "maddr":
+        alice.call(f"sip:x@{HOST};maddr={host}")
+    else:
+        alice.endpoint.invite(
+            alice.now,
+            f"sip:x@{HOST}",
+            from_="<sip:alice@a.example>",
+            to=f"<sip:x@{HOST}>",
+            routes=(f"<sip:{host};lr>",),
+        )
+    network.run(SOON)
+    challenge(mallory, alice, server())
+    assert alice.take(Refused).status == 401
