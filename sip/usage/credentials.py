@@ -47,18 +47,18 @@ class Account:
 
 
 class Accounts:
-    """The accounts of an endpoint; the first that fits is used."""
+    """The accounts of an endpoint: one that names the realm is used before one that does not."""
 
     def __init__(self, accounts: Sequence[Account], ids: IdSource) -> None:
-        self._accounts = tuple(accounts)
+        self._accounts = tuple(sorted(accounts, key=lambda account: not account.realm))
         self._ids = ids
 
-    def find(self, realm: str, hosts: frozenset[str]) -> tuple[str, str] | None:
-        """User name and password for `realm` as asked for at one of `hosts`; or None."""
+    def find(self, realm: str, hosts: frozenset[str]) -> Account | None:
+        """The account for `realm` as asked for at one of `hosts`; or None."""
         for account in self._accounts:
             peer = account.peer.strip("[]").lower()
             if account.realm in ("", realm) and (not peer or peer in hosts):
-                return account.user, account.password
+                return account
         return None
 
     def amend(
@@ -78,15 +78,24 @@ class Keyring:
     `hosts` are those that have challenged: an account that is for one of them may be used.
     """
 
-    __slots__ = ("_accounts", "_client", "hosts")
+    __slots__ = ("_accounts", "_client", "_realm", "hosts")
 
     def __init__(self, accounts: Accounts, ids: IdSource) -> None:
         self._accounts = accounts
         self._client = DigestClient(self._account, ids)
         self.hosts: frozenset[str] = frozenset()
+        self._realm = ""  # that an account without one has been used for
 
     def _account(self, realm: str) -> tuple[str, str] | None:
-        return self._accounts.find(realm, self.hosts)
+        account = self._accounts.find(realm, self.hosts)
+        if account is None:
+            return None
+        if not account.realm:
+            # The first realm is the peer's own; another is of somebody behind it.
+            if self._realm not in ("", realm):
+                return None
+            self._realm = realm
+        return account.user, account.password
 
     def challenged(self, request: Request, response: Response, tries: dict[Place, int]) -> bool:
         """Learn from a 401 or 407; whether sending again may help."""

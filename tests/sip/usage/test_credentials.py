@@ -207,6 +207,27 @@ def test_a_contact_that_names_the_peer_of_somebody_else(network: Network, alice:
     network.settle()
 
 
+def test_a_realm_behind_the_peer(network: Network, alice: Party, carol: Stranger) -> None:
+    """Section 22.3: what a trunk passes on from somebody else is not answered by its account."""
+    arm(alice, Account("", "alice", "secret", HOST))
+    alice.call(carol)
+    network.run(SOON)
+    challenge(carol, alice, server("trunk"))
+    challenge(carol, alice, server("beyond", proxy=True))
+    assert len(carol.requests("INVITE")) == 2
+    assert alice.take(Refused).status == 407
+
+
+def test_an_account_that_names_the_realm_comes_first(
+    network: Network, alice: Party, carol: Stranger
+) -> None:
+    arm(alice, Account("", "other", "other", HOST), Account("pbx", "alice", "secret"))
+    alice.call(carol)
+    network.run(SOON)
+    challenge(carol, alice, server())
+    assert server().verify(last(carol), network.now).user == "alice"
+
+
 def test_a_malformed_challenge(network: Network, alice: Party, carol: Stranger) -> None:
     alice.call(carol)
     network.run(SOON)
