@@ -284,7 +284,7 @@ class RequestRelay:
         if body:
             if response.content_type == SDP:
                 body = self.origin.describe(body)
-            lines += f"Content-Type: {response.get('content-type')}\r\n"
+            lines += f"Content-Type: {response.get('content-type') or SDP}\r\n"
         if response.status >= 300:
             lines += refusal_lines(response)
         self.transaction.respond(event.status, now, lines, body, response.reason)

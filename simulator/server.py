@@ -60,9 +60,6 @@ BYE_PATIENCE: Final = 0.2
 
 _MEDIA_IN_USE: Final = re.compile(rb"^m=[^ ]+ [1-9]", re.MULTILINE)
 
-
-"""Seconds that a command waits for the CDR at most."""
-
 LAST_WORDS: Final = 2.0
 """Seconds that the far ends have for answers when the server stops."""
 

@@ -53,7 +53,7 @@ class SubscriptionSession(Session):
         """The dialog that answering `request` makes (RFC 3261 section 12.1.1)."""
         assert tx.to_tag is not None
         session = cls(endpoint, Dialog.from_request(request, tx.to_tag), tx.listener)
-        session.remote_address = tx.address
+        session.came_by(tx)
         return session
 
     def __init__(
@@ -90,7 +90,7 @@ class SubscriptionSession(Session):
         self, transaction: ServerTransaction, request: Request, now: float
     ) -> None:
         """SUBSCRIBE again, or NOTIFY; nothing else belongs here."""
-        self.remote_address = transaction.address
+        self.came_by(transaction)
         if request.method == "NOTIFY":
             self.notified(transaction, request, now)
             return

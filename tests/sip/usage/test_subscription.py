@@ -59,14 +59,15 @@ def carol(network: Network) -> Stranger:
     return network.add_stranger("carol", "198.51.100.9")
 
 
-def watch(alice: Party, to: Party | Stranger, **more: object) -> SentSubscription:
+def watch(alice: Party, to: Party | Stranger | str, **more: object) -> SentSubscription:
+    uri = to if isinstance(to, str) else to.uri
     return subscribe(
         alice.endpoint,
         alice.now,
-        to.uri,
+        uri,
         EVENT,
         from_=FROM,
-        to=f"<{to.uri}>",
+        to=f"<{uri}>",
         **{"expires": 600, **more},  # type: ignore[arg-type]
     )
 
@@ -412,3 +413,15 @@ def test_a_request_that_does_not_belong(network: Network, alice: Party, carol: S
     network.run(SOON)
     assert carol.statuses("INFO") == [500, 481]  # the first before there is a dialog
     network.run(700.0)
+
+
+def test_over_a_stream_news_go_back_the_way_that_subscribe_came(network: Network) -> None:
+    """Its Contact may lead nowhere: behind NAT the connection is the way (RFC 5626 4.3)."""
+    server = network.add("server", reliable=True)
+    package = Weather()
+    Notifier(server.endpoint, package)
+    phone = network.add("phone", reliable=True)
+    watch(phone, f"{server.uri};transport=tcp")
+    network.run(SOON)
+    [subscription] = package.subscriptions
+    assert subscription.session.flow == phone.address
