@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from scenarios.child import Child
 from scenarios.runner import LOOPBACK, free_port
+from tests.interop.ports import free_port_of_both
 
 _START: Final = 20.0
 _WAIT: Final = 10.0
@@ -71,7 +72,8 @@ class Baresip:
         directory.mkdir(parents=True, exist_ok=True)
         self.user = user
         self.transport = transport
-        self.address: tuple[str, int] = (LOOPBACK, free_port())
+        # It takes UDP and TCP, and the port behind it for TLS.
+        self.address: tuple[str, int] = (LOOPBACK, free_port_of_both(2))
         self._told: list[Event] = []
         self._pending = b""
         control = free_port()

@@ -5,13 +5,19 @@ import socket
 from scenarios.runner import LOOPBACK, free_port
 
 
-def free_port_of_both() -> int:
-    """A port of 127.0.0.1 that was free a moment ago, on UDP and TCP."""
+def free_port_of_both(count: int = 1) -> int:
+    """The first of `count` ports of 127.0.0.1 in a row, free a moment ago on UDP and TCP."""
     while True:
         port = free_port()
-        with socket.socket() as probe:
+        if all(map(_is_free, range(port, port + count))):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
             try:
                 probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return port
+            except (OSError, OverflowError):
+                return False
+    return True
