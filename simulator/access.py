@@ -5,12 +5,12 @@ that log in by REGISTER, and trunks where this server registers itself.
 """
 
 import asyncio
-import ipaddress
 import logging
 import os
-from functools import lru_cache
+from functools import partial
 from typing import TYPE_CHECKING
 
+from simulator.config_base import covers
 from simulator.errors import ServiceError
 from simulator.patterns import PatternTable
 from sip.auth import DigestServer
@@ -162,11 +162,5 @@ def guard_of(config: "Config", ids: "IdSource") -> Guard | None:
         algorithms=section.algorithms,
         qops=section.qops,
     )
-    networks = [ipaddress.ip_network(text) for text in section.trusted]
-
-    @lru_cache(maxsize=1024)
-    def trusted(host: str) -> bool:
-        address = ipaddress.ip_address(host.partition("%")[0])
-        return any(address in network for network in networks)
-
-    return Guard(server, section.methods, trusted if networks else None)
+    trusted = partial(covers, section.trusted) if section.trusted else None
+    return Guard(server, section.methods, trusted)

@@ -1,6 +1,5 @@
 """Who is who on the SIP side: digest accounts, whom to ask, the registrar, trunks."""
 
-import ipaddress
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
@@ -14,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from simulator.config_base import Name, Section, Text, Users, one_or_many
+from simulator.config_base import Name, Network, Section, Text, Users, one_or_many
 from simulator.config_values import SipTarget, check_host
 from simulator.patterns import Pattern, PatternTable
 from sip.auth import ALGORITHMS
@@ -48,13 +47,6 @@ def _aor(target: SipTarget) -> SipTarget:
     if not str(target).partition("@")[2]:
         raise ValueError(f"{target} names no user; write sip:USER@DOMAIN")
     return target
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError:
-        raise ValueError(f"{text!r} is not an IP address or a network such as 10.0.0.0/8") from None
 
 
 def _method(text: str) -> str:
@@ -114,9 +106,9 @@ class AuthenticationSection(Section):
         default=("auth",), min_length=1
     )
     nonce_lifetime: float = Field(default=300.0, ge=1, le=86_400, description="Seconds.")
-    trusted: Annotated[
-        tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(one_or_many)
-    ] = Field(default=(), description="Addresses and networks that are not asked.")
+    trusted: Annotated[tuple[Network, ...], BeforeValidator(one_or_many)] = Field(
+        default=(), description="Addresses and networks that are not asked; * any."
+    )
 
 
 def _pattern(text: str) -> str:

@@ -1,8 +1,10 @@
 """What the parts of the configuration are made of: sections, texts, users and passwords."""
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Final
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +30,28 @@ def one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+ANY: Final = "*"
+
+
+def _network(text: str) -> str:
+    try:
+        return ANY if text == ANY else str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not an IP address, a network such as 10.0.0.0/8, or {ANY} for any"
+        ) from None
+
+
+@lru_cache(maxsize=1024)
+def covers(networks: tuple[str, ...], host: str) -> bool:
+    """Whether an IP address lies in one of these `Network`s."""
+    if ANY in networks:
+        return True
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return any(address in ipaddress.ip_network(text) for text in networks)
+
+
+Network = Annotated[str, AfterValidator(_network)]
 Text = Annotated[str, Field(max_length=200), AfterValidator(printable)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
 

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from simulator.config_accounts import AuthenticationSection, Credential, RegistrarSection, Trunk
-from simulator.config_base import Name, Section, Users, one_or_many, printable
+from simulator.config_base import Name, Network, Section, Users, one_or_many, printable
 from simulator.config_values import HttpListen, Listen, check_probe_url, name_server
 
 DEFAULT_RING_NO_ANSWER: Final = 60.0
@@ -260,9 +260,10 @@ class CdrSection(Section):
 class EventsSection(Section):
     """SUBSCRIBE to dialogs (RFC 4235). Who knows a dialog's ids can take it over."""
 
-    watchers: Annotated[tuple[Name, ...], BeforeValidator(one_or_many)] = Field(
-        default=("127.0.0.1", "::1"),
-        description="Addresses that may watch the dialogs of numbers, agents and calls; * any.",
+    watchers: Annotated[tuple[Network, ...], BeforeValidator(one_or_many)] = Field(
+        default=("127.0.0.0/8", "::1/128"),
+        description="Addresses and networks that may watch the dialogs of numbers, agents and "
+        "calls; * any.",
     )
     max_subscriptions: int = Field(
         default=1000, ge=0, description="Subscriptions at a time; more get 503."

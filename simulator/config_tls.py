@@ -56,7 +56,8 @@ def _key_faults(tls: TlsSection, certificate: x509.Certificate) -> Iterator[Faul
         fix = "remove it (openssl pkey -in KEY -out NEW)"
         yield "key", f"{str(file)!r} is protected by a passphrase; {fix}"
     except ValueError:
-        yield "key", f"{str(file)!r} has no PEM private key in it"
+        fix = "" if tls.key is not None else "; set sip.tls.key to the file that has it"
+        yield "key", f"{str(file)!r} has no PEM private key in it{fix}"
     else:
         if key.public_key() != certificate.public_key():
             yield "key", f"{str(file)!r} is not the key of the certificate; give the one it is of"

@@ -6,8 +6,9 @@ of callers to it. SUBSCRIBE in the dialog of a leg means its call. Changes of th
 moment go out in one NOTIFY.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from simulator.config_base import covers
 from simulator.dialog_info import CONTENT_TYPE, DialogState, document, state_of
 from simulator.headers import user_part
 from simulator.leg import Leg
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simulator.server import CallServer
-
-ANY: Final = "*"
 
 
 class DialogEvents:
@@ -51,7 +50,7 @@ class DialogEvents:
         source = session.remote_address[0]
         if server.draining:
             raise PeerError(reason_phrase(503), 503)
-        if ANY not in config.watchers and source not in config.watchers:
+        if not covers(config.watchers, source):
             raise PeerError("events.watchers does not allow this address", 403)
         if self.count >= config.max_subscriptions:
             raise PeerError("events.max_subscriptions is reached", 503)

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulator.config import Config, ConfigError, HttpListen, Listen, SipTarget, check_config
+from simulator.config_base import covers
 from simulator.config_plan import Answer, Queue, SelfService
 from simulator.config_values import check_probe_url
 from tests.support.certificates import Authority
@@ -571,3 +572,16 @@ def test_a_fault_in_the_accounts(write: Write, text: str, expected: str) -> None
     shown = faults(write(f"sip: {{{text}}}"))
     assert any(expected in one for one in shown), shown
     assert not any("secret" in one for one in shown)
+
+
+def test_watchers_are_addresses_or_networks(write: Write) -> None:
+    assert any(
+        "watchers.0: 'everyone' is not an IP" in one
+        for one in faults(write("events: {watchers: [everyone]}"))
+    )
+    networks = Config.load(write("events: {watchers: [10.0.0.0/8, '2001:db8::1']}")).events.watchers
+    assert networks == ("10.0.0.0/8", "2001:db8::1/128")
+    assert covers(networks, "10.9.9.9")
+    assert covers(networks, "2001:db8::1%eth0")
+    assert not covers(networks, "127.0.0.1")
+    assert covers(("*",), "127.0.0.1")
