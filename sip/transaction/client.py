@@ -230,6 +230,7 @@ def _start_k(tx: ClientTransaction, now: float, _message: object) -> None:
 
 
 def _start_m(tx: ClientTransaction, now: float, _message: object) -> None:
+    tx.make = None  # it goes nowhere else now, and holds what it would be made of
     tx.start_lifetime(now, tx.layer.timers.timeout, TIMER_M)
 
 
