@@ -82,6 +82,7 @@ def test_it_transfers_blind(
     line = exchange(lin, carol)
     call = alice.call(line.server.sip, "2000")
     lin.wait("StreamsRunning")
+    alice.wait("state", state="CONFIRMED")  # no transfer before the caller is joined
     host, port = line.server.sip
     lin.do(f"call-transfer 1 sip:3000@{host}:{port}")
     carol.wait("state", state="CONFIRMED")
