@@ -14,9 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from scenarios.child import Child
 from scenarios.runner import LOOPBACK, Address, SippRun
+
+USER: Final = "bench:bench"
+"""Name and password for the REST of `Callsim`."""
 
 _START: Final = 30.0
 _STOP: Final = 15.0
@@ -122,7 +126,8 @@ class Callsim(Subject):
     """``callsim serve`` as installed, CDRs on disk before each BYE is answered.
 
     With `callee` every number leads straight to it; without, the server itself answers.
-    `command` stands for ``callsim``, to run it under something else.
+    `command` stands for ``callsim``, to run it under something else. REST is at `api`, for
+    the user `USER`.
     """
 
     def __init__(
@@ -132,13 +137,14 @@ class Callsim(Subject):
         command: Sequence[str] | None = None,
     ) -> None:
         super().__init__(directory, "5000")
+        self.api: Address = ("", 0)
         self._callee = callee
         self._data = directory / "data"
         self._child = Child(
             [
                 *(command or [_callsim()]),
                 *["serve", "--sip", f"udp:{LOOPBACK}:0"],
-                *["--api", f"http://{LOOPBACK}:0", "--user", "bench:bench"],
+                *["--api", f"http://{LOOPBACK}:0", "--user", USER],
                 *["--data-dir", str(self._data), "--grace", "1"],
                 *(["--route", f">={callee.uri}"] if callee is not None else []),
             ],
@@ -154,6 +160,9 @@ class Callsim(Subject):
             if line.startswith("sip udp:"):
                 host, _, port = line.removeprefix("sip udp:").rpartition(":")
                 self.address = (host, int(port))
+            elif line.startswith("api "):
+                place = urlsplit(line.removeprefix("api "))
+                self.api = (place.hostname or "", place.port or 0)
 
     def joined(self, calls: int) -> list[str]:
         """A CDR for each call, and the callee's counts."""
