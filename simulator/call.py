@@ -171,6 +171,7 @@ class Call:
         elif state == "on_hold" and self.state != "transferring":
             self._before_hold = self.state
             self.holds += 1
+        self.server.index.move(self, state)
         self.state = state
         self.log(now, state, details)
 

@@ -3,7 +3,8 @@
 import os
 import resource
 import time
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Literal
 
 from simulator.errors import SessionNotFound
 from simulator.leg import Leg
@@ -23,6 +24,7 @@ from sip.usage.session import STATE_NAMES, Session
 
 if TYPE_CHECKING:
     from simulator.call import Call
+    from simulator.call_index import CallIndex
     from simulator.cdr import SqliteCdrStore
     from simulator.config import Config
     from simulator.probes import Prober
@@ -30,13 +32,13 @@ if TYPE_CHECKING:
     from sip.aio.stack import SipStack
 
 _PAGE: Final = resource.getpagesize()
-CALL_STATES: Final = get_args(CallState)
 
 
 class Queries:
     """The reading half of `CallServer`."""
 
     calls: "dict[str, Call]"
+    index: "CallIndex"
     config: "Config"
     plan: "DialPlan"
     prober: "Prober"
@@ -60,19 +62,10 @@ class Queries:
         self, state: str | None, called_number: str | None, limit: int
     ) -> tuple[int, list[CallView]]:
         """How many calls match, and the oldest `limit` of them."""
-        calls = self.calls
         if state is None and called_number is None:
-            total = len(calls)
-            found = [call for call, _ in zip(calls.values(), range(limit), strict=False)]
+            total, found = len(self.calls), list(islice(self.calls.values(), limit))
         else:
-            matching = [
-                call
-                for call in calls.values()
-                if (state is None or call.state == state)
-                and (called_number is None or call.called == called_number)
-            ]
-            total = len(matching)
-            found = matching[:limit]
+            total, found = self.index.oldest(state, called_number, limit)
         now = self.stack.now()
         return total, [self._view(call, now) for call in found]
 

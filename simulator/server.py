@@ -16,6 +16,7 @@ from simulator.access import Access
 from simulator.agents import Agent, SkillGroups
 from simulator.audit import Audit
 from simulator.call import Call
+from simulator.call_index import CallIndex
 from simulator.cdr import SqliteCdrStore
 from simulator.commands import Commands
 from simulator.config import Config
@@ -77,6 +78,7 @@ class CallServer(Commands):
         self.store = store
         self.version = version
         self.calls: dict[str, Call] = {}
+        self.index = CallIndex()
         self.watch: Watch | None = None  # told every line of every call's history
         self.ready = False
         self.draining = False
@@ -164,6 +166,7 @@ class CallServer(Commands):
         leg.take(request)
         call.passed = passed_lines(request)
         self.calls[guid] = call
+        self.index.add(call)
         self.audit.begin(now)
         call.log(now, "offered", f"{calling} to {called}")
         if not over:

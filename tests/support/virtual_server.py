@@ -10,6 +10,7 @@ from copy import deepcopy
 from typing import Any, TypeVar, cast
 
 from simulator.call import Call
+from simulator.call_index import CALL_STATES
 from simulator.cdr import SqliteCdrStore
 from simulator.cdr_records import CdrRecord
 from simulator.config import Config
@@ -169,6 +170,7 @@ class VirtualServer:
         groups = server.skill_groups
         found = {
             "calls": list(server.calls),
+            "index": [state for state in CALL_STATES if server.index.oldest(state, None, 1)[0]],
             "commands": list(server._stored),
             "busy": {e: a.busy for e, a in groups.agents.items() if a.busy},
             "queues": {n: len(q.waiting) for n, q in groups.queues.items() if q.waiting},

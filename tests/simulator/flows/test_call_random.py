@@ -176,6 +176,7 @@ class Chaos:
         guid = self.random.choice(calls)
         world.server.call_detail(guid)
         world.server.sessions(10)
+        self.list_calls()
         chance = self.random.random()
         if chance < 0.5:
             command = TransferCommand(
@@ -189,6 +190,16 @@ class Chaos:
         elif chance < 0.65:
             world.store.slow = not world.store.slow
             world.store.catch_up()
+
+    def list_calls(self) -> None:
+        """What the index of calls says is what a walk over them says."""
+        server = self.world.server
+        calls = server.calls.values()
+        for state in {call.state for call in calls}:
+            for called in (None, *{call.called for call in calls}):
+                total, found = server.active_calls(state, called, 1000)
+                wanted = [c.guid for c in calls if c.state == state and called in (None, c.called)]
+                assert (total, [view.guid for view in found]) == (len(wanted), wanted)
 
     def terminate(self, guid: str) -> None:
         world = self.world

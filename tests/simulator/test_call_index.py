@@ -1,0 +1,129 @@
+"""The index of calls: it says what a walk over all of them would say, without the walk."""
+
+from random import Random
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from simulator.call import Call
+from simulator.call_index import CALL_STATES, CallIndex
+from simulator.queries import Queries
+
+NUMBERS = ("5000", "6000", "7000")
+TOUCHED: set[str] = set()
+
+
+class FakeCall:
+    """What the index and the lists read of a call; every reading is noted."""
+
+    def __init__(self, number: int, called: str, started: float, state: str = "ringing") -> None:
+        self.guid = f"{number:032X}"
+        self.called = called
+        self.calling = "1001"
+        self.application = ""
+        self.started = started
+        self.state = state
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        TOUCHED.add(super().__getattribute__("guid"))
+        return value
+
+
+class Server(Queries):
+    """A call server that knows only how to list calls."""
+
+    def __init__(self) -> None:
+        self.calls = {}
+        self.index = CallIndex()
+        self.stack = cast(Any, SimpleNamespace(now=lambda: 1e6))
+
+    def wall(self, now: float) -> float:
+        return now
+
+    def offered(self, number: int, called: str, started: float) -> FakeCall:
+        fake = FakeCall(number, called, started)
+        call = cast(Call, fake)
+        self.calls[fake.guid] = call
+        self.index.add(call)
+        return fake
+
+    def enter(self, fake: FakeCall, state: str) -> None:
+        self.index.move(cast(Call, fake), state)
+        fake.state = state
+        if state == "ended":
+            del self.calls[fake.guid]
+
+    def listed(self, state: str | None, called: str | None, limit: int) -> tuple[int, list[str]]:
+        total, found = self.active_calls(state, called, limit)
+        return total, [view.guid for view in found]
+
+    def walked(self, state: str | None, called: str | None, limit: int) -> tuple[int, list[str]]:
+        found = [
+            call.guid
+            for call in self.calls.values()
+            if state in (None, call.state) and called in (None, call.called)
+        ]
+        return len(found), found[:limit]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_says_what_a_walk_over_all_calls_says(seed: int) -> None:
+    random = Random(seed)
+    server = Server()
+    live: list[FakeCall] = []
+    for step in range(3000):
+        if random.random() < 0.3 or not live:
+            live.append(server.offered(step, random.choice(NUMBERS), float(step)))
+        else:
+            call = random.choice(live)
+            state = random.choice((*CALL_STATES[1:], "ended"))
+            server.enter(call, state)
+            if state == "ended":
+                live.remove(call)
+        if step % 50 == 0:
+            for chosen in (None, *CALL_STATES):
+                for called in (None, *NUMBERS, "nobody"):
+                    limit = random.choice((1, 3, 1000))
+                    wanted = server.walked(chosen, called, limit)
+                    assert server.listed(chosen, called, limit) == wanted
+    for call in live:
+        server.enter(call, "ended")
+    for chosen in (None, *CALL_STATES):
+        assert server.listed(chosen, None, 10) == server.listed(chosen, "5000", 10) == (0, [])
+
+
+@pytest.mark.parametrize("called", [None, "5000"])
+@pytest.mark.parametrize("state", [None, "connected"])
+def test_ten_of_ten_thousand_calls_cost_ten(state: str | None, called: str | None) -> None:
+    """Work is counted, not time: calls of which anything is read."""
+    server = Server()
+    calls = [server.offered(n, NUMBERS[n % 2], float(n)) for n in range(10_000)]
+    for call in calls[:5000] + calls[:4900:-1]:
+        server.enter(call, "connected")
+    server.listed(state, called, 1)  # the first time that a number is asked for
+    TOUCHED.clear()
+    total, found = server.listed(state, called, 10)
+    assert total == (10_000 if called is None else 5000)
+    assert found == [call.guid for call in calls[:: 1 if called is None else 2][:10]]
+    assert 10 <= len(TOUCHED) <= 30
+
+
+def test_a_change_of_state_costs_as_much_with_many_calls() -> None:
+    server = Server()
+    for n in range(10_000):
+        server.enter(server.offered(n, "5000", float(n)), "connected")
+    TOUCHED.clear()
+    call = server.offered(10_000, "5000", 1e4)
+    for state in ("queued", "connected", "on_hold", "connected", "ended"):
+        server.enter(call, state)
+    assert {call.guid} == TOUCHED
+
+
+def test_a_call_that_enters_its_state_again_keeps_its_place() -> None:
+    server = Server()
+    first, second = (server.offered(n, "5000", float(n)) for n in range(2))
+    for call in (first, second, first):
+        server.enter(call, "connected")
+    assert server.listed("connected", None, 9) == (2, [first.guid, second.guid])
