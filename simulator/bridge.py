@@ -172,11 +172,19 @@ def note_hold(call: "Call", origin: Leg, body: bytes, now: float) -> None:
     if not body:
         return
     origin.holding = is_hold(body)
-    held = any(leg.holding for leg in (call.caller, call.peer) if leg is not None)
+    held = holder(call) is not None
     if held and call.state in HELD_FROM:
         call.enter(HOLD, now, f"by the {origin.kind}")
     elif not held and call.state == "on_hold":
         call.go_back(now, f"resumed by the {origin.kind}")
+
+
+def holder(call: "Call") -> Leg | None:
+    """A leg whose far end has put the call on hold."""
+    if call.caller.holding:
+        return call.caller
+    peer = call.peer
+    return peer if peer is not None and peer.holding else None
 
 
 def is_hold(body: bytes) -> bool:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from simulator.audit import AuditCheck
-from simulator.bridge import OfferRelay, RequestRelay, is_hold
+from simulator.bridge import OfferRelay, RequestRelay, holder, is_hold
 from simulator.cdr_records import CallResult
 from simulator.connection import Connection
+from simulator.ended import let_go
 from simulator.errors import CallStateError
 from simulator.headers import NO_REFUSAL, parting, refusal_of
 from simulator.leg import Leg, note_oddity
@@ -180,20 +181,16 @@ class Call:
         state = self._before_transfer if self.state == "transferring" else "on_hold"
         if state == "on_hold":
             state = self._before_hold
-        if state in HELD_FROM and self._holder() is not None:  # held meanwhile, or still
+        if state in HELD_FROM and holder(self) is not None:  # held meanwhile, or still
             self._before_hold = state
             state = "on_hold"
         self._set_state(state, now, details)
 
     def note_holder(self, now: float) -> None:
         """The call has moved on, and a far end may hold it still."""
-        holder = self._holder()
-        if holder is not None and self.state in HELD_FROM:
-            self.enter(HOLD, now, f"by the {holder.kind}")
-
-    def _holder(self) -> Leg | None:
-        """A leg whose far end has put the call on hold."""
-        return next((leg for leg in (self.caller, self.peer) if leg and leg.holding), None)
+        held_by = holder(self)
+        if held_by is not None and self.state in HELD_FROM:
+            self.enter(HOLD, now, f"by the {held_by.kind}")
 
     # Work: connections and transfers.
 
@@ -318,8 +315,11 @@ class Call:
         handler = _HANDLERS.get(type(event))
         if handler is not None:
             handler(self, leg, event, now)
-            if self.server.dialogs.watched and leg.ended == 0.0:
-                self.server.dialogs.changed(leg, now)
+            dialogs = self.server.dialogs
+            if dialogs.watched and leg.ended == 0.0:
+                dialogs.changed(leg, now)
+        if self.state == "ended":
+            let_go(self)
 
     def _progressed(self, leg: Leg, event: Progressed, now: float) -> None:
         if isinstance(self.work, Connection) and leg is self.work.target:

@@ -22,6 +22,7 @@ from simulator.commands import Commands
 from simulator.config import Config
 from simulator.connection import Connection
 from simulator.dialog_events import DialogEvents
+from simulator.ended import late
 from simulator.headers import (
     CalleeRefusal,
     guid_lines,
@@ -48,6 +49,7 @@ from sip.grammar import escape_user
 from sip.message import Request
 from sip.offer_answer import fast_answer, make_offer
 from sip.sdp import Origin
+from sip.timers import Timer
 from sip.usage.invite import InviteSession
 from sip.usage.named import replaced_by
 from sip.usage.notifier import Notifier, OutOfDialogRefer
@@ -60,6 +62,8 @@ BYE_PATIENCE: Final = 0.2
 """Seconds that the answer to a BYE waits for the CDR at most."""
 
 _MEDIA_IN_USE: Final = re.compile(rb"^m=[^ ]+ [1-9]", re.MULTILINE)
+
+_NO_ROUTE: Final = Route("", "", "preroute", "", "label")
 
 LAST_WORDS: Final = 2.0
 """Seconds that the far ends have for answers when the server stops."""
@@ -95,6 +99,8 @@ class CallServer(Commands):
             stack.endpoint.support(OPTION)
         self.audit = Audit(self)
         self.configure(config)
+        self.nobody = Call(self, "", "", "", _NO_ROUTE, self.started)  # see `let_go`
+        self.nobody.state = "ended"
         for option_tag in ("norefersub", "replaces"):
             stack.endpoint.support(option_tag)
         OutOfDialogRefer(stack.endpoint)
@@ -124,13 +130,17 @@ class CallServer(Commands):
         if session is None:
             assert isinstance(event, Responded)
             self.prober.responded(event, now)
-        elif isinstance(session.user, Leg):
-            session.user.call.handle(session.user, event, now)
+            return
+        leg = session.user
+        if isinstance(leg, Leg):
+            leg.call.handle(leg, event, now)
         elif isinstance(event, Invited):
             try:
                 self._offered(event.session, event.request, now)
             except PeerError as error:
                 event.session.reject(now, error.status, error.reason)
+        else:
+            late(event, now)
 
     def _offered(self, session: InviteSession, request: Request, now: float) -> None:
         """A call arrives: NEW_CALL."""
@@ -327,19 +337,14 @@ class CallServer(Commands):
         del self.calls[call.guid]
         if not self.calls:
             self.audit.rest()
-        session = by.session if by is not None else None
-        if session is not None:
-            self.stack.endpoint.wheel.start(now, BYE_PATIENCE, _ByeAnswer(session), 0)
-        guid = call.guid
+        ending = _Ending(self, call.guid, by.session if by is not None else None, now)
+        self.store.submit(record_of(call, now), ending.stored)
 
-        def stored() -> None:
-            waiting = self._stored.pop(guid, None)
-            if waiting is not None and not waiting.done():
-                waiting.set_result(None)
-            if session is not None:
-                session.confirm_bye(self.stack.now())
-
-        self.store.submit(record_of(call, now), stored)
+    def stored(self, guid: str) -> None:
+        """The CDR of a call is on disk: whoever waits for that hears so."""
+        waiting = self._stored.pop(guid, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
 
     # Commands.
 
@@ -375,16 +380,37 @@ class CallServer(Commands):
         return True
 
 
-class _ByeAnswer:
-    """Answers a BYE whose CDR takes too long."""
+class _Ending:
+    """A call whose CDR is on its way: the BYE of `session` is answered after it.
 
-    __slots__ = ("_session",)
+    Where the CDR takes too long, the answer does not wait for it.
+    """
 
-    def __init__(self, session: InviteSession) -> None:
+    __slots__ = ("_guid", "_server", "_session", "_timer")
+
+    def __init__(
+        self, server: CallServer, guid: str, session: InviteSession | None, now: float
+    ) -> None:
+        self._server = server
+        self._guid = guid
         self._session = session
+        self._timer: Timer | None = None
+        if session is not None:
+            self._timer = server.stack.endpoint.wheel.start(now, BYE_PATIENCE, self, 0)
+
+    def stored(self) -> None:
+        """The CDR is on disk."""
+        self._server.stored(self._guid)
+        if self._session is not None:
+            self._session.confirm_bye(self._server.stack.now())
+        if self._timer is not None:
+            self._timer.stop()
 
     def timer_fired(self, _what: int, now: float) -> None:
-        self._session.confirm_bye(now)
+        """It takes too long."""
+        self._timer = None
+        if self._session is not None:
+            self._session.confirm_bye(now)
 
 
 def _offer_agent(treatment: Treatment, agent: Agent, now: float) -> None:

@@ -461,6 +461,7 @@ class InviteSession(ProvisionalSession):
             return
         self.state = TERMINATED
         self._leave(now)
+        self.timer = None
         if self.client_invite is not None:  # a re-INVITE whose response may never come
             self.client_invite.cancelled(now)
         if self.shared:
@@ -475,6 +476,7 @@ class InviteSession(ProvisionalSession):
             self.timer.stop()
         if self._offers is not None:
             self._offers.clear()
+            self._offers = None  # it refers to the session, which is to go at once
         invite = self.server_invite
         if invite is not None:
             self.server_invite = None
