@@ -218,16 +218,17 @@ class Message:
     @property
     def cseq(self) -> tuple[int, str]:
         """Sequence number and method (section 20.16)."""
-        if self._cseq is not None:
-            return self._cseq
-        text = self.get("cseq") or ""
+        return self._cseq or self._read_cseq(self.get("cseq") or "")
+
+    def _read_cseq(self, text: str) -> tuple[int, str]:
         number, _, method = text.partition(" ")
         if number.isascii() and number.isdigit() and len(number) < 10 and method.isalpha():
-            self._cseq = int(number), method
+            read = int(number), method
         else:
             value = CSeq.parse(text)
-            self._cseq = value.number, value.method
-        return self._cseq
+            read = value.number, value.method
+        self._cseq = read
+        return read
 
     @property
     def via(self) -> Via:
@@ -266,28 +267,39 @@ class Message:
 
     def _check(self, data_length: int) -> None:
         """What every received message must have (sections 8.1.1, 18.3, 20.14)."""
-        fields = self._fields
-        if fields is None:
-            fields = self._scan()
-        get = fields.get
-        from_, to = get("from"), get("to")
-        if not (from_ and to and get("via") and get("call-id") and get("cseq")):
-            missing = next(key for key in _NEEDED if not get(key))
+        fields = self._scan()
+        from_, to = fields.get("from"), fields.get("to")
+        via, cseq = fields.get("via"), fields.get("cseq")
+        if not (from_ and to and via and cseq and fields.get("call-id")):
+            missing = next(key for key in _NEEDED if not fields.get(key))
             self._fault(f"{missing.title()} is missing")
             return
-        length = get("content-length")
+        length = fields.get("content-length")
         if length is not None and length != str(data_length):
             self._check_length(length, data_length)
-        if '"' in from_ or not 0 <= from_.find("<") < from_.find(">"):
-            self._check_address("From", from_)
-        if '"' in to or not 0 <= to.find("<") < to.find(">"):
-            self._check_address("To", to)
+        self._from_tag = self._checked_tag("From", from_)
+        self._to_tag = self._checked_tag("To", to)
+        if self.defect is None:
+            try:
+                self._read_cseq(cseq)
+            except ParseError as error:
+                self._fault(f"CSeq: {error}")
 
-    def _check_address(self, name: str, value: str) -> None:
+    def _checked_tag(self, name: str, value: str) -> str | None:
+        """The tag of a From or To that must be well-formed."""
+        end = value.find(">")
+        if end > value.find("<") >= 0 and '"' not in value:
+            rest = value[end + 1 :]
+            if not rest:
+                return None
+            if rest[:5] == ";tag=" and rest.isascii() and rest[5:].isalnum():
+                return rest[5:]
+            return tag_of(value)
         try:
-            NameAddr.parse(value)
+            return NameAddr.parse(value).tag
         except ParseError as error:
             self._fault(f"{name}: {error}")
+            return tag_of(value)
 
     def _check_length(self, length: str, data_length: int) -> None:
         if not (length.isascii() and length.isdigit() and len(length) < 10):
@@ -305,7 +317,7 @@ class Request(Message):
     __slots__ = ("method", "uri")
 
     def __init__(self, method: str, uri: str, head: str, body: bytes = b"") -> None:
-        super().__init__(head, body)
+        Message.__init__(self, head, body)
         self.method = method
         self.uri = uri
 
@@ -319,7 +331,7 @@ class Response(Message):
     __slots__ = ("reason", "status")
 
     def __init__(self, status: int, reason: str, head: str, body: bytes = b"") -> None:
-        super().__init__(head, body)
+        Message.__init__(self, head, body)
         self.status = status
         self.reason = reason
 
@@ -392,14 +404,8 @@ def _check_request(request: Request) -> None:
     method = request.method
     if not (method.isascii() and method.isalpha()) and not _TOKEN.fullmatch(method):
         request._fault("the method is not a token")
-    if request.defect is None:
-        try:
-            _, cseq_method = request.cseq
-        except ParseError as error:
-            request._fault(f"CSeq: {error}")
-        else:
-            if cseq_method != method:
-                request._fault("the method in CSeq differs from the request's")
+    if request.defect is None and request.cseq[1] != method:
+        request._fault("the method in CSeq differs from the request's")
 
 
 def _parse_response(parts: list[str], head: str, body: bytes) -> Response:
@@ -408,11 +414,6 @@ def _parse_response(parts: list[str], head: str, body: bytes) -> Response:
         raise ParseError("the status code is not a number from 100 to 699")
     response = Response(int(code), " ".join(parts[2:]), head, body)
     response._check(len(body))
-    if response.defect is None:
-        try:
-            _ = response.cseq
-        except ParseError as error:
-            response._fault(f"CSeq: {error}")
     return response
 
 
