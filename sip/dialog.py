@@ -3,10 +3,15 @@
 A dialog knows no method; the INVITE usage and REFER subscriptions stand on it.
 """
 
+from functools import lru_cache
+from typing import Final
+
 from sip.errors import ParseError
 from sip.message import Message, Request, Response
 from sip.uri import PLAIN_SIP_URI, SipUri, parse_uri
 from sip.values import NameAddr
+
+_LONGEST_KNOWN: Final = 256
 
 
 class Dialog:
@@ -155,7 +160,7 @@ def contact_uri(message: Message) -> str | None:
     if value is None:
         return None
     try:
-        return name_addr_uri(value)
+        return _known_uri(value) if len(value) < _LONGEST_KNOWN else name_addr_uri(value)
     except ParseError:
         return None
 
@@ -189,6 +194,9 @@ def name_addr_uri(value: str) -> str:
             if PLAIN_SIP_URI.fullmatch(uri):
                 return uri
     return NameAddr.parse_many(value)[0].uri
+
+
+_known_uri = lru_cache(maxsize=1024)(name_addr_uri)  # a peer has the same Contact in most calls
 
 
 def route_uri(value: str) -> str:

@@ -33,14 +33,17 @@ def check_extensions(request: Request, extensions: tuple[str, ...]) -> None:
 
 def check_content(request: Request) -> None:
     """An INVITE's body (section 8.2.3), and what it must let us answer with. Raises PeerError."""
+    fields = request.fields()
     if request.body:
-        content_type = request.content_type
+        content_type = fields.get("content-type") or ""
+        if content_type != SDP:
+            content_type = request.content_type
         if content_type and content_type != SDP and not content_type.startswith("multipart/"):
             raise PeerError(reason_phrase(415), 415)
-        if (request.get("content-encoding") or "identity").lower() != "identity":
+        if (fields.get("content-encoding") or "identity").lower() != "identity":
             raise PeerError(reason_phrase(415), 415)
-    accept = request.get("accept")
+    accept = fields.get("accept")
     if accept and SDP not in accept.lower() and "*" not in accept:
         raise PeerError(reason_phrase(406), 406)  # section 20.1: no answer could be sent
-    if request.get("contact") is not None and contact_uri(request) is None:
+    if "contact" in fields and contact_uri(request) is None:
         raise PeerError("Contact is malformed")

@@ -110,10 +110,14 @@ class Message:
             return lines
         return [value for line in lines for value in split_values(line)]
 
+    def fields(self) -> dict[str, str]:
+        """The first value of each header field by its key: what `get` looks up."""
+        fields = self._fields
+        return self._scan() if fields is None else fields
+
     def keys(self) -> KeysView[str]:
         """The keys of the header fields that the message has."""
-        fields = self._fields
-        return (self._scan() if fields is None else fields).keys()
+        return self.fields().keys()
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Header fields as (name, value) in the order and spelling of the sender."""

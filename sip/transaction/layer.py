@@ -263,12 +263,14 @@ class Transactions:
 
     def receive_response(self, response: Response, now: float) -> None:
         """Match a response to its transaction (section 17.1.3), or drop it."""
-        if response.defect is None and len(response.values("via")) == 1:
-            branch, _ = branch_and_sent_by(response.top_via)
-            transaction = self.clients.get(f"{branch} {response.cseq[1]}")
-            if transaction is not None:
-                transaction.receive(response, now)
-                return
+        if response.defect is None:
+            vias = response.all("via")
+            if len(vias) == 1 and ("," not in vias[0] or len(response.values("via")) == 1):
+                branch, _ = branch_and_sent_by(vias[0])
+                transaction = self.clients.get(f"{branch} {response.cseq[1]}")
+                if transaction is not None:
+                    transaction.receive(response, now)
+                    return
         self.discarded += 1
 
     def forget_client(self, key: str) -> None:

@@ -37,23 +37,34 @@ def response_prefix(request: Request, address: Address, to_tag: str | None) -> s
     The top Via gets ``received`` and ``rport`` (section 18.2.1, RFC 3581); To gets
     `to_tag` unless it has one. What a defective request lacks, its answer lacks too.
     """
-    via = stamped_via(request, address)
     vias = request.all("via")
+    via = vias[0] if is_own_address(vias[0], address) else stamped_via(request, address)
     if len(vias) > 1:
         via = "\r\nVia: ".join([via, *vias[1:]])
-    to = request.get("to") or ""
+    fields = request.fields()
+    to = fields.get("to") or ""
     if to_tag and to and request.to_tag is None:
         to = f"{to};tag={to_tag}"
     if request.defect is not None:
         lines = [f"Via: {via}\r\n", f"To: {to}\r\n" if to else ""]
         for name, key in (("From", "from"), ("Call-ID", "call-id"), ("CSeq", "cseq")):
-            value = request.get(key)
+            value = fields.get(key)
             lines.append(f"{name}: {value}\r\n" if value else "")
         return "".join(lines)
     return (
-        f"Via: {via}\r\nFrom: {request.get('from')}\r\nTo: {to}\r\n"
-        f"Call-ID: {request.get('call-id')}\r\nCSeq: {request.get('cseq')}\r\n"
+        f"Via: {via}\r\nFrom: {fields['from']}\r\nTo: {to}\r\n"
+        f"Call-ID: {fields['call-id']}\r\nCSeq: {fields['cseq']}\r\n"
     )
+
+
+def is_own_address(via: str, address: Address) -> bool:
+    """Whether one Via names the very address that it came from, and asks for no more.
+
+    Then nothing is added to it, and the answer goes there.
+    """
+    host, port = address
+    at = via.find(f" {host}:{port};")
+    return at > 0 and via.find(" ") == at and ";r" not in via and "," not in via
 
 
 def stamped_via(request: Request, address: Address) -> str:
@@ -170,7 +181,8 @@ def return_address(request: Request, address: Address, listener: Listener) -> Ad
     the port of the sent-by.
     """
     if not listener.reliable:
-        return reply_address(request, address)
+        own = is_own_address(request.get("via") or "", address)
+        return address if own else reply_address(request, address)
     try:
         via = Via.parse(request.top_via)
     except ParseError:

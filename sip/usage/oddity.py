@@ -37,12 +37,13 @@ def inspect_invite(session: "Session", transaction: ServerTransaction, request: 
         session.note(NO_FROM_TAG)
     if transaction.key[:7] != MAGIC_COOKIE:
         session.note(NO_COOKIE)
-    if request.get("contact") is None:
+    fields = request.fields()
+    if "contact" not in fields:
         session.note(NO_CONTACT)
-    if not (request.get("max-forwards") or "").isdigit():
+    if not fields.get("max-forwards", "").isdigit():
         session.note(NO_HOPS)
     transport = transaction.listener.transport
-    if (request.get("via") or "")[8:11] != transport and not _same_transport(request, transport):
+    if fields.get("via", "")[8:11] != transport and not _same_transport(request, transport):
         session.note(OTHER_TRANSPORT)
     contact = session.dialog.target
     if ("=U" in contact or "=T" in contact) and _capitals(contact):
