@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-interop lint format bench fuzz soak clean tools
+.PHONY: help setup run test test-interop lint format bench bench-micro fuzz soak clean tools
 
 ARGS :=
 BIN := .venv/bin
@@ -61,6 +61,9 @@ format: .venv/.dev ## mend what ruff can mend
 
 bench: tools .venv/.dev ## run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-micro: .venv/.dev ## what each step of a call costs by itself, each form that is there
+	@$(BIN)/python -m benchmarks.micro $(ARGS)
 
 fuzz: .venv/.dev ## damaged datagrams: make fuzz ARGS='--datagrams 10000000'
 	@$(BIN)/python -m tests.fuzz $(ARGS)

@@ -1,0 +1,1 @@
+"""What each step of a call costs by itself, without sockets: `python -m benchmarks.micro`."""

@@ -1,0 +1,47 @@
+"""What is made of a call for readers: its CDR, the list of REST."""
+
+import asyncio
+import json
+
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from api.handlers.calls import calls
+from api.keys import SERVER
+from benchmarks.micro.driver import Driver
+from simulator.cdr_records import CdrRecord, to_row
+from simulator.records import record_of
+
+
+def bench_cdr(benchmark: BenchmarkFixture) -> None:
+    """The record of a back-to-back call with its legs, and the row of it."""
+    driver = Driver(back_to_back=True)
+    call = driver.last_call()
+
+    def record() -> CdrRecord:
+        made = record_of(call, driver.now)
+        to_row(made)
+        return made
+
+    assert len(benchmark(record).legs) == 2
+
+
+def bench_list_of_1000(benchmark: BenchmarkFixture) -> None:
+    """GET /call?limit=1000 with 1,000 calls, without HTTP and its guards."""
+    driver = Driver(back_to_back=False)
+    for _ in range(1000):
+        driver.set_up()
+    app = web.Application()
+    app[SERVER] = driver.server
+    (operation,) = [one for one in calls.declared if (one.method, one.path) == ("GET", "/call")]
+
+    async def ask() -> web.Response:
+        return await operation.respond(
+            make_mocked_request("GET", "/cvp/rest/call?limit=1000", app=app)
+        )
+
+    with asyncio.Runner() as runner:
+        answer = benchmark(lambda: runner.run(ask()))
+    assert answer.status == 200
+    assert len(json.loads(answer.body)["calls"]) == 1000
