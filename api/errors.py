@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ValidationError
 
+from api.listing import Json
 from api.models import Error
 from simulator.errors import CallNotFound, CallStateError, RecordNotStored, SessionNotFound
 from simulator.routing import NotRoutable
@@ -67,9 +68,11 @@ class Answer:
 
     @classmethod
     def of(
-        cls, model: BaseModel, status: int, headers: Mapping[str, str] = _NO_HEADERS
+        cls, model: BaseModel | Json[Any], status: int, headers: Mapping[str, str] = _NO_HEADERS
     ) -> "Answer":
         """`model` as JSON; None is left out."""
+        if isinstance(model, Json):
+            return cls(status, model.body, headers)
         body = model.model_dump_json(by_alias=True, exclude_none=True).encode()
         return cls(status, body, headers)
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from aiohttp import web
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from api.idempotency import Answers
     from simulator.config_base import User
     from simulator.config_values import HttpListen
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
         CallView,
         ConnectionView,
         HealthView,
+        SessionDetailView,
         SessionView,
         TerminateReason,
         TransferCommand,
@@ -62,10 +65,10 @@ class CallServer(Protocol):
     def lookup(self, dialed_number: str, calling_number: str | None) -> "Lookup":
         """The routing decision for a number; nothing is dialed."""
 
-    def sessions(self, limit: int) -> tuple[int, list["SessionView"]]:
-        """How many SIP dialogs there are, and the oldest `limit` of them."""
+    def sessions(self, limit: int) -> tuple[int, "Iterable[SessionView]"]:
+        """How many SIP dialogs there are, and the oldest `limit` of them, made as they are read."""
 
-    def session(self, session_id: str) -> "SessionView":
+    def session(self, session_id: str) -> "SessionDetailView":
         """One SIP dialog; SessionNotFound."""
 
     def health(self) -> "HealthView":

@@ -3,7 +3,8 @@
 The declaration is the handler's own signature. Its first argument is the call server;
 ``query`` and ``body`` are pydantic models (a body with a default is optional); every other
 argument is a part of the path. The name is the operationId, the docstring the description,
-the returned model the schema of the answer. `api.openapi` reads the same declarations.
+the returned model (or that of a `Json`) the schema of the answer. `api.openapi` reads the
+same declarations.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, TypeVar, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
@@ -20,6 +21,7 @@ from pydantic.alias_generators import to_camel, to_snake
 
 from api.errors import Answer, ApiError, answer_to, invalid, shown
 from api.keys import ANSWERS, OPTIONS, SERVER, USER
+from api.listing import Json
 
 CONTRACT_PREFIX: Final = "/cvp/rest"
 
@@ -27,7 +29,7 @@ _IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _JSON: Final = re.compile(r"application/(json|[\w.!#$&^-]+\+json)", re.IGNORECASE)
 _NONE: Final[Mapping[int, str]] = MappingProxyType({})
 
-Function = TypeVar("Function", bound=Callable[..., Awaitable[BaseModel]])
+Function = TypeVar("Function", bound=Callable[..., Awaitable[BaseModel | Json[Any]]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Operation:
     description: str
     errors: Mapping[int, str]
     once: bool
-    function: Callable[..., Awaitable[BaseModel]]
+    function: Callable[..., Awaitable[BaseModel | Json[Any]]]
     parts: tuple[str, ...]
     query: type[BaseModel] | None
     body: type[BaseModel] | None
@@ -163,6 +165,7 @@ class Operations:
         def declare(function: Function) -> Function:
             hints = get_type_hints(function, include_extras=True)
             body = inspect.signature(function).parameters.get("body")
+            answer = hints["return"]
             operation = Operation(
                 group=self,
                 method=method,
@@ -176,7 +179,7 @@ class Operations:
                 query=hints.get("query"),
                 body=hints.get("body"),
                 body_required=body is not None and body.default is inspect.Parameter.empty,
-                answer=hints["return"],
+                answer=get_args(answer)[0] if get_origin(answer) is Json else answer,
             )
             self.declared.append(operation)
             return function

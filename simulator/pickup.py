@@ -61,7 +61,7 @@ def take_place(
         _check(call, old)
     elif not _rings(call, old):
         raise PeerError(reason_phrase(481), 481)
-    session.user = new
+    session.belong_to(new)
     new.take(request)
     call.legs.append(new)
     call.log(now, "replaced", f"{old.kind} {old.number} by {number}")

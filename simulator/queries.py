@@ -3,6 +3,7 @@
 import os
 import resource
 import time
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -17,6 +18,7 @@ from simulator.views import (
     HealthView,
     HistoryEntry,
     IcmRouteResult,
+    SessionDetailView,
     SessionView,
 )
 from sip.dialog import name_addr_uri
@@ -110,29 +112,19 @@ class Queries:
 
     # Sessions: the dialog table itself.
 
-    def sessions(self, limit: int) -> tuple[int, list[SessionView]]:
-        """How many SIP sessions belong to calls, and the oldest `limit` of them."""
-        table = self.stack.endpoint.sessions
-        found = [view for session in table.values() if (view := self._session(session))]
-        return len(found), found[:limit]
+    def sessions(self, limit: int) -> tuple[int, Iterator[SessionView]]:
+        """How many SIP sessions belong to calls, and the oldest `limit` of them.
 
-    def session(self, session_id: str) -> SessionView:
-        """One session by its id. Raises SessionNotFound."""
-        session = self.stack.endpoint.sessions.get(session_id)
-        view = self._session(session) if session is not None else None
-        if view is None:
-            raise SessionNotFound(f"no SIP session has the id {session_id!r}")
-        return view
+        Each is looked at when it is read: there may be more than one turn of the loop can show.
+        """
+        owned = self.stack.endpoint.owned
+        return len(owned), map(self._session, list(islice(owned.values(), limit)))
 
-    def _session(self, session: Session) -> SessionView | None:
+    def _session(self, session: Session) -> SessionView:
         leg = session.user
-        if not isinstance(leg, Leg):
-            return None
+        assert isinstance(leg, Leg)
         dialog = session.dialog
         from_uri, to_uri = self.leg_uris(leg)
-        ours, theirs = dialog.local_tag, dialog.remote_tag or ""
-        host, port = session.remote_address
-        transport = session.listener.transport
         return SessionView(
             session_id=dialog.local_tag,
             call_id=dialog.call_id,
@@ -141,13 +133,35 @@ class Queries:
             method="INVITE",
             from_uri=from_uri,
             to_uri=to_uri,
+            start_time=self.wall(leg.started),
+        )
+
+    def session(self, session_id: str) -> SessionDetailView:
+        """One session by its id. Raises SessionNotFound."""
+        session = self.stack.endpoint.owned.get(session_id)
+        leg = session.user if session is not None else None
+        if session is None or not isinstance(leg, Leg):
+            raise SessionNotFound(f"no SIP session has the id {session_id!r}")
+        shown = self._session(session)
+        dialog = session.dialog
+        ours, theirs = dialog.local_tag, dialog.remote_tag or ""
+        host, port = session.remote_address
+        transport = session.listener.transport
+        return SessionDetailView(
+            session_id=shown.session_id,
+            call_id=shown.call_id,
+            call_guid=shown.call_guid,
+            state=shown.state,
+            method=shown.method,
+            from_uri=shown.from_uri,
+            to_uri=shown.to_uri,
+            start_time=shown.start_time,
             from_tag=ours if session.outgoing else theirs,
             to_tag=theirs if session.outgoing else ours,
             cseq=dialog.last_cseq,
             transport=transport,  # type: ignore[arg-type]
             local_address=session.listener.sent_by(host),
             remote_address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-            start_time=self.wall(leg.started),
             last_activity_time=self.wall(leg.touched),
         )
 

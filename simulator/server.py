@@ -168,7 +168,7 @@ class CallServer(Commands):
         call.hops = hops
         leg = Leg(call, CALLER, calling, now)
         leg.session = session
-        session.user = leg
+        session.belong_to(leg)
         call.caller = leg
         call.legs.append(leg)
         if self.dialogs.watched:
@@ -292,7 +292,7 @@ class CallServer(Commands):
             or (timer.interval if timer else 0),
             min_se=timer.min_se if timer else 0,
         )
-        leg.session.user = leg
+        leg.session.belong_to(leg)
         call.legs.append(leg)
         if self.dialogs.watched:
             self.dialogs.changed(leg, now)

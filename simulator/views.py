@@ -76,7 +76,7 @@ class VariablesView:
 
 @dataclass(slots=True)
 class SessionView:
-    """One SIP dialog of a call, that is one leg."""
+    """One SIP dialog of a call, that is one leg, as lists show it."""
 
     session_id: str
     call_id: str
@@ -85,13 +85,19 @@ class SessionView:
     method: str
     from_uri: str
     to_uri: str
+    start_time: float
+
+
+@dataclass(slots=True)
+class SessionDetailView(SessionView):
+    """One SIP dialog with its tags, addresses and times."""
+
     from_tag: str
     to_tag: str
     cseq: int
     transport: Literal["UDP", "TCP", "TLS"]
     local_address: str
     remote_address: str
-    start_time: float
     last_activity_time: float
 
 

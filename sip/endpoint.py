@@ -71,7 +71,8 @@ class Service(Protocol):
 class Endpoint(Transactions):
     """Transactions, dialogs and sessions of one user agent.
 
-    `sessions` is the dialog table, keyed by the local tag. `service_status` answers
+    `sessions` is the dialog table, keyed by the local tag; `owned` are those of them that
+    belong to an object of the program, in the order in which they came to. `service_status` answers
     OPTIONS: 200 in service, 503 otherwise. `extensions` are the option tags that
     Require may name, see `support`; `services` serve methods outside of dialogs, see
     `serve`; `amendments` say by status how a refused request is sent again. `guard` asks
@@ -88,6 +89,7 @@ class Endpoint(Transactions):
         super().__init__(listeners, ids, timers)
         self.events: list[Event | Responded] = []
         self.sessions: dict[str, Session] = {}
+        self.owned: dict[str, Session] = {}
         self.services: dict[str, Service] = {}
         self.amendments: dict[int, Amend] = {420: omit_extensions}
         self.guard: Guard | None = None
@@ -281,6 +283,7 @@ class Endpoint(Transactions):
         tag = session.local_tag
         if self.sessions.get(tag) is session:
             del self.sessions[tag]
+            self.owned.pop(tag, None)
 
     # Requests that arrive (section 8.2), in the order the RFC inspects them.
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from api.keys import CallServer
+from api.listing import Json, Listing
 from api.models import (
     ActiveCallDetail,
     ActiveCalls,
@@ -14,22 +15,23 @@ from api.models import (
     TransferRequest,
 )
 from api.operations import Operations
-from simulator.views import TransferCommand
+from simulator.views import CallView, TransferCommand
 
 calls: Final = Operations("Call Management")
 
 _GONE: Final = "not found or no longer active"
 _REQUESTED: Final = TerminateRequest()
+_ACTIVE: Final = Listing(ActiveCalls, CallView)
 
 
 @calls.add("GET", "/call", "active calls")
-async def list_active_calls(server: CallServer, query: ActiveCallsQuery) -> ActiveCalls:
+async def list_active_calls(server: CallServer, query: ActiveCallsQuery) -> Json[ActiveCalls]:
     """Active calls, the oldest first.
 
     totalActiveCalls counts all that match, not only those listed.
     """
     total, found = server.active_calls(query.state, query.called_number, query.limit)
-    return ActiveCalls.model_validate({"total_active_calls": total, "calls": found})
+    return await _ACTIVE.of(total, found)
 
 
 @calls.add("GET", "/call/{callGuid}", "call details", errors={404: _GONE})

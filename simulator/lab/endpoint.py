@@ -120,7 +120,7 @@ class LabEndpoint(Watched):
 
     def add(self, call: LabCall) -> None:
         """A call begins."""
-        call.session.user = call
+        call.session.belong_to(call)
         self._calls[call.session.local_tag] = call
         self.changed()
 

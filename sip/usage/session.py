@@ -38,7 +38,7 @@ OUTLIVES: Final = ("NOTIFY", "SUBSCRIBE")
 class Session:
     """A dialog in use.
 
-    `user` is the program's own, for finding what a session belongs to. `outgoing`:
+    `user` is what a session belongs to in the program, see `belong_to`. `outgoing`:
     we sent the first request. `remote_address` is where the last message came from or
     went.
     """
@@ -102,6 +102,13 @@ class Session:
         if oddity not in self.oddities:
             self.oddities += (oddity,)
             self.endpoint.events.append(PeerOddity(self, oddity))
+
+    def belong_to(self, user: object) -> None:
+        """It is the session of `user`, an object of the program."""
+        self.user = user
+        tag = self.dialog.local_tag
+        if self.endpoint.sessions.get(tag) is self:  # else it is over already
+            self.endpoint.owned[tag] = self
 
     # Verbs.
 

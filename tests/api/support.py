@@ -5,7 +5,7 @@ import base64
 import functools
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from simulator.views import (
     HealthView,
     HistoryEntry,
     IcmRouteResult,
+    SessionDetailView,
     SessionView,
     TerminateReason,
     TransferCommand,
@@ -79,8 +80,8 @@ def call_view(guid: str = GUID, **changes: Any) -> CallDetailView:
     return CallDetailView(**values | changes)
 
 
-def session_view(session_id: str = "leg-1") -> SessionView:
-    return SessionView(
+def session_view(session_id: str = "leg-1") -> SessionDetailView:
+    return SessionDetailView(
         session_id=session_id,
         call_id="abc@10.0.0.1",
         call_guid=GUID,
@@ -113,7 +114,7 @@ class FakeCallServer:
             RINGING_GUID: call_view(RINGING_GUID, state="ringing", called_number="8010"),
         }
     )
-    sessions_: list[SessionView] = field(
+    sessions_: list[SessionDetailView] = field(
         default_factory=lambda: [session_view(), session_view("leg-2")]
     )
     asked: list[Any] = field(default_factory=list)
@@ -182,11 +183,11 @@ class FakeCallServer:
         self._ask("lookup", dialed_number, calling_number)
         return self.plan.lookup(dialed_number, calling_number or "")
 
-    def sessions(self, limit: int) -> tuple[int, list[SessionView]]:
+    def sessions(self, limit: int) -> tuple[int, Iterator[SessionView]]:
         self._ask("sessions", limit)
-        return len(self.sessions_), self.sessions_[:limit]
+        return len(self.sessions_), iter(self.sessions_[:limit])
 
-    def session(self, session_id: str) -> SessionView:
+    def session(self, session_id: str) -> SessionDetailView:
         self._ask("session", session_id)
         for session in self.sessions_:
             if session.session_id == session_id:

@@ -9,6 +9,8 @@ import pytest
 from simulator.call import Call
 from simulator.call_index import CALL_STATES, CallIndex
 from simulator.queries import Queries
+from simulator.views import SessionView
+from sip.usage.session import Session
 
 NUMBERS = ("5000", "6000", "7000")
 TOUCHED: set[str] = set()
@@ -127,3 +129,23 @@ def test_a_call_that_enters_its_state_again_keeps_its_place() -> None:
     for call in (first, second, first):
         server.enter(call, "connected")
     assert server.listed("connected", None, 9) == (2, [first.guid, second.guid])
+
+
+class SessionServer(Server):
+    """It counts the sessions that it looks at."""
+
+    looked = 0
+
+    def _session(self, session: Session) -> SessionView:
+        self.looked += 1
+        return cast(SessionView, session)
+
+
+def test_ten_of_ten_thousand_sessions_cost_ten() -> None:
+    server = SessionServer()
+    owned = {str(n): n for n in range(10_000)}
+    server.stack = cast(Any, SimpleNamespace(endpoint=SimpleNamespace(owned=owned)))
+    total, found = server.sessions(10)
+    assert (total, server.looked) == (10_000, 0)
+    assert cast("list[int]", list(found)) == list(range(10))
+    assert server.looked == 10

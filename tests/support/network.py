@@ -169,6 +169,7 @@ class Party:
             "servers": len(endpoint.servers),
             "merged": len(endpoint.merged),
             "sessions": len(endpoint.sessions),
+            "owned": len(endpoint.owned),
             "timers": endpoint.wheel.running,
         }
         return {name: size for name, size in sizes.items() if size}

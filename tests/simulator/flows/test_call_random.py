@@ -175,7 +175,7 @@ class Chaos:
             return
         guid = self.random.choice(calls)
         world.server.call_detail(guid)
-        world.server.sessions(10)
+        self.list_sessions()
         self.list_calls()
         chance = self.random.random()
         if chance < 0.5:
@@ -190,6 +190,13 @@ class Chaos:
         elif chance < 0.65:
             world.store.slow = not world.store.slow
             world.store.catch_up()
+
+    def list_sessions(self) -> None:
+        """All sessions of calls are listed, and no others."""
+        total, found = self.world.server.sessions(1000)
+        table = self.world.party.endpoint.sessions
+        wanted = [tag for tag, session in table.items() if session.user is not None]
+        assert (total, [view.session_id for view in found]) == (len(wanted), wanted)
 
     def list_calls(self) -> None:
         """What the index of calls says is what a walk over them says."""
