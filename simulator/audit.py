@@ -31,8 +31,10 @@ class Audit:
 
     def begin(self, now: float) -> None:
         """There are calls: look at them from time to time."""
+        if self._timer is not None:
+            return
         every = self._server.config.sip.audit.every
-        if self._timer is None and every:
+        if every:
             self._timer = self._server.stack.endpoint.wheel.start(now, every, self, 0)
 
     def rest(self) -> None:

@@ -7,7 +7,7 @@ from simulator.headers import passed_lines, refusal_lines
 from simulator.leg import Leg
 from simulator.states import HELD_FROM, HOLD
 from sip.errors import PeerError, SipError
-from sip.events import Requested, Responded
+from sip.events import Requested, Responded, Withdrawn
 from sip.message import Request, Response
 from sip.sdp import SessionDescription
 from sip.transaction.server import ServerTransaction
@@ -148,6 +148,14 @@ class OfferRelay:
     def leg_over(self, leg: Leg, now: float) -> None:
         """Nobody is there to agree; if the call goes on, there may be later."""
         self._refuse(now, 491)
+
+
+def withdrawn(call: "Call", leg: Leg, event: Withdrawn, now: float) -> None:
+    """The re-INVITE of `leg` was cancelled."""
+    other = call.peer if leg is call.caller else call.caller
+    user = other.offer_user if other is not None else None
+    if isinstance(user, OfferRelay) and user.origin is leg:
+        user.withdrawn()
 
 
 class Restored:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from simulator.audit import AuditCheck
-from simulator.bridge import OfferRelay, RequestRelay, holder, is_hold
+from simulator.bridge import OfferRelay, RequestRelay, holder, is_hold, withdrawn
 from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.ended import let_go
@@ -95,6 +95,7 @@ class Call:
         "started",
         "state",
         "transfer_destination",
+        "transfers",
         "treatment",
         "variables",
         "work",
@@ -126,6 +127,7 @@ class Call:
         self.icm_skill_group = ""
         self.icm_agent = ""
         self.transfer_destination = ""
+        self.transfers = 0
         self.result: CallResult = "completed"
         self.error_code = 0
         self.refusal = NO_REFUSAL  # how a callee refused last
@@ -198,8 +200,7 @@ class Call:
         """The target of `work` has become the caller's peer."""
         self.peer = work.target
         if work.transfer:
-            self.log(now, "transfer_completed", work.target.number)
-            self.transfer_destination = work.target.number
+            self.transferred(now, work.target.number)
             self._drop_treatment(now)
         if work.run is not None:
             self.treatment = work.run
@@ -243,9 +244,14 @@ class Call:
     def referred(self, work: ReferTransfer, now: float) -> None:
         """A REFER succeeded: the caller is gone to the target, or is sent off now."""
         self.work = None
-        self.transfer_destination = work.destination
-        self.log(now, "transfer_completed", f"{work.destination} by REFER")
+        self.transferred(now, work.destination, " by REFER")
         self.end(now, "transferred", "REFER succeeded")
+
+    def transferred(self, now: float, destination: str, how: str = "") -> None:
+        """A transfer has come to its end; `how` is for the history."""
+        self.transfers += 1
+        self.transfer_destination = destination
+        self.log(now, "transfer_completed", f"{destination}{how}")
 
     def _drop_treatment(self, now: float) -> None:
         if self.treatment is not None:
@@ -394,8 +400,7 @@ class Call:
 
     def _caller_left(self, leg: Leg, reason: str, beside: str, now: float) -> None:
         if isinstance(self.work, ReferTransfer) and self.work.caller_left(now):
-            self.transfer_destination = self.work.destination
-            self.log(now, "transfer_completed", f"{self.work.destination} by REFER")
+            self.transferred(now, self.work.destination, " by REFER")
             self.work = None
             self.end(now, "transferred", "the caller left after REFER", by=leg)
             return
@@ -426,13 +431,6 @@ class Call:
             reason = REASONS["timeout"] if event.status == 408 else NORMAL
             self.end(now, "error", details, reason=reason, by=leg)
 
-    def _withdrawn(self, leg: Leg, event: Withdrawn, now: float) -> None:
-        user = self.caller.offer_user if leg is self.peer else None
-        if leg is self.caller and self.peer is not None:
-            user = self.peer.offer_user
-        if isinstance(user, OfferRelay) and user.origin is leg:
-            user.withdrawn()
-
     def _reinvited(self, leg: Leg, event: Reinvited, now: float) -> None:
         OfferRelay(self, leg, event.request).start(now)
 
@@ -459,7 +457,7 @@ _HANDLERS: Final[dict[type[Event | Responded], _Handler]] = {
     Hungup: Call._hung_up,
     Lost: Call._lost,
     Reinvited: Call._reinvited,
-    Withdrawn: Call._withdrawn,
+    Withdrawn: withdrawn,
     Requested: RequestRelay.start,
     RefreshDue: refresh_due,
     Responded: Call._responded,

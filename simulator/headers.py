@@ -8,6 +8,7 @@ call server's IPv4 address [TN178].
 import ipaddress
 import re
 from functools import lru_cache
+from struct import Struct
 from typing import Final, NamedTuple
 
 from simulator.states import NORMAL
@@ -24,6 +25,10 @@ _PLAIN: Final = frozenset(
     "user-agent server route record-route expires".split()
 )
 
+# Nor does a subject in what goes the other way, or at the end.
+_PLAIN_LATER: Final = _PLAIN | {"subject"}
+_SUBJECT: Final = frozenset({"subject"})
+
 # What a caller says of itself goes to the other legs as it is (CVP passes them on [REC]),
 # with all that begins with X-.
 PASSED: Final = frozenset(
@@ -36,6 +41,7 @@ ANSWERED: Final = PASSED - {"subject", "p-preferred-identity"}
 _PARTING: Final = frozenset({"user-to-user"})
 
 _GUCID: Final = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
+_WORDS: Final = Struct(">4I").unpack
 _GUID: Final = re.compile(r"\d{1,10}(?:-\d{1,10}){3}", re.ASCII)
 
 
@@ -71,20 +77,21 @@ def _last_word(host: str) -> str:
 
 def guid_lines(guid: str) -> str:
     """The header lines that carry `guid` to another leg."""
-    words = "-".join([f"{int(guid[i : i + 8], 16):010d}" for i in range(0, 32, 8)])
-    return f"Cisco-Guid: {words}\r\nCisco-Gucid: {guid}\r\n"
+    a, b, c, d = _WORDS(bytes.fromhex(guid))
+    return f"Cisco-Guid: {a:010d}-{b:010d}-{c:010d}-{d:010d}\r\nCisco-Gucid: {guid}\r\n"
 
 
 def passed_lines(message: Message, passed: frozenset[str] = PASSED) -> str:
     """The header lines of `message` that go on to another leg, in their order."""
-    unusual = message.keys() - _PLAIN
-    if not unusual:
+    present = message.keys()
+    if present <= (_PLAIN if passed is PASSED else _PLAIN_LATER):
         return ""
+    unusual = present - _PLAIN
+    if unusual == _SUBJECT:  # no need to look for the sender's spelling
+        return f"Subject: {message.get('subject')}\r\n"
     keys = {key for key in unusual if key in passed or key[:2] == "x-"}
     if not keys:
         return ""
-    if keys == {"subject"}:  # no need to look for the sender's spelling
-        return f"Subject: {message.get('subject')}\r\n"
     return "".join(
         [f"{name}: {value}\r\n" for name, value in message.lines() if header_key(name) in keys]
     )
@@ -92,7 +99,7 @@ def passed_lines(message: Message, passed: frozenset[str] = PASSED) -> str:
 
 def parting(request: Request) -> tuple[str, str]:
     """What goes on with a BYE or CANCEL: the value of Reason, and further header lines."""
-    if request.keys() <= _PLAIN:
+    if request.keys() <= _PLAIN_LATER:
         return NORMAL, ""
     reasons = request.all("reason")
     return ", ".join(reasons) or NORMAL, passed_lines(request, _PARTING)

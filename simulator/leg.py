@@ -96,7 +96,7 @@ class Leg:
         self.holding = False  # the far end has put us on hold
         self.origin: Origin | None = None  # what this leg knows us by (RFC 3264 section 8)
         self.offer_user: OfferUser | None = None
-        self.offers: list[tuple[bytes | None, OfferUser]] = []  # that wait for the one before
+        self.offers: list[tuple[bytes | None, OfferUser]] | None = None  # behind the one before
         self.ack_user: AckUser | None = None
 
     def __repr__(self) -> str:
@@ -116,10 +116,7 @@ class Leg:
         """
         if not body or body is self.sent:
             return body
-        if self.call.server.config.sdp.origin != "passthrough":
-            if not self.sent:
-                self.sent = body
-                return body
+        if self.sent and self.call.server.config.sdp.origin != "passthrough":
             if same_media(body, self.sent):
                 return self.sent
             origin = self.origin
@@ -157,6 +154,8 @@ class Leg:
         None: what was sent last.
         """
         if self.offer_user is not None:
+            if self.offers is None:
+                self.offers = []
             self.offers.append((body, user))
             return
         self.offer_user = user
@@ -227,13 +226,18 @@ class Leg:
             user, self.ack_user = self.ack_user, None
             if user is not None:
                 user.not_acknowledged(now)
-            waiting = [offered for _, offered in self.offers]
-            self.offers.clear()
-            if self.offer_user is not None:
-                waiting.append(self.offer_user)
-                self.offer_user = None
-            for asking in waiting:
-                asking.leg_over(self, now)
+            if self.offer_user is not None or self.offers:
+                self._nobody_agrees(now)
+
+    def _nobody_agrees(self, now: float) -> None:
+        """Whoever has sent an offer, or waits to, hears that the leg is over."""
+        waiting = [offered for _, offered in self.offers or ()]
+        self.offers = None
+        if self.offer_user is not None:
+            waiting.append(self.offer_user)
+            self.offer_user = None
+        for asking in waiting:
+            asking.leg_over(self, now)
 
     @property
     def terminated(self) -> bool:

@@ -33,28 +33,29 @@ def vxml_server(call: "Call") -> str:
 
 def record_of(call: "Call", now: float) -> CdrRecord:
     """The CDR of an ended call."""
-    wall = call.server.wall
+    server = call.server
+    epoch = server.wall(0.0)
     return CdrRecord(
         call_guid=call.guid,
-        call_start_time=int(wall(call.started) * 1000),
-        call_end_time=int(wall(now) * 1000),
+        call_start_time=int((epoch + call.started) * 1000),
+        call_end_time=int((epoch + now) * 1000),
         calling_number=call.calling,
         called_number=call.called,
         call_result=call.result,
-        self_service_duration=round(call.self_service_time * 1000),
-        queue_duration=round(call.queue_time * 1000),
+        self_service_duration=_milliseconds(call.self_service_time),
+        queue_duration=_milliseconds(call.queue_time),
         application_name=call.application,
-        call_server_hostname=call.server.config.server.name,
+        call_server_hostname=server.config.server.name,
         vxml_server_hostname=vxml_server(call),
         sip_call_id=call.legs[0].session.dialog.call_id,
         icm_call_key="",
         cause_id=_cause(call),
         hold_count=call.holds,
-        transfer_count=sum(event == "transfer_completed" for _, event, _ in call.history),
+        transfer_count=call.transfers,
         ecc_variables=call.variables.ecc if call.variables is not None else {},
         transfer_destination=call.transfer_destination,
         error_code=str(call.error_code) if call.error_code else None,
-        legs=[_leg_record(call, leg, now) for leg in call.legs],
+        legs=[_leg_record(call, leg, epoch, now) for leg in call.legs],
     )
 
 
@@ -65,18 +66,23 @@ def _cause(call: "Call") -> int:
     return _RESULT_CAUSES[call.result]
 
 
-def _leg_record(call: "Call", leg: Leg, now: float) -> LegRecord:
-    wall = call.server.wall
+def _leg_record(call: "Call", leg: Leg, epoch: float, now: float) -> LegRecord:
+    session = leg.session
     from_uri, to_uri = call.server.leg_uris(leg)
+    # One that came over from another call was here no longer than this call is.
+    started = leg.started if leg.started > call.started else call.started
     return LegRecord(
-        leg_id=leg.session.dialog.call_id.partition("@")[0],
-        call_guid=call.guid,
-        leg_type=_LEG_TYPES.get(leg.kind, "outbound"),
-        # One that came over from another call was here no longer than this call is.
-        start_time=int(wall(max(leg.started, call.started)) * 1000),
-        end_time=int(wall(leg.ended or now) * 1000),
-        from_uri=from_uri,
-        to_uri=to_uri,
-        server_hostname=leg.session.remote_address[0],
-        sip_response_code=leg.status or None,
+        session.dialog.call_id.partition("@")[0],
+        call.guid,
+        _LEG_TYPES.get(leg.kind, "outbound"),
+        int((epoch + started) * 1000),
+        int((epoch + (leg.ended or now)) * 1000),
+        from_uri,
+        to_uri,
+        session.remote_address[0],
+        leg.status or None,
     )
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000) if seconds else 0

@@ -50,7 +50,7 @@ class Handover:
         """The party has gone: the call ends."""
         if not self.over:
             self.call.work = None
-            self.call.log(now, "transfer_completed", f"{self.destination} in call {self.guid}")
+            self.call.transferred(now, self.destination, f" in call {self.guid}")
             self.call.end(now, "transferred", f"replaced by call {self.guid}")
 
     def undone(self, now: float, details: str) -> None:

@@ -255,7 +255,11 @@ class Message:
     @property
     def sdp(self) -> bytes:
         """The session description: the body, or that part of a multipart body; or empty."""
-        return sdp_part(self.get("content-type") or "", self.body) if self.body else b""
+        body = self.body
+        if not body:
+            return b""
+        kind = self.get("content-type")
+        return body if kind == "application/sdp" else sdp_part(kind or "", body)
 
     def tokens(self, key: str) -> list[str]:
         """The tokens that `key` lists, such as option tags and methods; never raises.
