@@ -57,7 +57,7 @@ class ClientTransaction(Transaction):
     once the request has been sent again with the next CSeq, see `sip.usage.again`.
     """
 
-    __slots__ = ("attempts", "context", "data", "make", "request", "user", "way")
+    __slots__ = ("attempts", "context", "data", "deadline", "make", "request", "user", "way")
 
     def __init__(
         self,
@@ -78,17 +78,24 @@ class ClientTransaction(Transaction):
         self.make: MakeRequest | None = None
         self.way: Way | None = None
         self.attempts: Attempts | None = None
+        self.deadline = 0.0  # when timer B or F is due
 
     def start(self, now: float) -> None:
-        """Send the request and start its timers (A and B, or E and F)."""
+        """Send the request and start its timers (A, or E; where nothing repeats it B or F).
+
+        Timers B and F start only once A or E has no more turn before them.
+        """
         layer = self.layer
         layer.send(self.listener, self.address, self.data)
         invite = self.state == CALLING
-        if not self.listener.reliable:
+        if self.listener.reliable:
+            self.start_lifetime(now, layer.timers.timeout, TIMER_B if invite else TIMER_F)
+        else:
+            self.stop_timers()
             self.interval = layer.timers.t1
+            self.deadline = now + layer.timers.timeout
             what = TIMER_A if invite else TIMER_E
             self.resend = layer.wheel.start(now, self.interval, self, what)
-        self.start_lifetime(now, layer.timers.timeout, TIMER_B if invite else TIMER_F)
 
     def located(self, key: str, listener: Listener, address: Address, request: Request) -> None:
         """A target is known, the first or the next one: this is what `start` will send."""
@@ -150,13 +157,22 @@ def _resend(tx: ClientTransaction, _now: float, _message: object) -> None:
 
 def _restart_a(tx: ClientTransaction, now: float, _message: object) -> None:
     tx.interval *= 2
-    tx.resend = tx.layer.wheel.start(now, tx.interval, tx, TIMER_A)
+    _wait(tx, now, TIMER_A, TIMER_B)
 
 
 def _restart_e(tx: ClientTransaction, now: float, _message: object) -> None:
     timers = tx.layer.timers
     tx.interval = timers.t2 if tx.state == PROCEEDING else min(tx.interval * 2, timers.t2)
-    tx.resend = tx.layer.wheel.start(now, tx.interval, tx, TIMER_E)
+    _wait(tx, now, TIMER_E, TIMER_F)
+
+
+def _wait(tx: ClientTransaction, now: float, again: int, give_up: int) -> None:
+    """For the next turn of timer A or E, or for the end."""
+    if now + tx.interval < tx.deadline or tx.lifetime is not None:
+        tx.resend = tx.layer.wheel.start(now, tx.interval, tx, again)
+    else:
+        tx.resend = None
+        tx.start_lifetime(now, tx.deadline - now, give_up)
 
 
 def _stop(tx: ClientTransaction, _now: float, _message: object) -> None:
@@ -226,11 +242,13 @@ def _start_d(tx: ClientTransaction, now: float, _message: object) -> None:
 def _start_k(tx: ClientTransaction, now: float, _message: object) -> None:
     timers = tx.layer.timers
     delay = 0.0 if tx.listener.reliable else min(timers.t4, timers.timeout)
+    tx.data = b""
     tx.start_lifetime(now, delay, TIMER_K)
 
 
 def _start_m(tx: ClientTransaction, now: float, _message: object) -> None:
     tx.make = None  # it goes nowhere else now, and holds what it would be made of
+    tx.data = b""
     tx.start_lifetime(now, tx.layer.timers.timeout, TIMER_M)
 
 

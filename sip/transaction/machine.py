@@ -63,6 +63,7 @@ class TransactionLayer(Protocol):
     discarded: int
     retransmitted: int
     clients: dict[str, Any]
+    outbox: list[tuple[Listener, Address, bytes]]
 
     def send(self, listener: Listener, address: Address, data: bytes) -> None:
         """Put octets on the way."""

@@ -110,7 +110,7 @@ class InviteUser(Protocol):
 class ServerTransaction(Transaction):
     """One request received, and the answers to it."""
 
-    __slots__ = ("last", "merge_key", "prefix", "request", "session", "to_tag")
+    __slots__ = ("last", "merge_key", "prefix", "request", "session", "to_tag", "trying")
 
     def __init__(
         self,
@@ -135,6 +135,7 @@ class ServerTransaction(Transaction):
         self.merge_key = merge_key
         self.prefix = response_prefix(request, address, to_tag)
         self.last: bytes | None = None
+        self.trying = False  # 100 is the last that was sent, or waits to be
         self.session: InviteUser | None = None  # whom a CANCEL of this INVITE concerns
 
     def respond(
@@ -157,6 +158,11 @@ class ServerTransaction(Transaction):
         data = head.encode("utf-8", "surrogateescape") + body
         before = self.last
         self.last = data
+        if self.trying:  # not needed where more follows at once (section 17.2.1)
+            self.trying = False
+            outbox = self.layer.outbox
+            if outbox and outbox[-1][2] is before:
+                outbox.pop()
         what = SEND_1XX if status < 200 else SEND_2XX if status < 300 else SEND_FAILURE
         if self.apply(what, now):
             return data
@@ -167,6 +173,7 @@ class ServerTransaction(Transaction):
         """100 Trying, with the request's Timestamp (section 8.2.6.1)."""
         timestamp = self.request.get("timestamp")
         self.respond(100, now, "" if timestamp is None else f"Timestamp: {timestamp}\r\n")
+        self.trying = True
 
     @property
     def answered(self) -> bool:

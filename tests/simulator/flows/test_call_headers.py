@@ -254,7 +254,7 @@ def test_max_forwards_runs_out(world: World) -> None:
         invite = request_text("INVITE", headers, uri=f"sip:3000@{host}")
         stranger.send(world.party, invite)
         world.run()
-    assert stranger.statuses("INVITE")[:4] == [100, 200, 100, 483]
+    assert stranger.statuses("INVITE")[:4] == [100, 200, 483, 100]
     assert [line.invite.get("max-forwards") for line in world.vxml.lines] == ["0", "69"]
     assert len(world.server.calls) == 2
     world.run(40.0)  # nobody sends ACK

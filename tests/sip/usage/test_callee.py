@@ -7,7 +7,7 @@ from sip.message import Request
 from sip.usage.invite import InviteSession
 from sip.usage.session import CONFIRMED, TERMINATED
 from tests.sip.transaction.bench import near
-from tests.sip.usage.calls import ANSWER, OFFER, SOON, ringing
+from tests.sip.usage.calls import ANSWER, OFFER, SOON, automatic, ringing
 from tests.support.builders import request_text, response_text
 from tests.support.network import Network, Party, Stranger
 
@@ -52,6 +52,26 @@ def test_ringing(bob: Party, carol: Stranger) -> None:
     assert progress.reason == "Wait"
     assert progress.get("x-own") == "1"
     assert progress.body == OFFER
+
+
+def test_an_answer_at_once_needs_no_100(bob: Party, carol: Stranger) -> None:
+    """RFC 3261 17.2.1: 100 is for what is not answered at once."""
+    automatic(bob)
+    carol.send(bob, request_text("INVITE"))
+    bob.network.run(SOON)
+    assert carol.statuses("INVITE") == [200]
+
+
+def test_100_goes_out_before_an_answer_that_others_wait_for(bob: Party, carol: Stranger) -> None:
+    def react(event: object, now: float) -> None:
+        assert isinstance(event, Invited)
+        bob.endpoint.options(now, "sip:198.51.100.9", from_="<sip:bob@example.org>", context=None)
+        event.session.answer(now, ANSWER)
+
+    bob.handler = react
+    carol.send(bob, request_text("INVITE"))
+    bob.network.run(SOON)
+    assert carol.statuses("INVITE") == [100, 200]
 
 
 def test_record_route_is_copied(bob: Party, carol: Stranger) -> None:
