@@ -59,7 +59,7 @@ format: .venv/.dev ## mend what ruff can mend
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-bench: tools .venv/.dev ## run the benchmarks
+bench: tools .venv/.bench ## run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-micro: .venv/.dev ## what each step of a call costs by itself, each form that is there
@@ -87,6 +87,11 @@ clean: ## remove .venv and what the tools left behind
 .venv/.dev: .venv/.setup
 	@echo "Adding the development tools to .venv ..."
 	@$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@
+
+.venv/.bench: .venv/.dev
+	@echo "Adding what draws the plots to .venv ..."
+	@$(BIN)/python -m pip install -q -e '.[bench]'
 	@touch $@
 
 .venv/.interop: .venv/.dev

@@ -6,11 +6,13 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.held import Held
 from benchmarks.rounds import Series, spread
 from benchmarks.slices import Slice
+
+NOT_CLEAN: Final = "not clean"
 
 
 def machine() -> dict[str, Any]:
@@ -34,8 +36,9 @@ def as_json(
         "settings": dict(settings),
         "calls": {
             name: {
-                "cpu_us": median(one.cpu_us),
-                "ratio": median(one.ratios),
+                "rate": one.rate,
+                "cpu_us": median(one.cpu_us) if one.slices else None,
+                "ratio": median(one.ratios) if one.slices else None,
                 "ratios": one.ratios,
                 "later_us": one.later_us,
                 "slices": [asdict(slice_) for slice_ in one.slices],
@@ -51,6 +54,7 @@ def calls_table(series: Mapping[str, Series], base: str) -> str:
     """CPU per call, the median with the lowest and highest slice, and what it is a multiple of."""
     heading = (
         "server",
+        "calls/s",
         "answers to INVITE",
         "CPU per call, us",
         f"x {base}",
@@ -59,15 +63,20 @@ def calls_table(series: Mapping[str, Series], base: str) -> str:
         "core",
         "generator",
         "other work, cores",
+        "saturated",
         "clean",
     )
     rows = []
     for name, one in series.items():
         slices = one.slices
+        if not slices:
+            rows.append((name, f"{one.rate:g}", *["-"] * 9, NOT_CLEAN))
+            continue
         others = median([slice_.cpu_us - slice_.main_thread_us for slice_ in slices])
         rows.append(
             (
                 name,
+                f"{one.rate:g}",
                 _answers(slices[-1]),
                 spread(one.cpu_us),
                 spread(one.ratios, 2),
@@ -76,7 +85,8 @@ def calls_table(series: Mapping[str, Series], base: str) -> str:
                 f"{max(slice_.server_load for slice_ in slices):.0%}",
                 f"{max(slice_.generator_load for slice_ in slices):.0%}",
                 f"{max(slice_.other_load for slice_ in slices):.1f}",
-                "no" if one.all_problems else "yes",
+                " ".join(sorted({slice_.saturated for slice_ in slices} - {""})) or "nobody",
+                NOT_CLEAN if one.all_problems else "yes",
             )
         )
     return table(heading, rows)
@@ -94,10 +104,32 @@ def held_table(held: Mapping[str, Held]) -> str:
     """Memory per held call."""
     heading = ("server", "held calls", "bytes per call", "clean")
     rows = [
-        (name, str(one.calls), f"{one.bytes_each:,.0f}", "no" if one.problems else "yes")
+        (name, str(one.calls), f"{one.bytes_each:,.0f}", NOT_CLEAN if one.problems else "yes")
         for name, one in held.items()
     ]
     return table(heading, rows)
+
+
+def figures_table(series: Mapping[str, Series], held: Mapping[str, Held], base: str) -> str:
+    """What README.md has: the figures alone."""
+    heading = ("server", "calls/s", "CPU per call, us", f"x {base}", "bytes per held call")
+    rows = []
+    for name, one in series.items():
+        memory = held.get(name)
+        rows.append(
+            (
+                name,
+                f"{one.rate:g}",
+                spread(one.cpu_us) if _counts(one) else NOT_CLEAN,
+                spread(one.ratios, 2) if _counts(one) else "-",
+                f"{memory.bytes_each:,.0f}" if memory and not memory.problems else "-",
+            )
+        )
+    return table(heading, rows)
+
+
+def _counts(one: Series) -> bool:
+    return bool(one.slices) and not one.all_problems
 
 
 def table(heading: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

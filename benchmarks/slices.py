@@ -1,18 +1,23 @@
-"""One slice: a caller at a fixed rate against one server, and whether the figures hold."""
+"""One slice: callers at a fixed rate against one server, and whether the figures hold."""
 
 import csv
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.subjects import Subject, cpu_seconds, main_thread_seconds, sipp_below, sipp_figures
-from scenarios.runner import SippRun
+from benchmarks.cores import Side, generator_cores, placed
+from benchmarks.subjects import Subject, cpu_seconds, sipp_below, sipp_figures, whole
+from scenarios.runner import SippResult, SippRun
 
 SATURATED: Final = 0.90
 """Share of one core from which a single-threaded process counts as saturated."""
+
+MACHINE_SATURATED: Final = 0.97
+"""Share of all cores from which the machine itself does."""
 
 MOST_REPEATED: Final = 0.001
 """Retransmissions per call that are still clean."""
@@ -28,7 +33,8 @@ class Slice:
 
     `server_load` and `generator_load` are shares of one core, at their highest within the
     slice, `other_load` what else ran on the machine, in cores; `answers` are the responses to
-    INVITE that the caller got, by code; `problems` say why the figures do not count.
+    INVITE that the callers got, by code; `problems` say why the figures do not count, and
+    `saturated` who was: the generator, the server, the machine, or nobody.
     """
 
     calls: int
@@ -41,77 +47,186 @@ class Slice:
     retransmissions: int
     answers: Mapping[str, int]
     problems: tuple[str, ...]
+    saturated: str = ""
 
 
-def run_slice(subject: Subject, directory: Path, rate: float, seconds: float) -> Slice:
-    """Call `subject` for so many seconds; CPU is counted until the last call is over."""
-    calls = max(1, round(rate * seconds))
-    begin, main = subject.cpu(), main_thread_seconds(subject.pid)
+def run_slice(
+    subject: Subject,
+    directory: Path,
+    rate: float,
+    seconds: float,
+    *,
+    generators: int = 1,
+    hurry: bool = False,
+) -> Slice:
+    """Call `subject` for so many seconds; CPU is counted until the last call is over.
+
+    The rate is shared by so many `generators`. In a `hurry` the slice ends as soon as it can
+    no longer be clean.
+    """
+    calls = max(generators, round(rate * seconds))
+    begin, main = subject.cpu(), subject.main_cpu()
+    behind = [subject.callee.pid] if subject.callee is not None else []
+    callee_begin = sum(map(cpu_seconds, behind))
     clock, busy = time.monotonic(), busy_seconds()
-    caller = SippRun(
-        "uac",
-        directory,
-        subject.address,
-        calls=calls,
-        rate=rate,
-        service=subject.number,
-        seconds=2 * seconds + _SPARE,
-        options=["-l", str(max(10, round(2 * rate))), "-trace_counts"],
-    )
-    server_clock = LoadClock(subject.cpu)
-    generator_clock = LoadClock(lambda: cpu_seconds(sipp_below(caller.pid)))
+    callers = Callers(subject, directory, calls, rate, seconds, generators)
+    server = LoadClock([subject.cpu])
+    machine = LoadClock([busy_seconds])
+    generator = LoadClock([_cpu_of(pid) for pid in [*callers.pids, *behind]])
     try:
-        while caller.running and time.monotonic() - clock < 2 * seconds + 2 * _SPARE:
+        looked = clock
+        while callers.running and (now := time.monotonic()) - clock < 2 * seconds + 2 * _SPARE:
             time.sleep(0.05)
-            server_clock.look()
-            generator_clock.look()
-        result = caller.wait()
+            for one in (server, generator, machine):
+                one.look()
+            if hurry and now - looked > _WINDOW:
+                looked = now
+                if callers.repeated_or_failed > calls * MOST_REPEATED:
+                    break
+        results = callers.end()
     finally:
-        caller.stop()
-    spent, main = subject.cpu() - begin, main_thread_seconds(subject.pid) - main
-    others = (busy_seconds() - busy - spent - result.cpu_seconds) / (time.monotonic() - clock)
-    others = max(0.0, others)  # the kernel counts in ticks, and may miss what is short
-    achieved = float(sipp_figures(directory).get("CallRate(C)") or 0)
-    counts = message_counts(directory)
+        callers.stop()
+    elapsed = time.monotonic() - clock
+    spent, main = subject.cpu() - begin, subject.main_cpu() - main
+    generated = sum(map(cpu_seconds, behind)) - callee_begin
+    generated += sum(result.cpu_seconds for result in results)
+    # The kernel counts in ticks, and may miss what is short.
+    others = max(0.0, (busy_seconds() - busy - spent - generated) / elapsed)
+    # All generators of a machine share the cores that the server leaves to them.
+    generator_load = max(generator.busiest, generator.together / generator_cores())
+    who = saturated(server.together, generator_load, machine.together)
+    counts = callers.counts()
     again = sum(count for name, count in counts.items() if name.endswith("_Retrans"))
-    server, generator = server_clock.highest, generator_clock.highest
-    who = "the server was saturated"
-    if server <= SATURATED:
-        who = f"the server was not saturated; other work used {others:.1f} cores"
-    problems = []
-    if not result.good or result.successful != calls or result.failed:
-        problems.append(
-            f"{result.successful} of {calls} calls went well, {result.failed} failed "
-            f"(exit code {result.exit_code}): {who}. {' '.join(result.errors.split())[:200]}"
-        )
-    if again > calls * MOST_REPEATED:
-        problems.append(f"{again} messages were sent again in {calls} calls")
-    if generator > SATURATED:
-        problems.append(f"the generator was saturated: {generator:.0%} of a core")
-    elif achieved < _LOWEST_RATE * rate:
-        problems.append(f"{achieved:.0f} instead of {rate:g} calls/s: {who}")
     return Slice(
         calls=calls,
-        rate=achieved,
+        rate=callers.achieved,
         cpu_us=spent / calls * 1e6,
         main_thread_us=main / calls * 1e6,
-        server_load=server,
-        generator_load=generator,
+        server_load=server.together,
+        generator_load=generator_load,
         other_load=others,
         retransmissions=again,
         answers={code: counts.get(f"{code}_Recv", 0) for code in ("100", "180", "183", "200")},
-        problems=tuple(problems),
+        problems=tuple(_problems(results, calls, again, callers.achieved / rate, who, others)),
+        saturated=who,
     )
 
 
-class LoadClock:
-    """The highest share of a core that a process used, over windows of half a second."""
+def saturated(server: float, generator: float, machine: float, cores: int | None = None) -> str:
+    """Who was, by their loads in cores; a generator that was comes first: it spoils all else."""
+    if generator > SATURATED:
+        return "generator"
+    if server > SATURATED:
+        return "server"
+    if machine > MACHINE_SATURATED * (cores or os.cpu_count() or 1):
+        return "machine"
+    return ""
 
-    def __init__(self, cpu: Callable[[], float]) -> None:
-        self.highest = 0.0
+
+def _problems(
+    results: Sequence[SippResult], calls: int, again: int, share: float, who: str, others: float
+) -> list[str]:
+    """Why the figures of a slice do not count; `share` of the rate was reached."""
+    why = f"the {who} was saturated" if who else "nobody was saturated"
+    if who != "server":
+        why += f"; other work used {others:.1f} cores"
+    problems = []
+    if who == "generator":
+        problems.append("the generator was saturated")
+    successful = sum(result.successful for result in results)
+    failed = sum(result.failed for result in results)
+    if successful != calls or failed or not all(result.good for result in results):
+        codes = " ".join(str(result.exit_code) for result in results)
+        errors = " ".join(" ".join(result.errors.split())[:200] for result in results)
+        problems.append(
+            f"{successful} of {calls} calls went well, {failed} failed "
+            f"(exit code {codes}): {why}. {errors}".strip()
+        )
+    if again > calls * MOST_REPEATED:
+        problems.append(f"{again} messages were sent again in {calls} calls: {why}")
+    if share < _LOWEST_RATE and who != "generator":
+        problems.append(f"{share:.0%} of the rate was reached: {why}")
+    return problems
+
+
+class Callers:
+    """The SIPps of a slice, with their shares of the calls and of the rate."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        directory: Path,
+        calls: int,
+        rate: float,
+        seconds: float,
+        generators: int,
+    ) -> None:
+        self._runs: list[SippRun] = []
+        self._places = [directory / str(number) for number in range(generators)]
+        share = rate / generators
+        try:
+            for number in range(generators):
+                with placed(Side.GENERATOR):
+                    run = SippRun(
+                        subject.caller,
+                        self._places[number],
+                        subject.address,
+                        calls=calls // generators + (number < calls % generators),
+                        rate=share,
+                        service=subject.number,
+                        seconds=2 * seconds + _SPARE,
+                        options=["-l", str(max(10, round(2 * share))), "-trace_counts"],
+                    )
+                self._runs.append(run)
+        except BaseException:
+            self.stop()
+            raise
+        self.pids = [sipp_below(run.pid) for run in self._runs]
+
+    @property
+    def running(self) -> bool:
+        """Whether one of them has not ended yet."""
+        return any([run.running for run in self._runs])
+
+    @property
+    def repeated_or_failed(self) -> int:
+        """The messages they have sent again and the calls that failed, as of a second ago."""
+        return sum(
+            whole(figures.get(name, ""))
+            for figures in map(sipp_figures, self._places)
+            for name in ("Retransmissions(C)", "FailedCall(C)")
+        )
+
+    @property
+    def achieved(self) -> float:
+        """The calls placed per second."""
+        return sum(float(sipp_figures(place).get("CallRate(C)") or 0) for place in self._places)
+
+    def counts(self) -> dict[str, int]:
+        """What they sent and received, by message."""
+        return dict(sum((Counter(message_counts(place)) for place in self._places), Counter()))
+
+    def end(self) -> list[SippResult]:
+        """What came of each; by force, where it still runs."""
+        self.stop()
+        return [run.wait() for run in self._runs]
+
+    def stop(self) -> None:
+        """End those that still run."""
+        for run in self._runs:
+            run.stop()
+
+
+class LoadClock:
+    """The highest shares of a core, over windows of half a second, that some processes used:
+    the `busiest` of them, and all `together`."""
+
+    def __init__(self, cpu: Sequence[Callable[[], float]]) -> None:
+        self.busiest = 0.0
+        self.together = 0.0
         self._cpu = cpu
         self._at = time.monotonic()
-        self._used = self._cpu()
+        self._used = [one() for one in cpu]
 
     def look(self) -> None:
         """To be called often."""
@@ -119,11 +234,17 @@ class LoadClock:
         if now - self._at < _WINDOW:
             return
         try:
-            used = self._cpu()
-        except OSError:  # it has ended
+            used = [one() for one in self._cpu]
+        except OSError:  # one has ended
             return
-        self.highest = max(self.highest, (used - self._used) / (now - self._at))
+        shares = [(new - old) / (now - self._at) for new, old in zip(used, self._used, strict=True)]
+        self.busiest = max(self.busiest, *shares)
+        self.together = max(self.together, sum(shares))
         self._at, self._used = now, used
+
+
+def _cpu_of(pid: int) -> Callable[[], float]:
+    return lambda: cpu_seconds(pid)
 
 
 def busy_seconds() -> float:

@@ -1,6 +1,6 @@
 """What is measured: servers that answer SIP calls, each a process of its own on loopback.
 
-A peer is added by a class like these and a line in `SUBJECTS`.
+Here are SIPp and Callsim, `benchmarks.peers` has the others.
 """
 
 import csv
@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from benchmarks.cores import Side, placed
 from scenarios.child import Child
 from scenarios.runner import LOOPBACK, Address, SippRun
 
@@ -63,18 +65,33 @@ def sipp_figures(directory: Path) -> dict[str, str]:
 
 
 class Subject:
-    """A server under load: callers dial `number` at `address`, its process is `pid`."""
+    """A server under load: callers dial `number` at `address`, its process is `pid`.
+
+    `caller` is the SIPp scenario that calls it, `callee` the SIPp behind it, if any. `most`
+    are the calls/s that it is asked for at most. It `holds` calls unless it keeps nothing of
+    a call that is up. What a `peer` cannot do is told, and is no fault of the run.
+    """
+
+    caller: str | Path = "uac"
+    most: float = float("inf")
+    holds = True
+    peer = False
 
     def __init__(self, directory: Path, number: str) -> None:
         self.directory = directory
         self.number = number
         self.address: Address = ("", 0)
         self.pid = 0
+        self.callee: SippUas | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
     def cpu(self) -> float:
         """CPU seconds that the server has used."""
         return cpu_seconds(self.pid)
+
+    def main_cpu(self) -> float:
+        """The part of its main thread."""
+        return main_thread_seconds(self.pid)
 
     def memory(self) -> int:
         """Bytes of memory that the server occupies."""
@@ -90,11 +107,11 @@ class Subject:
 
 
 class SippUas(Subject):
-    """``sipp -sn uas``: answers 180 and 200, has no transaction layer."""
+    """``sipp -sn uas``: answers 180 and 200, has no transaction layer. Or another scenario."""
 
-    def __init__(self, directory: Path, seconds: float) -> None:
+    def __init__(self, directory: Path, seconds: float, scenario: str | Path = "uas") -> None:
         super().__init__(directory, "service")
-        self._run = SippRun("uas", directory, calls=_MANY, seconds=seconds)
+        self._run = SippRun(scenario, directory, calls=_MANY, seconds=seconds)
         self.address = self._run.address
         self.uri = self._run.uri
         self.pid = sipp_below(self._run.pid)
@@ -103,7 +120,7 @@ class SippUas(Subject):
         """Each call complete, ACK and BYE included, and next to nothing sent twice."""
         deadline = time.monotonic() + _JOIN
         while True:
-            figures = {key: _whole(text) for key, text in sipp_figures(self.directory).items()}
+            figures = {key: whole(text) for key, text in sipp_figures(self.directory).items()}
             if figures.get("SuccessfulCall(C)") == calls or time.monotonic() > deadline:
                 break
             time.sleep(0.2)
@@ -137,12 +154,12 @@ class Callsim(Subject):
         command: Sequence[str] | None = None,
     ) -> None:
         super().__init__(directory, "5000")
+        self.callee = callee
         self.api: Address = ("", 0)
-        self._callee = callee
         self._data = directory / "data"
         self._child = Child(
             [
-                *(command or [_callsim()]),
+                *(command or [installed_callsim()]),
                 *["serve", "--sip", f"udp:{LOOPBACK}:0"],
                 *["--api", f"http://{LOOPBACK}:0", "--user", USER],
                 *["--data-dir", str(self._data), "--grace", "1"],
@@ -166,7 +183,7 @@ class Callsim(Subject):
 
     def joined(self, calls: int) -> list[str]:
         """A CDR for each call, and the callee's counts."""
-        problems = self._callee.joined(calls) if self._callee is not None else []
+        problems = self.callee.joined(calls) if self.callee is not None else []
         with closing(
             sqlite3.connect(f"file:{self._data / 'cdr.sqlite'}?mode=ro", uri=True)
         ) as store:
@@ -191,19 +208,30 @@ class Callsim(Subject):
         if text := self._child.error_text(500):
             problems.append(f"callsim wrote to standard error: {text}")
         self._child.end()
-        if self._callee is not None:
-            problems += self._callee.stop()
+        if self.callee is not None:
+            problems += self.callee.stop()
         return problems
 
 
-def back_to_back(directory: Path, seconds: float, command: Sequence[str] | None = None) -> Callsim:
-    """Callsim between the caller and a SIPp of its own that answers."""
-    callee = SippUas(directory / "callee", seconds)
+def behind(
+    make: Callable[[SippUas], Subject],
+    directory: Path,
+    seconds: float,
+    scenario: str | Path = "uas",
+) -> Subject:
+    """A server made by `make`, with a SIPp of its own behind it that answers."""
+    with placed(Side.GENERATOR):
+        callee = SippUas(directory / "callee", seconds, scenario)
     try:
-        return Callsim(directory, callee, command)
+        return make(callee)
     except BaseException:
         callee.stop()
         raise
+
+
+def back_to_back(directory: Path, seconds: float, command: Sequence[str] | None = None) -> Subject:
+    """Callsim between the caller and a SIPp of its own that answers."""
+    return behind(lambda callee: Callsim(directory, callee, command), directory, seconds)
 
 
 BASE: Final = "SIPp uas"
@@ -215,11 +243,18 @@ BACK_TO_BACK: Final = "Callsim, back-to-back"
 Maker = Callable[[Path, float], Subject]
 """Starts a subject in a directory of its own, for so many seconds at most."""
 
-SUBJECTS: Final[Mapping[str, Maker]] = {
-    BASE: SippUas,
-    CALLEE: lambda directory, _seconds: Callsim(directory),
-    BACK_TO_BACK: back_to_back,
-}
+
+def callsims(
+    prefix: str = "Callsim", suffix: str = "", command: Sequence[str] | None = None
+) -> dict[str, Maker]:
+    """Callsim as callee and back-to-back, of this command instead of the one installed here."""
+    return {
+        f"{prefix}, callee{suffix}": lambda directory, _seconds: Callsim(directory, None, command),
+        f"{prefix}, back-to-back{suffix}": partial(back_to_back, command=command),
+    }
+
+
+SUBJECTS: Final[Mapping[str, Maker]] = {BASE: SippUas, **callsims()}
 
 
 def other_checkout(checkout: Path) -> dict[str, Maker]:
@@ -230,12 +265,7 @@ def other_checkout(checkout: Path) -> dict[str, Maker]:
     command = [str(checkout.absolute() / ".venv" / "bin" / "callsim")]
     if not Path(command[0]).exists():
         raise BenchmarkError(f"--against: there is no {command[0]}: run `make setup` there")
-    return {
-        f"{CALLEE}, other": lambda directory, _seconds: Callsim(directory, None, command),
-        f"{BACK_TO_BACK}, other": lambda directory, seconds: back_to_back(
-            directory, seconds, command
-        ),
-    }
+    return callsims("Callsim", ", other", command)
 
 
 def start_all(directory: Path, seconds: float, makers: Mapping[str, Maker]) -> dict[str, Subject]:
@@ -243,12 +273,18 @@ def start_all(directory: Path, seconds: float, makers: Mapping[str, Maker]) -> d
     started: dict[str, Subject] = {}
     try:
         for name, make in makers.items():
-            slug = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
-            started[name] = make(directory / slug, seconds)
+            started[name] = start(name, make, directory, seconds)
     except BaseException:
         stop_all(started)
         raise
     return started
+
+
+def start(name: str, make: Maker, directory: Path, seconds: float) -> Subject:
+    """Start one, in a directory of its own below this one."""
+    slug = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+    with placed(Side.SERVER):
+        return make(directory / slug, seconds)
 
 
 def stop_all(subjects: Mapping[str, Subject]) -> list[str]:
@@ -256,11 +292,12 @@ def stop_all(subjects: Mapping[str, Subject]) -> list[str]:
     return [f"{name}: {text}" for name, subject in subjects.items() for text in subject.stop()]
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """A count that SIPp wrote; zero where it wrote none."""
     return int(text) if text.isdigit() else 0
 
 
-def _callsim() -> str:
+def installed_callsim() -> str:
     """The command of this environment, else the one on the path."""
     beside = Path(sys.executable).with_name("callsim")
     found = str(beside) if beside.exists() else shutil.which("callsim")

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.profiling import read_samples
-from benchmarks.report import calls_table, table
+from benchmarks.report import calls_table, figures_table, table
 from benchmarks.rounds import Series, spread
 from benchmarks.slices import Slice, message_counts, run_slice
 from benchmarks.subjects import BASE, BenchmarkError, Callsim, SippUas, other_checkout
@@ -63,8 +63,11 @@ def test_the_table_tells_shares_and_dirty_runs() -> None:
     lines = calls_table({BASE: clean, "other": dirty}, BASE).splitlines()
     assert "100 (10%) 200" in lines[2]
     assert "50 (40-60)" in lines[2]
-    assert lines[2].endswith("| yes   |")
-    assert lines[3].endswith("| no    |")
+    assert lines[2].endswith("| yes       |")
+    assert lines[3].endswith("| not clean |")
+    figures = figures_table({BASE: clean, "other": dirty}, {}, BASE).splitlines()
+    assert "| not clean " in figures[3]
+    assert "2.00" not in figures[3]
 
 
 def test_the_spread_is_around_the_median() -> None:
