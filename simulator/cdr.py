@@ -22,16 +22,16 @@ from simulator.cdr_records import (
     CdrRecord,
     LegRecord,
     LegType,
+    Row,
     from_row,
     repaired,
-    to_row,
 )
 
 __all__ = ["CallResult", "CdrRecord", "CdrStoreError", "LegRecord", "LegType", "SqliteCdrStore"]
 
 Done: TypeAlias = Callable[[], None]
 Notify: TypeAlias = Callable[[list[Done]], None]
-_Group: TypeAlias = list[tuple[CdrRecord, Done | None]]
+_Group: TypeAlias = list[tuple[Row, Done | None]]
 
 SCHEMA_VERSION: Final = 1
 
@@ -93,7 +93,7 @@ class SqliteCdrStore:
         self.healthy = True
         self.reason = ""
         self._notify = notify
-        self._incoming: SimpleQueue[tuple[CdrRecord, Done | None] | None] = SimpleQueue()
+        self._incoming: SimpleQueue[tuple[Row, Done | None] | None] = SimpleQueue()
         self._submitted = 0
         self._stored = 0
         self._closing = threading.Event()
@@ -157,14 +157,14 @@ class SqliteCdrStore:
 
     # -- writing ---------------------------------------------------------------------------
 
-    def submit(self, record: CdrRecord, done: Done | None = None) -> None:
-        """Store `record` soon; `done` is called through `notify` once it is on disk.
+    def submit(self, row: Row, done: Done | None = None) -> None:
+        """Store a record soon; `done` is called through `notify` once it is on disk.
 
         Costs a queue entry; never raises for the store's troubles. The record must not be
         changed afterwards.
         """
         self._submitted += 1
-        self._incoming.put((record, done))
+        self._incoming.put((row, done))
 
     @property
     def pending(self) -> int:
@@ -200,7 +200,7 @@ class SqliteCdrStore:
         mended = False
         while True:
             try:
-                self._commit([record for record, _ in group])
+                self._commit([row for row, _ in group])
                 break
             except Exception as error:
                 if isinstance(error, UnicodeEncodeError) and not mended:
@@ -220,29 +220,26 @@ class SqliteCdrStore:
     def _sound(self, group: _Group) -> _Group:
         """`group` made storable; what cannot be made so is lost, and logged whole."""
         sound: _Group = []
-        for record, done in group:
+        for row, done in group:
             try:
-                fixed = repaired(record)
-                to_row(fixed)
-                sound.append((fixed, done))
+                sound.append((repaired(row), done))
             except Exception:
-                _log.exception("this CDR is malformed and lost: %r", record)
+                _log.exception("this CDR is malformed and lost: %r", row)
         return sound
 
     def _last_try(self, group: _Group) -> bool:
         """The store closes while it fails: once more, with all there is; then give up."""
         self._take_all(group)
         try:
-            self._commit([record for record, _ in group])
+            self._commit([row for row, _ in group])
         except Exception as error:
             self._failed(error)
         else:
             self._succeeded(group)
         return False
 
-    def _commit(self, records: list[CdrRecord]) -> None:
+    def _commit(self, rows: list[Row]) -> None:
         connection = self._writer_connection
-        rows = [to_row(record) for record in records]
         connection.execute("BEGIN IMMEDIATE")
         try:
             start = 0

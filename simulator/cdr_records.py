@@ -6,15 +6,19 @@ milliseconds.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from operator import attrgetter
 from typing import Any, Final, Literal, TypeAlias
 
+from pydantic_core import PydanticSerializationError, to_json
+
 CallResult: TypeAlias = Literal["completed", "abandoned", "transferred", "error"]
 LegType: TypeAlias = Literal["inbound", "outbound", "transfer", "conference"]
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+# CallTypeID and SubSystemTypeID [RG].
+SIP_CALL: Final = 4
+SIP_SUB_SYSTEM: Final = 0
 
 
 @dataclass(slots=True)
@@ -62,8 +66,8 @@ class CdrRecord:
     transfer_destination: str = ""
     error_code: str | None = None
     cause_id: int = 1
-    call_type_id: int = 4
-    sub_system_type_id: int = 0
+    call_type_id: int = SIP_CALL
+    sub_system_type_id: int = SIP_SUB_SYSTEM
     uui: str | None = None
     hold_count: int = 0
     application_count: int = 0
@@ -84,19 +88,34 @@ PLAIN_COLUMNS: Final = tuple(
     name for name in CdrRecord.__slots__ if name not in ("ecc_variables", "legs")
 )
 COLUMNS: Final = (*PLAIN_COLUMNS, "ecc_variables", "legs")
+Row: TypeAlias = tuple[Any, ...]
+"""The values of `COLUMNS`: what the store takes, and what it keeps."""
+
+LegValues: TypeAlias = tuple[str, LegType, int, int, str, str, str, int | None]
+"""A leg as the JSON of a row has it: the fields of `LegRecord` but the GUID."""
+
 _LEG_FIELDS: Final = tuple(name for name in LegRecord.__slots__ if name != "call_guid")
 _plain_values: Final = attrgetter(*PLAIN_COLUMNS)
 _leg_values: Final = attrgetter(*_LEG_FIELDS)
 
 
-def to_row(record: CdrRecord) -> tuple[Any, ...]:
-    """The values of `COLUMNS`."""
-    legs = _encode([_leg_values(leg) for leg in record.legs]) if record.legs else None
-    ecc = _encode(record.ecc_variables) if record.ecc_variables else None
-    return (*_plain_values(record), ecc, legs)
+def to_row(record: CdrRecord) -> Row:
+    """The row of `record`."""
+    legs = [_leg_values(leg) for leg in record.legs]
+    return (*_plain_values(record), as_json(record.ecc_variables), as_json(legs))
 
 
-def from_row(row: Sequence[Any]) -> CdrRecord:
+def as_json(value: Mapping[str, str] | Sequence[LegValues]) -> str | None:
+    """The text of a JSON column, None for an empty one."""
+    if not value:
+        return None
+    try:
+        return to_json(value).decode()
+    except PydanticSerializationError:  # a peer's octets that are no UTF-8: see `repaired`
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def from_row(row: Row) -> CdrRecord:
     """The record whose `COLUMNS` have these values."""
     *plain, ecc, legs = row
     record = CdrRecord(*plain)
@@ -107,8 +126,9 @@ def from_row(row: Sequence[Any]) -> CdrRecord:
     return record
 
 
-def repaired(record: CdrRecord) -> CdrRecord:
-    """A copy that SQLite can take whatever stood in it: text as UTF-8, numbers of 64 bits."""
+def repaired(row: Row) -> Row:
+    """A row that SQLite can take whatever stood in it: text as UTF-8, numbers of 64 bits."""
+    record = from_row(row)
 
     def plain(value: Any) -> Any:
         if isinstance(value, str):
@@ -122,4 +142,4 @@ def repaired(record: CdrRecord) -> CdrRecord:
     fields |= {name: value for name, value in required.items() if fields[name] is None}
     ecc = {plain(str(name)): plain(value) for name, value in record.ecc_variables.items()}
     legs = [LegRecord(**{k: plain(v) for k, v in asdict(leg).items()}) for leg in record.legs]
-    return CdrRecord(**fields, ecc_variables=ecc, legs=legs)
+    return to_row(CdrRecord(**fields, ecc_variables=ecc, legs=legs))

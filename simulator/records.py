@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from simulator.cdr_records import CallResult, CdrRecord, LegRecord, LegType
+from simulator.cdr_records import (
+    SIP_CALL,
+    SIP_SUB_SYSTEM,
+    CallResult,
+    LegType,
+    LegValues,
+    Row,
+    as_json,
+)
 from simulator.leg import CALLER, TRANSFER, VXML, Leg
 
 if TYPE_CHECKING:
@@ -31,31 +39,38 @@ def vxml_server(call: "Call") -> str:
     return ""
 
 
-def record_of(call: "Call", now: float) -> CdrRecord:
-    """The CDR of an ended call."""
+def row_of(call: "Call", now: float) -> Row:
+    """The CDR of an ended call, as the store takes it: in the order of `COLUMNS`."""
     server = call.server
     epoch = server.wall(0.0)
-    return CdrRecord(
-        call_guid=call.guid,
-        call_start_time=int((epoch + call.started) * 1000),
-        call_end_time=int((epoch + now) * 1000),
-        calling_number=call.calling,
-        called_number=call.called,
-        call_result=call.result,
-        self_service_duration=_milliseconds(call.self_service_time),
-        queue_duration=_milliseconds(call.queue_time),
-        application_name=call.application,
-        call_server_hostname=server.config.server.name,
-        vxml_server_hostname=vxml_server(call),
-        sip_call_id=call.legs[0].session.dialog.call_id,
-        icm_call_key="",
-        cause_id=_cause(call),
-        hold_count=call.holds,
-        transfer_count=call.transfers,
-        ecc_variables=call.variables.ecc if call.variables is not None else {},
-        transfer_destination=call.transfer_destination,
-        error_code=str(call.error_code) if call.error_code else None,
-        legs=[_leg_record(call, leg, epoch, now) for leg in call.legs],
+    legs = call.legs
+    return (
+        call.guid,
+        int((epoch + call.started) * 1000),
+        int((epoch + now) * 1000),
+        call.calling,
+        call.called,
+        call.result,
+        _milliseconds(call.self_service_time),
+        _milliseconds(call.queue_time),
+        call.application,
+        server.config.server.name,
+        vxml_server(call),
+        legs[0].session.dialog.call_id,
+        "",  # icm_call_key
+        call.transfer_destination,
+        str(call.error_code) if call.error_code else None,
+        _cause(call),
+        SIP_CALL,
+        SIP_SUB_SYSTEM,
+        None,  # uui
+        call.holds,
+        0,  # application_count
+        call.transfers,
+        0,  # timeout_count
+        0,  # error_count
+        as_json(call.variables.ecc) if call.variables is not None else None,
+        as_json([_leg_values(call, leg, epoch, now) for leg in legs]),
     )
 
 
@@ -66,14 +81,13 @@ def _cause(call: "Call") -> int:
     return _RESULT_CAUSES[call.result]
 
 
-def _leg_record(call: "Call", leg: Leg, epoch: float, now: float) -> LegRecord:
+def _leg_values(call: "Call", leg: Leg, epoch: float, now: float) -> LegValues:
     session = leg.session
     from_uri, to_uri = call.server.leg_uris(leg)
     # One that came over from another call was here no longer than this call is.
     started = leg.started if leg.started > call.started else call.started
-    return LegRecord(
+    return (
         session.dialog.call_id.partition("@")[0],
-        call.guid,
         _LEG_TYPES.get(leg.kind, "outbound"),
         int((epoch + started) * 1000),
         int((epoch + (leg.ended or now)) * 1000),

@@ -36,7 +36,7 @@ from simulator.headers import (
 from simulator.leg import CALLER, VXML, Leg
 from simulator.pickup import take_place
 from simulator.probes import Prober
-from simulator.records import record_of
+from simulator.records import row_of
 from simulator.refresh import session_timers
 from simulator.routing import DialPlan, Label, NotRoutable, Route
 from simulator.states import CONNECT, NORMAL, REASONS, TRANSFER
@@ -338,7 +338,7 @@ class CallServer(Commands):
         if not self.calls:
             self.audit.rest()
         ending = _Ending(self, call.guid, by.session if by is not None else None, now)
-        self.store.submit(record_of(call, now), ending.stored)
+        self.store.submit(row_of(call, now), ending.stored)
 
     def stored(self, guid: str) -> None:
         """The CDR of a call is on disk: whoever waits for that hears so."""

@@ -11,7 +11,7 @@ from typing import Final, cast
 from benchmarks.micro import wire
 from simulator.call import Call
 from simulator.cdr import SqliteCdrStore
-from simulator.cdr_records import CdrRecord
+from simulator.cdr_records import Row
 from simulator.config import Config
 from simulator.config_defaults import BUILTIN
 from simulator.server import CallServer
@@ -43,7 +43,7 @@ class Store:
     def __init__(self) -> None:
         self.stored = 0
 
-    def submit(self, _record: CdrRecord, done: Callable[[], None]) -> None:
+    def submit(self, _row: Row, done: Callable[[], None]) -> None:
         """Count the record; it is stored."""
         self.stored += 1
         done()

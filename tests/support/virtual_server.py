@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from simulator.call import Call
 from simulator.call_index import CALL_STATES
 from simulator.cdr import SqliteCdrStore
-from simulator.cdr_records import CdrRecord
+from simulator.cdr_records import CdrRecord, Row, from_row
 from simulator.config import Config
 from simulator.config_defaults import BUILTIN
 from simulator.server import CallServer
@@ -66,18 +66,18 @@ class MemoryStore:
         self.records: list[CdrRecord] = []
         self.healthy = True
         self.slow = False
-        self._waiting: list[tuple[CdrRecord, Callable[[], None]]] = []
+        self._waiting: list[tuple[Row, Callable[[], None]]] = []
 
-    def submit(self, record: CdrRecord, done: Callable[[], None]) -> None:
-        self._waiting.append((record, done))
+    def submit(self, row: Row, done: Callable[[], None]) -> None:
+        self._waiting.append((row, done))
         if not self.slow:
             self.catch_up()
 
     def catch_up(self) -> None:
         """Store what waits, and say so."""
         waiting, self._waiting = self._waiting, []
-        for record, done in waiting:
-            self.records.append(record)
+        for row, done in waiting:
+            self.records.append(from_row(row))
             done()
 
 
