@@ -1,10 +1,10 @@
 """The store of call detail records: SQLite, written in groups by a thread of its own.
 
 Legs lie in the row of their call as JSON: they are read only with it, so they need no table
-of their own, and one statement stores a whole group of calls. Measured in groups of 8 calls
-with two legs each, five indexes: 27 us of CPU a call so, 31 with a statement per call, 34
-with a table of legs; pages of 2 KiB in place of 4 take off another 3 us, GUIDs that rise
-with time 5 us.
+of their own, and one statement stores a whole group of calls. What a commit costs is mostly
+the same for one call and for fifty, so a group gathers for as long as the load makes worth
+it. GUIDs that rise with time, pages of 2 KiB, and no index without a query keep what is
+written small.
 """
 
 import logging
@@ -55,10 +55,10 @@ CREATE TABLE cdr (
 );
 CREATE UNIQUE INDEX cdr_guid ON cdr (call_guid, call_start_time);
 CREATE INDEX cdr_start ON cdr (call_start_time);
-CREATE INDEX cdr_end ON cdr (call_end_time);
-CREATE INDEX cdr_called ON cdr (called_number);
-CREATE INDEX cdr_calling ON cdr (calling_number);
 """
+
+# Indexes of former versions that no query uses; each costs a page or more in every commit.
+_UNUSED_INDEXES: Final = ("cdr_end", "cdr_called", "cdr_calling")
 
 # A caller may bring the same GUID twice; the same GUID and start is the same record, so a
 # group that is tried again after an unclear failure does not come out double.
@@ -70,6 +70,21 @@ _INSERT: Final = {
 }
 _SIZES: Final = tuple(sorted(_INSERT, reverse=True))
 
+_FULL_GROUP: Final = 64  # records; what one more would save is no longer worth its wait
+_FEW: Final = 2  # for fewer records than this, none waits
+
+
+def gathering_time(records: int, span: float, longest: float) -> float:
+    """How long the first record of a group waits for others, in seconds, `longest` at most.
+
+    `records` came in the `span` seconds before. When they came so slowly that hardly
+    another is to be expected the group is committed at once; when they came so fast that
+    a full group is there sooner, it waits no longer than that.
+    """
+    if records * longest <= _FEW * span:
+        return 0.0
+    return min(longest, _FULL_GROUP * span / records)
+
 
 class SqliteCdrStore:
     """Keeps records in one SQLite file; one thread writes, another one tidies the log.
@@ -79,15 +94,15 @@ class SqliteCdrStore:
     `done` callables of the group to `notify`, in its own thread. While a commit fails,
     records wait in memory and are tried again; `healthy` is False and `reason` says why.
 
-    `gather` is how long the first record of a group waits for others, in seconds.
-    Raises `CdrStoreError` when the file cannot be opened.
+    `gather` is the longest time that the first record of a group waits for others, in
+    seconds. Raises `CdrStoreError` when the file cannot be opened.
     """
 
     _CHECKPOINT_EVERY = 0.25  # seconds between looks at the log while it grows
     _LONG_LOG = 16_384  # pages of 2 KiB: the log is then cut at the next commit
     _LONGEST_BACKOFF = 2.0
 
-    def __init__(self, path: Path | str, notify: Notify, *, gather: float = 0.008) -> None:
+    def __init__(self, path: Path | str, notify: Notify, *, gather: float = 0.02) -> None:
         self.path = Path(path)
         self.gather = gather
         self.healthy = True
@@ -150,6 +165,8 @@ class SqliteCdrStore:
                     f"the CDR store {str(self.path)!r} has schema {version}, this Callsim knows "
                     f"{SCHEMA_VERSION}; use the newer Callsim, or another file by cdr.url"
                 )
+            for index in _UNUSED_INDEXES:
+                connection.execute(f"DROP INDEX IF EXISTS {index}")
             return
         for statement in filter(str.strip, _SCHEMA.split(";")):
             connection.execute(statement)
@@ -160,8 +177,7 @@ class SqliteCdrStore:
     def submit(self, row: Row, done: Done | None = None) -> None:
         """Store a record soon; `done` is called through `notify` once it is on disk.
 
-        Costs a queue entry; never raises for the store's troubles. The record must not be
-        changed afterwards.
+        Costs a queue entry; never raises for the store's troubles.
         """
         self._submitted += 1
         self._incoming.put((row, done))
@@ -174,14 +190,19 @@ class SqliteCdrStore:
     def _write_all(self) -> None:
         """The writer thread: until the end mark and all that came before it."""
         open_ended = True
+        records, span, taken = 0, 0.0, time.monotonic()  # of the group before
         while open_ended:
             first = self._incoming.get()
             if first is None:
                 break
-            if self.gather:
-                self._closing.wait(self.gather)
+            quiet = time.monotonic() - taken
+            pause = gathering_time(records, max(span, quiet), self.gather)
+            if pause > 0.0:
+                self._closing.wait(pause)
             group = [first]
             open_ended = self._take_all(group)
+            now = time.monotonic()
+            records, span, taken = len(group), now - taken, now
             open_ended = self._store(group, open_ended)
         self._writer_connection.close()
 

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.cdr import CdrRecord, CdrStoreError, Done, LegRecord, SqliteCdrStore
+from simulator.cdr import (
+    CdrRecord,
+    CdrStoreError,
+    Done,
+    LegRecord,
+    SqliteCdrStore,
+    gathering_time,
+)
 from simulator.cdr_records import Row, from_row, repaired, to_row
 
 GUID = "F13437331000013A5FCA33210A4244A9"
@@ -152,6 +159,81 @@ def test_records_that_come_together_share_a_commit(
     assert told.groups == [1, 19]
 
 
+@pytest.mark.parametrize(
+    ("records", "span", "expected"),
+    [
+        (1, 60.0, 0.0),  # a lone call is stored at once
+        (1, 0.011, 0.0),  # 91 a second: hardly another in 20 ms
+        (1, 0.009, 0.02),
+        (8, 0.02, 0.02),  # 400 a second: 8 in the longest time
+        (40, 0.02, 0.02),
+        (128, 0.02, 0.01),  # 6,400 a second: 64 in half of it
+        (1000, 0.0, 0.0),  # all at once: the next are there already
+        (0, 0.0, 0.0),
+    ],
+)
+def test_groups_gather_for_as_long_as_the_load_makes_worth_it(
+    records: int, span: float, expected: float
+) -> None:
+    assert gathering_time(records, span, 0.02) == pytest.approx(expected)
+
+
+def test_none_gathers_when_told_not_to() -> None:
+    assert gathering_time(1000, 0.1, 0.0) == 0.0
+
+
+def test_a_lone_record_does_not_wait_for_others(tmp_path: Path, told: Told) -> None:
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=3600.0) as store:
+        store.submit(row(), told.done)
+        told.wait()
+
+
+class Pause:
+    """Stands in for the store's closing mark: a pause lasts until the test ends it."""
+
+    def __init__(self) -> None:
+        self.lengths: list[float] = []
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def wait(self, length: float) -> None:
+        self.lengths.append(length)
+        self.begun.set()
+        assert self.over.wait(WAIT)
+
+
+def test_under_load_what_comes_within_the_pause_shares_a_commit(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[tuple[int, float]] = []
+
+    def busy(records: int, span: float, longest: float) -> float:
+        loads.append((records, span))
+        return longest if len(loads) == 2 else 0.0
+
+    monkeypatch.setattr("simulator.cdr.gathering_time", busy)
+    monkeypatch.setattr(SqliteCdrStore, "_CHECKPOINT_EVERY", 3600.0)
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=0.02) as store:
+        store.submit(row(start=0), told.done)
+        told.wait()
+        pause = Pause()
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "_closing", pause)
+            store.submit(row(start=1), told.done)
+            assert pause.begun.wait(WAIT)
+            for n in range(2, 40):
+                store.submit(row(start=n), told.done)
+            assert told.groups == [1]  # nobody is told before the commit
+            assert store.count() == 1
+            pause.over.set()
+            told.wait(39)
+        assert told.groups == [1, 39]
+        assert pause.lengths == [0.02]
+        store.submit(row(start=40), told.done)
+        told.wait()
+    assert [records for records, _ in loads] == [0, 1, 39]
+    assert all(span > 0.0 for _, span in loads)
+
+
 def test_the_order_of_submission_is_kept(store: SqliteCdrStore, told: Told) -> None:
     order: list[int] = []
 
@@ -168,8 +250,11 @@ def test_the_order_of_submission_is_kept(store: SqliteCdrStore, told: Told) -> N
     assert order == list(range(200))
 
 
-def test_closing_stores_all_that_waits(tmp_path: Path, told: Told) -> None:
-    store = SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=60)
+def test_closing_stores_all_that_waits(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulator.cdr.gathering_time", lambda *_: 3600.0)
+    store = SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify)
     for n in range(50):
         store.submit(row(start=n))
     assert store.close() == 0
@@ -383,10 +468,29 @@ def test_the_store_is_durable_and_indexed(store: SqliteCdrStore, told: Told) -> 
     assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert writer.execute("PRAGMA synchronous").fetchone() == (2,)
     assert writer.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
-    for column in "call_guid call_start_time call_end_time called_number calling_number".split():
+    for column in ("call_guid", "call_start_time"):
         query = f"EXPLAIN QUERY PLAN SELECT id FROM cdr WHERE {column} = 1"
         (plan,) = store._read(query)
         assert "USING COVERING INDEX" in plan[3]
+
+
+def test_indexes_of_former_versions_are_dropped(tmp_path: Path, told: Told) -> None:
+    path = tmp_path / "cdr.sqlite"
+    with SqliteCdrStore(path, told.notify) as store:
+        store.submit(row(), told.done)
+        told.wait()
+    other = other_reader(path)
+    for name, column in (
+        ("cdr_end", "call_end_time"),
+        ("cdr_called", "called_number"),
+        ("cdr_calling", "calling_number"),
+    ):
+        other.execute(f"CREATE INDEX {name} ON cdr ({column})")
+    other.close()
+    with SqliteCdrStore(path, told.notify) as store:
+        indexes = store._read("SELECT name FROM sqlite_master WHERE type = 'index' ORDER BY name")
+        assert indexes == [("cdr_guid",), ("cdr_start",)]
+        assert store.get(GUID) == record()
 
 
 def test_the_log_starts_over_under_steady_load(
