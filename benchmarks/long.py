@@ -1,0 +1,184 @@
+"""Half an hour under load: memory stays where it is, and no call fails.
+
+``python -m benchmarks.long --rate R`` calls one server at a fixed rate and reads its
+resident memory every ten seconds. R is to be half the highest clean rate of this server.
+"""
+
+import argparse
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from benchmarks.figures import Form, Outcome, Target, WholeNumber, run_tool, tell, tool_parser
+from benchmarks.report import table
+from benchmarks.slices import Slice, run_slice
+from benchmarks.subjects import BACK_TO_BACK, CALLEE, BenchmarkError, Subject
+
+GROWTH: Final = 0.01
+"""How much memory may grow after the first minutes, as a share."""
+
+SETTLING: Final = 300.0
+"""Seconds in which it may grow: transactions that linger, pages of the database."""
+
+_WINDOW: Final = 60.0
+_EVERY: Final = 10.0
+_BYTES_PER_CDR: Final = 900  # twice what is usual is there during a checkpoint, at most
+_TELL_EVERY: Final = 60.0
+
+Sample = tuple[float, int]
+"""Seconds since the first call, bytes."""
+
+
+def growth(samples: Sequence[Sample], end: float, settling: float, window: float) -> float:
+    """How much more memory there was in the last `window` of `end` seconds than in the one
+    that follows `settling`, as a share; medians, since single samples swing.
+
+    Raises ValueError when one of them has no sample.
+    """
+    first = [size for at, size in samples if settling <= at < settling + window]
+    last = [size for at, size in samples if end - window <= at <= end]
+    if not first or not last:
+        raise ValueError("there are no samples after the settling time: let it run longer")
+    return median(last) / median(first) - 1
+
+
+def trend(samples: Sequence[Sample], end: float, settling: float) -> float:
+    """Bytes an hour by which memory rose after `settling`: the slope of least squares."""
+    points = [(at, size) for at, size in samples if settling <= at <= end]
+    if len(points) < 2:
+        return 0.0
+    middle = sum(at for at, _ in points) / len(points)
+    mean = sum(size for _, size in points) / len(points)
+    return 3600 * (
+        sum((at - middle) * (size - mean) for at, size in points)
+        / sum((at - middle) ** 2 for at, _ in points)
+    )
+
+
+def needed_bytes(rate: int, seconds: float) -> int:
+    """Room for the records of a run, with a spare gigabyte."""
+    return round(rate * seconds * _BYTES_PER_CDR) + (1 << 30)
+
+
+class Watch:
+    """Reads the memory of a server from time to time, in a thread of its own."""
+
+    def __init__(self, memory: Callable[[], int], every: float) -> None:
+        self.samples: list[Sample] = []
+        self._memory = memory
+        self._every = every
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._begun = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        told = 0.0
+        while True:
+            at = time.monotonic() - self._begun
+            try:
+                self.samples.append((at, self._memory()))
+            except OSError:  # it has ended, which the caller reports
+                return
+            if at >= told:
+                told += _TELL_EVERY
+                tell(f"{at / 60:.0f} min: {self.samples[-1][1] / 1e6:.1f} MB")
+            due = self._begun + len(self.samples) * self._every
+            if self._over.wait(max(0.0, due - time.monotonic())):
+                return
+
+
+def run_long(
+    subject: Subject, directory: Path, rate: int, seconds: float, every: float
+) -> tuple[Slice, list[Sample], list[str]]:
+    """Calls for so many seconds; the memory meanwhile, and what was wrong."""
+    with Watch(subject.memory, every) as watch:
+        found = run_slice(subject, directory / "caller", rate, seconds)
+    problems = [*found.problems, *subject.joined(found.calls)]
+    return found, watch.samples, problems
+
+
+def outcome_of(
+    found: Slice, samples: Sequence[Sample], seconds: float, settings: dict[str, object]
+) -> Outcome:
+    """Table, verdict and figures. Raises ValueError like `growth`."""
+    settling = min(SETTLING, seconds / 3)  # shorter in a trial
+    window = min(_WINDOW, seconds / 6)
+    outcome = Outcome(settings)
+    share = growth(samples, seconds, settling, window)
+    sizes = [size for at, size in samples if settling <= at <= seconds]
+    heading = ("minutes", "calls/s", "calls", "sent again", "CPU per call, us")
+    memory = ("memory, MB", "highest", "at the end", "growth", "an hour, MB")
+    row = (
+        *(f"{seconds / 60:g}", f"{found.rate:,.0f}", f"{found.calls:,}"),
+        *(str(found.retransmissions), f"{found.cpu_us:.0f}"),
+        *(f"{sizes[0] / 1e6:.1f}", f"{max(sizes) / 1e6:.1f}", f"{sizes[-1] / 1e6:.1f}"),
+        *(f"{share:.2%}", f"{trend(samples, seconds, settling) / 1e6:+.2f}"),
+    )
+    outcome.tables.append(table((*heading, *memory), [row]))
+    what = f"growth of memory after {settling / 60:g} minutes"
+    outcome.targets.append(Target(what, share * 100, GROWTH * 100, "%", below=True))
+    outcome.figures.update(slice=asdict(found), memory=samples)
+    return outcome
+
+
+def measure(options: argparse.Namespace, form: Form, directory: Path) -> Outcome:
+    """The whole run."""
+    settings = {key: getattr(options, key) for key in ("role", "rate", "minutes")}
+    seconds = options.minutes * 60
+    free, needed = shutil.disk_usage(directory).free, needed_bytes(options.rate, seconds)
+    if free < needed:
+        raise BenchmarkError(
+            f"{directory.parent} has {free / 1e9:.1f} GB; the records take {needed / 1e9:.1f} GB"
+        )
+    name = CALLEE if options.role == "callee" else BACK_TO_BACK
+    subject = form.roles()[name](directory / "server", 2 * seconds + 120)
+    try:
+        every = min(_EVERY, seconds / 60)
+        found, samples, problems = run_long(subject, directory, options.rate, seconds, every)
+    finally:
+        stopped = subject.stop()
+    outcome = outcome_of(found, samples, seconds, settings)
+    outcome.problems += problems + stopped
+    return outcome
+
+
+def _minutes(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 120:
+        raise argparse.ArgumentTypeError(f"{value:g} is not from 0.1 to 120")
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run as told by the command line."""
+    parser = tool_parser("long", __doc__)
+    parser.add_argument(
+        "--minutes", type=_minutes, default=30.0, help="of calls (30; 2 for a trial)"
+    )
+    parser.add_argument(
+        "--rate", type=WholeNumber(1, 20_000), default=2000, help="calls/s, half the highest (2000)"
+    )
+    parser.add_argument(
+        "--role", choices=("callee", "back-to-back"), default="callee", help="of Callsim (callee)"
+    )
+    options = parser.parse_args(arguments)
+    return run_tool("long", options, partial(measure, options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
