@@ -15,6 +15,7 @@ from typing import Final
 from simulator.cdr import CdrStoreError
 from simulator.config import OPTION_KEYS, Config, ConfigError, Override, check_config
 from simulator.errors import ServiceError
+from simulator.log_thread import LogThread
 from simulator.routing import DialPlan, NotRoutable
 from simulator.server import CallServer
 from simulator.service import call_server, callsim_version
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=options.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
+        handlers=[LogThread(sys.stderr)],
     )
     try:
         return int(options.run(options))
