@@ -11,6 +11,12 @@ from sip.timers import Timer
 if TYPE_CHECKING:
     from simulator.server import CallServer
 
+AT_ONCE: Final = 50
+"""Callers asked in one turn; the others are asked `_PAUSE` seconds later, so that calls go on."""
+
+_PAUSE: Final = 0.02
+_LOOK: Final = 0  # what timers mean
+_ASK: Final = 1
 _BUSY: Final = 491
 _ENDS_THE_DIALOG: Final = (408, 481)
 
@@ -22,12 +28,14 @@ class Audit:
     than ``sip.audit.older_than``; where it is rejected or not answered the call ends.
     """
 
-    __slots__ = ("_asked", "_server", "_timer")
+    __slots__ = ("_asked", "_next", "_old", "_server", "_timer")
 
     def __init__(self, server: "CallServer") -> None:
         self._server = server
         self._timer: Timer | None = None
         self._asked: set[Leg] = set()
+        self._old: list[Leg] = []  # callers still to be asked, the next one last
+        self._next: Timer | None = None
 
     def begin(self, now: float) -> None:
         """There are calls: look at them from time to time."""
@@ -35,22 +43,44 @@ class Audit:
             return
         every = self._server.config.sip.audit.every
         if every:
-            self._timer = self._server.stack.endpoint.wheel.start(now, every, self, 0)
+            self._timer = self._server.stack.endpoint.wheel.start(now, every, self, _LOOK)
 
     def rest(self) -> None:
         """There are no calls."""
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
+        if self._next is not None:
+            self._next.stop()
+            self._next = None
+        self._old.clear()
 
-    def timer_fired(self, _what: int, now: float) -> None:
-        """Ask the callers of old calls."""
-        self._timer = None
-        self.begin(now)
+    def timer_fired(self, what: int, now: float) -> None:
+        """Ask the callers of old calls, some at a time."""
+        if what == _ASK:
+            self._next = None
+        else:
+            self._timer = None
+            self.begin(now)
+            self._look(now)
+        self._ask(now)
+        if self._old and self._next is None:
+            self._next = self._server.stack.endpoint.wheel.start(now, _PAUSE, self, _ASK)
+
+    def _look(self, now: float) -> None:
+        """Find the calls that are old; the oldest come first among all."""
         oldest = now - self._server.config.sip.audit.older_than
-        for call in list(self._server.calls.values()):
-            leg = call.caller
-            if call.started <= oldest and leg.up and leg not in self._asked:
+        self._old.clear()
+        for call in self._server.calls.values():
+            if call.started > oldest:
+                break
+            self._old.append(call.caller)
+        self._old.reverse()
+
+    def _ask(self, now: float) -> None:
+        for _ in range(min(AT_ONCE, len(self._old))):
+            leg = self._old.pop()
+            if leg.up and leg not in self._asked:
                 try:
                     leg.session.update(now, b"", self._server.agent_line, AuditCheck(self, leg))
                 except InvalidState:  # it is ending

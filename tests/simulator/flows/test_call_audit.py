@@ -1,8 +1,13 @@
 """The audit of old calls, as CVP does it [SDG-HA]."""
 
+from collections import Counter
+
 import pytest
 
+from simulator.audit import AT_ONCE
 from tests.simulator.flows.conftest import Build
+from tests.simulator.flows.phones import Line
+from tests.simulator.flows.world import World
 
 
 def test_old_calls_are_asked_whether_they_live(build: Build) -> None:
@@ -84,3 +89,33 @@ def test_the_audit_may_be_off(build: Build) -> None:
     world.run(10_800.0)
     assert world.flow == []
     line.hang_up()
+
+
+def many(build: Build, calls: int) -> tuple[World, list[Line]]:
+    """Calls that began together and are old at the tenth look."""
+    world = build(sip={"audit": {"every": 60, "older_than": 590}})
+    lines = [world.dial("5000") for _ in range(calls)]
+    world.run(599.0)
+    assert world.sent("UPDATE") == []
+    return world, lines
+
+
+def test_many_old_calls_are_asked_some_at_a_time(build: Build) -> None:
+    """Calls go on in between: what takes a second is not done in one turn of the loop."""
+    world, lines = many(build, 2 * AT_ONCE + 20)
+    world.run(3.0)
+    times = Counter(packet.time for packet in world.network.packets("UPDATE"))
+    assert sorted(times.values()) == [20, AT_ONCE, AT_ONCE]
+    assert max(times) - min(times) < 0.2
+    for line in lines:
+        line.hang_up()
+
+
+def test_the_calls_end_while_old_ones_are_asked(build: Build) -> None:
+    world, lines = many(build, AT_ONCE + 1)
+    while not world.network.packets("UPDATE"):
+        world.run(0.001)
+    for line in lines:
+        line.hang_up()
+    world.run(3.0)
+    assert len(world.network.packets("UPDATE")) == AT_ONCE
