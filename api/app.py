@@ -1,5 +1,6 @@
 """The application: operations, documentation, and the guards in front of them."""
 
+import asyncio
 import json
 import ssl
 import sys
@@ -83,14 +84,10 @@ async def serve_api(
     the password. Raises ServiceError.
     """
     try:
-        users = config.api.users or _made_user(config, tell)
-        tls = _tls(config)
+        app, tls = await asyncio.to_thread(_prepare, server, config, tell)
     except (OSError, ValueError) as error:
         raise ServiceError(f"server.data_dir: {error}") from error
-    options = ApiOptions(
-        users, config.api.listen, config.api.allowed_hosts, health_public=config.health.public
-    )
-    listeners = ApiServer(create_app(server, options))
+    listeners = ApiServer(app)
     try:
         addresses = await listeners.start(config.api.listen, tls)
     except OSError as error:
@@ -100,6 +97,17 @@ async def serve_api(
         yield addresses
     finally:
         await listeners.stop()
+
+
+def _prepare(
+    server: CallServer, config: Config, tell: Callable[[str], None]
+) -> tuple[web.Application, ssl.SSLContext | None]:
+    """What takes its time (hashes, keys, files), while calls are served already."""
+    users = config.api.users or _made_user(config, tell)
+    options = ApiOptions(
+        users, config.api.listen, config.api.allowed_hosts, health_public=config.health.public
+    )
+    return create_app(server, options), _tls(config)
 
 
 def _made_user(config: Config, tell: Callable[[str], None]) -> tuple[User, ...]:

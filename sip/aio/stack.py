@@ -214,7 +214,8 @@ class SipStack:
 
     async def _look_up(self, query: Query) -> None:
         if self.resolver is None:
-            self.resolver = Resolver()
+            made = await asyncio.to_thread(Resolver)  # it reads files, which may be long
+            self.resolver = self.resolver or made
         answer = await self.resolver.ask(query)
         now = self._loop.time()
         self.endpoint.locator.answered(query, answer, now)

@@ -1,0 +1,80 @@
+"""What takes its time runs in threads: the event loop goes on with the calls."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from api import app, auth
+from api.tls import server_context
+from simulator.config import Config
+from simulator.probes import Prober
+from tests.api.support import USER, FakeCallServer, basic, run, serving
+from tests.support.slow import Slow
+
+
+@run
+async def test_keys_and_hashes_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """SIP is served already while the API gets ready."""
+    slow = Slow()
+    hashed, context = auth.Credentials._hash, server_context
+
+    def slow_hash(self: auth.Credentials, password: str) -> bytes:
+        slow()
+        return hashed(self, password)
+
+    def slow_context(*arguments: Any) -> Any:
+        slow()
+        return context(*arguments)
+
+    monkeypatch.setattr(auth.Credentials, "_hash", slow_hash)
+    monkeypatch.setattr("api.app.server_context", slow_context)
+    config = Config.model_validate(
+        {
+            "api": {"listen": ["https://127.0.0.1:0"]},
+            "server": {"data_dir": str(tmp_path)},
+        }
+    )
+    async with app.serve_api(FakeCallServer(), config, lambda _: None) as addresses:
+        assert [address.scheme for address in addresses] == ["https"]
+    assert slow.calls == 3
+
+
+@run
+async def test_a_password_that_is_not_known_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(FakeCallServer()) as client:
+        slow = Slow()
+        hashed = auth.Credentials._hash
+
+        def slow_hash(self: auth.Credentials, password: str) -> bytes:
+            slow()
+            return hashed(self, password)
+
+        monkeypatch.setattr(auth.Credentials, "_hash", slow_hash)
+        for _ in range(3):
+            reply = await client("get", "/cvp/rest/call", headers=basic(USER))
+            assert reply.status == 200
+    assert slow.calls == 1, "known from then on"
+
+
+@run
+async def test_the_probe_of_a_slow_cdr_store() -> None:
+    slow = Slow()
+
+    def ping() -> float:
+        slow()
+        return 0.5
+
+    store = SimpleNamespace(ping=ping, healthy=True)
+    config = SimpleNamespace(neighbours=())
+    prober = Prober(cast(Any, SimpleNamespace(config=config, store=store)))
+    found = await asyncio.wait_for(prober.probe_all(), 10)
+    assert [(view.component, view.status, view.latency) for view in found] == [
+        ("ICM", "connected", 0),
+        ("ReportingServer", "connected", 500),
+    ]
+    assert slow.calls == 1
