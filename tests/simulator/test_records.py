@@ -4,7 +4,8 @@ from typing import cast
 import pytest
 
 from simulator.call import Call
-from simulator.records import _cause
+from simulator.cdr_records import CdrRecord, LegRecord, LegType, as_json, from_row
+from simulator.records import _cause, row_of
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,85 @@ from simulator.records import _cause
 def test_the_cause_of_an_end(result: str, code: int, cause: int) -> None:
     """CauseID of the reporting database [RG]."""
     assert _cause(cast(Call, SimpleNamespace(result=result, error_code=code))) == cause
+
+
+def fake_leg(kind: str, call_id: str, started: float, ended: float, status: int) -> SimpleNamespace:
+    dialog = SimpleNamespace(call_id=call_id)
+    session = SimpleNamespace(dialog=dialog, remote_address=(f"host of {kind}", 5060))
+    return SimpleNamespace(kind=kind, session=session, started=started, ended=ended, status=status)
+
+
+def test_each_value_stands_in_its_column() -> None:
+    server = SimpleNamespace(
+        wall=lambda now: 1_700_000_000.0 + now,
+        config=SimpleNamespace(server=SimpleNamespace(name="the server")),
+        leg_uris=lambda leg: (f"from {leg.kind}", f'to "{leg.kind}"'),
+    )
+    call = SimpleNamespace(
+        server=server,
+        guid="the GUID",
+        started=2.0,
+        calling="ANI",
+        called="DNIS",
+        result="error",
+        self_service_time=0.125,
+        queue_time=0.25,
+        application="the application",
+        legs=[
+            fake_leg("caller", "1@a", 1.0, 9.0, 200),
+            fake_leg("vxml", "2@b", 3.0, 0.0, 0),
+            fake_leg("transfer", "3@c", 4.0, 5.0, 486),
+        ],
+        transfer_destination="the target",
+        error_code=486,
+        holds=3,
+        transfers=2,
+        variables=SimpleNamespace(ecc={"user.a": "\u00e4"}),
+    )
+
+    def leg(
+        number: str, kind: str, type_: str, start: int, end: int, status: int | None
+    ) -> LegRecord:
+        return LegRecord(
+            leg_id=number,
+            call_guid="the GUID",
+            leg_type=cast(LegType, type_),
+            start_time=1_700_000_000_000 + start,
+            end_time=1_700_000_000_000 + end,
+            from_uri=f"from {kind}",
+            to_uri=f'to "{kind}"',
+            server_hostname=f"host of {kind}",
+            sip_response_code=status,
+        )
+
+    assert from_row(row_of(cast(Call, call), 10.0)) == CdrRecord(
+        call_guid="the GUID",
+        call_start_time=1_700_000_002_000,
+        call_end_time=1_700_000_010_000,
+        calling_number="ANI",
+        called_number="DNIS",
+        call_result="error",
+        self_service_duration=125,
+        queue_duration=250,
+        application_name="the application",
+        call_server_hostname="the server",
+        vxml_server_hostname="host of vxml",
+        sip_call_id="1@a",
+        transfer_destination="the target",
+        error_code="486",
+        cause_id=5,
+        hold_count=3,
+        transfer_count=2,
+        ecc_variables={"user.a": "\u00e4"},
+        legs=[
+            # One that came over from another call was here no longer than this call is.
+            leg("1", "caller", "inbound", 2_000, 9_000, 200),
+            leg("2", "vxml", "outbound", 3_000, 10_000, None),
+            leg("3", "transfer", "transfer", 4_000, 5_000, 486),
+        ],
+    )
+
+
+def test_json_keeps_octets_that_are_no_utf_8_for_the_store_to_repair() -> None:
+    assert as_json({"user.a": "\udce9"}) == '{"user.a":"\udce9"}'
+    assert as_json([]) is None
