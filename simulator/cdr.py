@@ -2,9 +2,8 @@
 
 Legs lie in the row of their call as JSON: they are read only with it, so they need no table
 of their own, and one statement stores a whole group of calls. What a commit costs is mostly
-the same for one call and for fifty, so a group gathers for as long as the load makes worth
-it. GUIDs that rise with time, pages of 2 KiB, and no index without a query keep what is
-written small.
+the same for one call and for fifty, so one does not begin right after another. GUIDs that
+rise with time, pages of 2 KiB, and no index without a query keep what is written small.
 """
 
 import logging
@@ -70,21 +69,6 @@ _INSERT: Final = {
 }
 _SIZES: Final = tuple(sorted(_INSERT, reverse=True))
 
-_FULL_GROUP: Final = 64  # records; what one more would save is no longer worth its wait
-_FEW: Final = 2  # for fewer records than this, none waits
-
-
-def gathering_time(records: int, span: float, longest: float) -> float:
-    """How long the first record of a group waits for others, in seconds, `longest` at most.
-
-    `records` came in the `span` seconds before. When they came so slowly that hardly
-    another is to be expected the group is committed at once; when they came so fast that
-    a full group is there sooner, it waits no longer than that.
-    """
-    if records * longest <= _FEW * span:
-        return 0.0
-    return min(longest, _FULL_GROUP * span / records)
-
 
 class SqliteCdrStore:
     """Keeps records in one SQLite file; one thread writes, another one tidies the log.
@@ -94,15 +78,16 @@ class SqliteCdrStore:
     `done` callables of the group to `notify`, in its own thread. While a commit fails,
     records wait in memory and are tried again; `healthy` is False and `reason` says why.
 
-    `gather` is the longest time that the first record of a group waits for others, in
-    seconds. Raises `CdrStoreError` when the file cannot be opened.
+    `gather` is the shortest time from one commit to the next, in seconds: a lone record is
+    stored at once, and under load those that come meanwhile make a group.
+    Raises `CdrStoreError` when the file cannot be opened.
     """
 
     _CHECKPOINT_EVERY = 0.25  # seconds between looks at the log while it grows
     _LONG_LOG = 16_384  # pages of 2 KiB: the log is then cut at the next commit
     _LONGEST_BACKOFF = 2.0
 
-    def __init__(self, path: Path | str, notify: Notify, *, gather: float = 0.02) -> None:
+    def __init__(self, path: Path | str, notify: Notify, *, gather: float = 0.032) -> None:
         self.path = Path(path)
         self.gather = gather
         self.healthy = True
@@ -190,19 +175,17 @@ class SqliteCdrStore:
     def _write_all(self) -> None:
         """The writer thread: until the end mark and all that came before it."""
         open_ended = True
-        records, span, taken = 0, 0.0, time.monotonic()  # of the group before
+        earliest = 0.0  # when the next commit may begin
         while open_ended:
             first = self._incoming.get()
             if first is None:
                 break
-            quiet = time.monotonic() - taken
-            pause = gathering_time(records, max(span, quiet), self.gather)
+            pause = earliest - time.monotonic()
             if pause > 0.0:
                 self._closing.wait(pause)
+            earliest = time.monotonic() + self.gather
             group = [first]
             open_ended = self._take_all(group)
-            now = time.monotonic()
-            records, span, taken = len(group), now - taken, now
             open_ended = self._store(group, open_ended)
         self._writer_connection.close()
 

@@ -7,14 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.cdr import (
-    CdrRecord,
-    CdrStoreError,
-    Done,
-    LegRecord,
-    SqliteCdrStore,
-    gathering_time,
-)
+from simulator.cdr import CdrRecord, CdrStoreError, Done, LegRecord, SqliteCdrStore
 from simulator.cdr_records import Row, from_row, repaired, to_row
 
 GUID = "F13437331000013A5FCA33210A4244A9"
@@ -159,29 +152,6 @@ def test_records_that_come_together_share_a_commit(
     assert told.groups == [1, 19]
 
 
-@pytest.mark.parametrize(
-    ("records", "span", "expected"),
-    [
-        (1, 60.0, 0.0),  # a lone call is stored at once
-        (1, 0.011, 0.0),  # 91 a second: hardly another in 20 ms
-        (1, 0.009, 0.02),
-        (8, 0.02, 0.02),  # 400 a second: 8 in the longest time
-        (40, 0.02, 0.02),
-        (128, 0.02, 0.01),  # 6,400 a second: 64 in half of it
-        (1000, 0.0, 0.0),  # all at once: the next are there already
-        (0, 0.0, 0.0),
-    ],
-)
-def test_groups_gather_for_as_long_as_the_load_makes_worth_it(
-    records: int, span: float, expected: float
-) -> None:
-    assert gathering_time(records, span, 0.02) == pytest.approx(expected)
-
-
-def test_none_gathers_when_told_not_to() -> None:
-    assert gathering_time(1000, 0.1, 0.0) == 0.0
-
-
 def test_a_lone_record_does_not_wait_for_others(tmp_path: Path, told: Told) -> None:
     with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=3600.0) as store:
         store.submit(row(), told.done)
@@ -201,23 +171,16 @@ class Pause:
         assert self.over.wait(WAIT)
 
 
-def test_under_load_what_comes_within_the_pause_shares_a_commit(
+def test_what_comes_soon_after_a_commit_shares_the_next(
     tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loads: list[tuple[int, float]] = []
-
-    def busy(records: int, span: float, longest: float) -> float:
-        loads.append((records, span))
-        return longest if len(loads) == 2 else 0.0
-
-    monkeypatch.setattr("simulator.cdr.gathering_time", busy)
     monkeypatch.setattr(SqliteCdrStore, "_CHECKPOINT_EVERY", 3600.0)
-    with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=0.02) as store:
-        store.submit(row(start=0), told.done)
-        told.wait()
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=3600.0) as store:
         pause = Pause()
         with monkeypatch.context() as patch:
             patch.setattr(store, "_closing", pause)
+            store.submit(row(start=0), told.done)
+            told.wait()
             store.submit(row(start=1), told.done)
             assert pause.begun.wait(WAIT)
             for n in range(2, 40):
@@ -227,11 +190,8 @@ def test_under_load_what_comes_within_the_pause_shares_a_commit(
             pause.over.set()
             told.wait(39)
         assert told.groups == [1, 39]
-        assert pause.lengths == [0.02]
-        store.submit(row(start=40), told.done)
-        told.wait()
-    assert [records for records, _ in loads] == [0, 1, 39]
-    assert all(span > 0.0 for _, span in loads)
+        (length,) = pause.lengths
+        assert 3600.0 - WAIT < length < 3600.0
 
 
 def test_the_order_of_submission_is_kept(store: SqliteCdrStore, told: Told) -> None:
@@ -250,11 +210,8 @@ def test_the_order_of_submission_is_kept(store: SqliteCdrStore, told: Told) -> N
     assert order == list(range(200))
 
 
-def test_closing_stores_all_that_waits(
-    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("simulator.cdr.gathering_time", lambda *_: 3600.0)
-    store = SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify)
+def test_closing_stores_all_that_waits(tmp_path: Path, told: Told) -> None:
+    store = SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=3600.0)
     for n in range(50):
         store.submit(row(start=n))
     assert store.close() == 0
