@@ -148,6 +148,8 @@ class Dialog:
 
 def _record_routes(message: Message) -> list[str]:
     """The Record-Route values, each of them well-formed. Raises ParseError."""
+    if message.get("record-route") is None:
+        return []
     routes = message.values("record-route")
     for route in routes:
         NameAddr.parse(route)

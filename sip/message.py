@@ -297,11 +297,11 @@ class Message:
         """The tag of a From or To that must be well-formed."""
         end = value.find(">")
         if end > value.find("<") >= 0 and '"' not in value:
-            rest = value[end + 1 :]
-            if not rest:
+            if end + 1 == len(value):
                 return None
-            if rest[:5] == ";tag=" and rest.isascii() and rest[5:].isalnum():
-                return rest[5:]
+            tag = value[end + 6 :]
+            if ";" not in tag and value.find(";tag=", end) == end + 1 and ">" not in tag:
+                return tag.strip(" \t") or None
             return tag_of(value)
         try:
             return NameAddr.parse(value).tag
@@ -390,7 +390,8 @@ def parse(data: bytes) -> Request | Response:
         end = len(data.rstrip(b"\r\n"))
     head = data[:end].decode("utf-8", "surrogateescape")
     body = data[end + 4 :]
-    start, _, _ = head.partition("\r\n")
+    at = head.find("\r\n")
+    start = head if at < 0 else head[:at]
     message: Request | Response
     parts = start.split(" ")
     if len(parts) == 3 and parts[2] == VERSION:

@@ -56,9 +56,14 @@ class TimerWheel:
         self._ticks: list[int] = []  # a heap of the keys of _buckets
         self.fired = 0
 
-    def start(self, now: float, delay: float, target: Timed, what: int) -> Timer:
-        """Call ``target.timer_fired(what, ...)`` once, `delay` seconds after `now`."""
+    def start(self, now: float, delay: float, target: Timed, what: int, ticks: int = 1) -> Timer:
+        """Call ``target.timer_fired(what, ...)`` once, `delay` seconds after `now`.
+
+        At a tick whose number `ticks` divides: timers that wake the process together.
+        """
         tick = int((now + delay) * _TICKS_PER_SECOND + _ROUNDING) + 1
+        if ticks > 1:
+            tick += -tick % ticks
         timer = Timer(target, what)
         bucket = self._buckets.get(tick)
         if bucket is None:

@@ -70,7 +70,7 @@ class ClientTransaction(Transaction):
         context: object = None,
     ) -> None:
         invite = request.method == "INVITE"
-        super().__init__(layer, key, listener, address, CALLING if invite else TRYING)
+        Transaction.__init__(self, layer, key, listener, address, CALLING if invite else TRYING)
         self.request = request
         self.data = request.to_bytes()
         self.user = user
@@ -236,20 +236,20 @@ def _send_ack(tx: ClientTransaction, _now: float, response: Response) -> None:
 
 def _start_d(tx: ClientTransaction, now: float, _message: object) -> None:
     # At least 32 s over UDP; with a smaller T1 the peer gives up after 64*T1.
-    tx.start_lifetime(now, 0.0 if tx.listener.reliable else tx.layer.timers.timeout, TIMER_D)
+    tx.linger(now, 0.0 if tx.listener.reliable else tx.layer.timers.timeout, TIMER_D)
 
 
 def _start_k(tx: ClientTransaction, now: float, _message: object) -> None:
     timers = tx.layer.timers
     delay = 0.0 if tx.listener.reliable else min(timers.t4, timers.timeout)
     tx.data = b""
-    tx.start_lifetime(now, delay, TIMER_K)
+    tx.linger(now, delay, TIMER_K)
 
 
 def _start_m(tx: ClientTransaction, now: float, _message: object) -> None:
     tx.make = None  # it goes nowhere else now, and holds what it would be made of
     tx.data = b""
-    tx.start_lifetime(now, tx.layer.timers.timeout, TIMER_M)
+    tx.linger(now, tx.layer.timers.timeout, TIMER_M)
 
 
 def _forget(tx: ClientTransaction, _now: float, _message: object) -> None:

@@ -51,6 +51,8 @@ SEND_2XX: Final = 20
 SEND_FAILURE: Final = 21
 TIMER_EXPIRES: Final = 22  # RFC 3261 section 13.3.1: the Expires of an INVITE
 
+_SHARED: Final = 4  # ticks: 20 ms
+
 Effect = Callable[[Any, float, Any], None]
 Table = Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]
 
@@ -117,6 +119,12 @@ class Transaction:
         if self.lifetime is not None:
             self.lifetime.target = None
         self.lifetime = self.layer.wheel.start(now, delay, self, what)
+
+    def linger(self, now: float, delay: float, what: int) -> None:
+        """Replace it by one that only awaits strays: it may end with its neighbours."""
+        if self.lifetime is not None:
+            self.lifetime.target = None
+        self.lifetime = self.layer.wheel.start(now, delay, self, what, _SHARED if delay else 1)
 
     def stop_timers(self, _now: float = 0.0, _message: object = None) -> None:
         """Stop retransmission and the end of the present state."""

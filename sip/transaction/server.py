@@ -37,8 +37,12 @@ def response_prefix(request: Request, address: Address, to_tag: str | None) -> s
     The top Via gets ``received`` and ``rport`` (section 18.2.1, RFC 3581); To gets
     `to_tag` unless it has one. What a defective request lacks, its answer lacks too.
     """
+    return copied_lines(request, stamped_via(request, address), to_tag)
+
+
+def copied_lines(request: Request, via: str, to_tag: str | None) -> str:
+    """The same with the first Via line as it is to be."""
     vias = request.all("via")
-    via = vias[0] if is_own_address(vias[0], address) else stamped_via(request, address)
     if len(vias) > 1:
         via = "\r\nVia: ".join([via, *vias[1:]])
     fields = request.fields()
@@ -122,18 +126,17 @@ class ServerTransaction(Transaction):
         to_tag: str | None,
         merge_key: str | None = None,
     ) -> None:
-        invite = request.method == "INVITE"
-        super().__init__(
-            layer,
-            key,
-            listener,
-            return_address(request, address, listener),
-            PROCEEDING if invite else TRYING,
-        )
+        via = request.fields().get("via", "")
+        source = address
+        if listener.reliable or not is_own_address(via, address):
+            address = return_address(request, source, listener)
+            via = stamped_via(request, source)
+        state = PROCEEDING if request.method == "INVITE" else TRYING
+        Transaction.__init__(self, layer, key, listener, address, state)
         self.request = request
         self.to_tag = to_tag
         self.merge_key = merge_key
-        self.prefix = response_prefix(request, address, to_tag)
+        self.prefix = copied_lines(request, via, to_tag)
         self.last: bytes | None = None
         self.trying = False  # 100 is the last that was sent, or waits to be
         self.session: InviteUser | None = None  # whom a CANCEL of this INVITE concerns
@@ -188,8 +191,7 @@ def return_address(request: Request, address: Address, listener: Listener) -> Ad
     the port of the sent-by.
     """
     if not listener.reliable:
-        own = is_own_address(request.get("via") or "", address)
-        return address if own else reply_address(request, address)
+        return reply_address(request, address)
     try:
         via = Via.parse(request.top_via)
     except ParseError:
@@ -255,15 +257,15 @@ def _start_i(tx: ServerTransaction, now: float, _message: object) -> None:
     tx.stop_timers()
     timers = tx.layer.timers
     delay = 0.0 if tx.listener.reliable else min(timers.t4, timers.timeout)
-    tx.start_lifetime(now, delay, TIMER_I)
+    tx.linger(now, delay, TIMER_I)
 
 
 def _start_j(tx: ServerTransaction, now: float, _message: object) -> None:
-    tx.start_lifetime(now, 0.0 if tx.listener.reliable else tx.layer.timers.timeout, TIMER_J)
+    tx.linger(now, 0.0 if tx.listener.reliable else tx.layer.timers.timeout, TIMER_J)
 
 
 def _start_l(tx: ServerTransaction, now: float, _message: object) -> None:
-    tx.start_lifetime(now, tx.layer.timers.timeout, TIMER_L)
+    tx.linger(now, tx.layer.timers.timeout, TIMER_L)
     tx.last = None  # from here the usage repeats the 2xx; the transaction only absorbs
 
 

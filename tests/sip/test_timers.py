@@ -112,3 +112,19 @@ def test_no_timer_is_due_when_it_starts(now: float) -> None:
     wheel.start(now - 0.01, 0.0, target, 1)
     wheel.advance(now)
     assert len(target.fired) == 1
+
+
+def test_timers_that_share_a_tick_wake_the_process_once() -> None:
+    wheel = TimerWheel()
+    target = Recorder()
+    for what, delay in enumerate((0.996, 1.001, 1.006, 1.013)):
+        wheel.start(0.0, delay, target, what, 4)
+    wheel.advance(0.995)
+    assert target.fired == []
+    wheel.advance(1.0)
+    assert [what for what, _ in target.fired] == [0]
+    assert wheel.next_time() == 1.02
+    wheel.advance(1.015)
+    assert len(target.fired) == 1
+    wheel.advance(1.02)
+    assert [what for what, _ in target.fired] == [0, 1, 2, 3]

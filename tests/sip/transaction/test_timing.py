@@ -23,7 +23,8 @@ def lifetime(bench: Bench) -> float:
 
 
 def is_at(measured: float, expected: float) -> bool:
-    return 0 < measured - expected <= TICK + 1e-9
+    """At the next tick, or at most three later: D, I, J, K, L and M end together."""
+    return 0 < measured - expected <= 4 * TICK + 1e-9
 
 
 # Clients.
