@@ -44,7 +44,7 @@ class Operation:
     errors: Mapping[int, str]
     once: bool
     function: Callable[..., Awaitable[BaseModel | Json[Any]]]
-    parts: tuple[str, ...]
+    parts: Mapping[str, str]  # of the path: their names there, and as arguments
     query: type[BaseModel] | None
     body: type[BaseModel] | None
     body_required: bool
@@ -58,7 +58,7 @@ class Operation:
     async def respond(self, request: web.Request) -> web.Response:
         """Validate a request, run the function, show its answer."""
         arguments: dict[str, Any] = {
-            to_snake(part): request.match_info[part] for part in self.parts
+            name: request.match_info[part] for part, name in self.parts.items()
         }
         self._read_query(request, arguments)
         raw = await self._read_body(request, arguments) if self.body else b""
@@ -116,6 +116,8 @@ class Operation:
 
 async def _body(request: web.Request) -> bytes:
     """The whole body; 408 when it does not come, 400 when it breaks off or cannot be unpacked."""
+    if not request.body_exists:
+        return b""
     limit = request.app[OPTIONS].body_timeout
     try:
         async with asyncio.timeout(limit):
@@ -175,7 +177,7 @@ class Operations:
                 errors=errors,
                 once=once,
                 function=function,
-                parts=tuple(re.findall(r"{(\w+)}", path)),
+                parts={part: to_snake(part) for part in re.findall(r"{(\w+)}", path)},
                 query=hints.get("query"),
                 body=hints.get("body"),
                 body_required=body is not None and body.default is inspect.Parameter.empty,
