@@ -145,7 +145,8 @@ class Queries:
         shown = self._session(session)
         dialog = session.dialog
         ours, theirs = dialog.local_tag, dialog.remote_tag or ""
-        host, port = session.remote_address
+        address = session.remote_address
+        host, port = address[0], address[1]
         transport = session.listener.transport
         return SessionDetailView(
             session_id=shown.session_id,

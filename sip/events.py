@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sip.values import SubscriptionState
 
 
-class Event:
-    """Base of all events of a session."""
+class SessionEvent:
+    """An event of any session."""
 
     __slots__ = ("session",)
 
@@ -26,8 +26,8 @@ class Event:
         self.session = session
 
 
-class RequestEvent(Event):
-    """An event caused by a request of the peer."""
+class SessionRequestEvent(SessionEvent):
+    """An event of any session, caused by a request of the peer."""
 
     __slots__ = ("request",)
 
@@ -36,20 +36,30 @@ class RequestEvent(Event):
         self.request = request
 
 
-class InviteEvent(Event):
+class InviteEvent:
     """An event of a session that was set up by INVITE."""
 
-    __slots__ = ()
+    __slots__ = ("session",)
 
-    session: "InviteSession"
+    def __init__(self, session: "InviteSession") -> None:
+        self.session = session
 
 
-class InviteRequestEvent(RequestEvent):
-    """A request of the peer that only such a session has."""
+class InviteRequestEvent(InviteEvent):
+    """An event of such a session, caused by a request that only such a session has."""
 
-    __slots__ = ()
+    __slots__ = ("request",)
 
-    session: "InviteSession"
+    def __init__(self, session: "InviteSession", request: Request) -> None:
+        self.session = session
+        self.request = request
+
+
+Event = InviteEvent | SessionEvent
+"""Any event of a session."""
+
+RequestEvent = InviteRequestEvent | SessionRequestEvent
+"""Any that a request of the peer caused."""
 
 
 class ResponseEvent(InviteEvent):
@@ -175,7 +185,7 @@ class RefreshDue(InviteEvent):
     __slots__ = ()
 
 
-class Requested(RequestEvent):
+class Requested(SessionRequestEvent):
     """INFO, UPDATE or another request in the dialog: respond on `transaction`.
 
     PRACK only where it holds an offer.
@@ -211,7 +221,7 @@ class Responded:
         self.response = response
 
 
-class Referred(RequestEvent):
+class Referred(SessionRequestEvent):
     """REFER arrived: `accept` or `reject` it on `refer`."""
 
     __slots__ = ("refer",)
@@ -221,7 +231,7 @@ class Referred(RequestEvent):
         self.refer = refer
 
 
-class PeerOddity(Event):
+class PeerOddity(SessionEvent):
     """The peer did something against an RFC that does no harm; once for each `oddity`, a text."""
 
     __slots__ = ("oddity",)
@@ -231,7 +241,7 @@ class PeerOddity(Event):
         self.oddity = oddity
 
 
-class ReferProgressed(Event):
+class ReferProgressed(SessionEvent):
     """News of a REFER that we sent.
 
     `status` and `reason` are the response's (`notified` False) or those of the
@@ -251,7 +261,7 @@ class ReferProgressed(Event):
         self.final = final
 
 
-class Notified(RequestEvent):
+class Notified(SessionRequestEvent):
     """A NOTIFY of a subscription of ours; its 200 has been sent."""
 
     __slots__ = ("state", "subscription")
@@ -264,7 +274,7 @@ class Notified(RequestEvent):
         self.state = state
 
 
-class Unsubscribed(Event):
+class Unsubscribed(SessionEvent):
     """A subscription of ours is over: its `status`, `reason` and `retry_after` say why."""
 
     __slots__ = ("subscription",)

@@ -68,7 +68,7 @@ _three_colons = re.compile(r"([0-9A-Fa-f:]*)::(:[0-9]+\.[0-9.]+)").fullmatch
 _digits = re.compile(r"0*([0-9]{1,20})").fullmatch
 
 _escaped_run = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-_stays_escaped = re.compile("[\x00-\x1f\x7f-\x9f\udc80-\udcff]")
+_stays_escaped = re.compile(r"[\x00-\x1f\x7f-\x9f\udc80-\udcff]")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
 _USER_PLAIN = _UNRESERVED | frozenset(b"&=+$,?/")
 _PARAM_PLAIN = _UNRESERVED | frozenset(b"[]/:&+$")

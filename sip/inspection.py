@@ -8,7 +8,7 @@ from sip.errors import InvalidValue, PeerError
 from sip.message import Request, reason_phrase
 from sip.usage.session import SDP
 
-_unsendable: Final = re.compile("[\r\n\0\ud800-\udc7f\udd00-\udfff]").search
+_unsendable: Final = re.compile(r"[\r\n\x00\ud800-\udc7f\udd00-\udfff]").search
 
 
 def check_lines(*texts: str) -> None:

@@ -52,7 +52,7 @@ def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[dict[str, str], bytes
     start = -1  # of the part under way
     for begin, end, closing in _delimiters(body, boundary):
         if start >= 0:
-            yield _split(body[start:begin])
+            yield _split(body[start : max(start, begin)])
         if closing:
             return
         start = end
@@ -70,7 +70,7 @@ def _delimiters(body: bytes, boundary: bytes) -> Iterator[tuple[int, int, bool]]
             line_end = body.find(b"\n", end) + 1 or len(body)
             rest = body[end:line_end].strip(b" \t\r\n")
             if rest in (b"", b"--"):
-                begin = at - (at > 0) - (body[at - 2 : at] == b"\r\n")
+                begin = at - (at > 0) - (body[max(0, at - 2) : at] == b"\r\n")
                 yield begin, line_end, rest != b""
             end = line_end
         at = body.find(mark, end)

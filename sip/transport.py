@@ -1,27 +1,9 @@
 """What the core knows of a socket: enough to write Via and Contact, and to send."""
 
-Address = tuple[str, int]
+from sip.peer_address import PeerAddress
+
+Address = tuple[str, int] | PeerAddress
 """Host (an IP address in text, IPv6 without brackets) and port."""
-
-
-class PeerAddress(tuple[str, int]):
-    """An address with what a stream has to know besides; it is equal to the plain address.
-
-    `domain` is what the certificate of a TLS server there must speak for (RFC 5922);
-    `otherwise` where to connect to once the connection with that address is gone.
-    """
-
-    domain: str
-    otherwise: "PeerAddress | None"
-
-    def __new__(
-        cls, host: str, port: int, domain: str, otherwise: "PeerAddress | None" = None
-    ) -> "PeerAddress":
-        """The address, with its domain."""
-        made = super().__new__(cls, (host, port))
-        made.domain = domain
-        made.otherwise = otherwise
-        return made
 
 
 def host_port(host: str, port: int) -> str:

@@ -19,7 +19,6 @@ from dns.rdtypes.IN.NAPTR import NAPTR
 from dns.rdtypes.IN.SRV import SRV
 
 from sip.records import FAILED, FAILURE_TTL, Answer, Naptr, Query, Srv
-from sip.transport import Address
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class Resolver:
 
     def __init__(
         self,
-        nameservers: Sequence[Address] | None = None,
+        nameservers: Sequence[tuple[str, int]] | None = None,
         timeout: float = 3.0,
         hosts: Path = Path("/etc/hosts"),
     ) -> None:

@@ -9,8 +9,9 @@ from typing import Final
 
 from sip.aio.connection import StreamConnection
 from sip.aio.listener import SocketListener, Take
+from sip.peer_address import PeerAddress
 from sip.stream import FramingError
-from sip.transport import Address, PeerAddress
+from sip.transport import Address
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,8 @@ class StreamListener(SocketListener):
             waiting[1].append(data)
 
     async def _connect(self, key: _Key) -> None:
-        (host, port), domain = key
+        address, domain = key
+        host, port = address[0], address[1]
         loop = asyncio.get_running_loop()
         tls = self._client_tls
         try:
@@ -134,7 +136,7 @@ class StreamListener(SocketListener):
             why = error or "no answer"
             log.warning("%s to %s:%s: %s", self.transport, host, port, why)
             self._connecting.pop(key, None)
-            self._failed(key[0])
+            self._failed(address)
             return
         for data in self._connecting.pop(key)[1]:
             connection.send(data)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 from sip.errors import InvalidValue
 from sip.locate import Target, Targets, hop_of_uri
 from sip.message import Response
+from sip.peer_address import PeerAddress
 from sip.transaction.machine import TERMINATED, TRANSPORT_ERROR
-from sip.transport import Address, Listener, PeerAddress
+from sip.transport import Address, Listener
 
 if TYPE_CHECKING:
     from sip.transaction.client import ClientTransaction

@@ -4,6 +4,7 @@ from typing import ClassVar, Final, Protocol
 
 from sip.errors import ParseError
 from sip.message import Request, reason_phrase
+from sip.peer_address import PeerAddress
 from sip.transaction.machine import (
     ACCEPTED,
     COMPLETED,
@@ -27,7 +28,7 @@ from sip.transaction.machine import (
     Transaction,
     TransactionLayer,
 )
-from sip.transport import Address, Listener, PeerAddress
+from sip.transport import Address, Listener
 from sip.values import Via
 
 
@@ -77,7 +78,7 @@ def stamped_via(request: Request, address: Address) -> str:
     One that cannot be read is copied as it is.
     """
     line = request.get("via") or ""
-    host, port = address
+    host, port = address[0], address[1]
     try:
         stamped = top = request.top_via
         if ";received" in top:  # the sender's word for it: replaced
@@ -196,7 +197,7 @@ def return_address(request: Request, address: Address, listener: Listener) -> Ad
         via = Via.parse(request.top_via)
     except ParseError:
         return address
-    host, port = address
+    host, port = address[0], address[1]
     named = via.port or (5061 if listener.transport == "TLS" else 5060)
     if named == port:
         return address

@@ -9,10 +9,11 @@ from sip.dialog import Dialog, can_name_transport, contact_user
 from sip.errors import InvalidState, ParseError, PeerError
 from sip.events import PeerOddity, Referred, Requested
 from sip.message import Request, Response
+from sip.peer_address import PeerAddress
 from sip.transaction.client import ClientTransaction, ClientUser
 from sip.transaction.machine import Transaction
 from sip.transaction.server import ServerTransaction
-from sip.transport import Address, Listener, PeerAddress
+from sip.transport import Address, Listener
 from sip.usage.oddity import OTHER_TAG
 from sip.usage.refer import ReceivedRefer, SentRefer
 from sip.usage.subscription import Subscription, event_of, key_of, refreshed

@@ -8,7 +8,7 @@ by `RefreshDue`.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sip.errors import InvalidValue, ParseError
 from sip.events import RefreshDue
@@ -22,6 +22,7 @@ from sip.usage.session import CONFIRMED, INITIAL
 
 if TYPE_CHECKING:
     from sip.endpoint import Endpoint
+    from sip.usage.invite import InviteSession
     from sip.usage.provisional import ProvisionalSession
 
 OPTION: Final = "timer"
@@ -254,7 +255,7 @@ class SessionTimer:
             lines = session.contact + session.endpoint.capability_lines + self.lines()
             self._update = session.send_request(now, "UPDATE", lines, user=self)
         else:
-            session.endpoint.events.append(RefreshDue(session))
+            session.endpoint.events.append(RefreshDue(cast("InviteSession", session)))
 
     # What became of our UPDATE.
 

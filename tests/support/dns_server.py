@@ -12,8 +12,6 @@ import dns.rdatatype
 import dns.rrset
 import dns.zone
 
-from sip.transport import Address
-
 _CNAME_STEPS = 8
 
 
@@ -33,7 +31,7 @@ class DnsServer(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     @property
-    def address(self) -> Address:
+    def address(self) -> tuple[str, int]:
         """Where it listens."""
         assert self._transport is not None
         host, port = self._transport.get_extra_info("sockname")[:2]

@@ -110,7 +110,7 @@ def over_tcp(address: Address, data: bytes) -> list[Response]:
     call_id, options = probe("TCP")
     answers: list[Response] = []
     framer = StreamFramer()
-    with closing(socket.create_connection(address, PATIENCE)) as peer:
+    with closing(socket.create_connection((address[0], address[1]), PATIENCE)) as peer:
         peer.sendall(data + options)
         while not answers or answers[-1].call_id != call_id:
             received = peer.recv(65_535)
@@ -127,7 +127,7 @@ def until_closed(address: Address, data: bytes, *, give_up: bool = False) -> lis
     """
     framer = StreamFramer()
     answers: list[Response] = []
-    with closing(socket.create_connection(address, PATIENCE)) as peer:
+    with closing(socket.create_connection((address[0], address[1]), PATIENCE)) as peer:
         peer.sendall(data)
         if give_up:
             peer.shutdown(socket.SHUT_WR)
