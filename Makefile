@@ -5,10 +5,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-interop lint format bench bench-micro fuzz soak clean tools
+.PHONY: help setup run test test-interop lint format bench bench-micro compiled test-compiled \
+    fuzz soak clean tools
 
 ARGS :=
 BIN := .venv/bin
+COMPILED := .venv-compiled/bin
+COMPILED_SOURCES := pyproject.toml setup.py $(shell find sip simulator api scenarios -name '*.py')
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3 python3.{11..19}; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
 
@@ -59,6 +62,15 @@ format: .venv/.dev ## mend what ruff can mend
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
+# The same sources, the hot modules as C: callsim, from .venv-compiled/bin, needs nothing more.
+compiled: .venv-compiled/.setup ## make .venv-compiled: callsim compiled by mypyc
+	@echo "Ready: $(COMPILED)/callsim --help"
+
+# -p: the installed packages are there before pytest puts this source tree first on the path.
+test-compiled: .venv-compiled/.setup ## run tests/sip and a whole call, compiled
+	@CALLSIM_COMPILED=1 $(COMPILED)/pytest -p sip -p simulator $(or $(ARGS),tests/sip)
+	@$(COMPILED)/callsim demo --exit >/dev/null
+
 bench: tools .venv/.bench ## run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -71,8 +83,8 @@ fuzz: .venv/.dev ## damaged datagrams: make fuzz ARGS='--datagrams 10000000'
 soak: .venv/.dev ## calls over a bad network: make soak ARGS='--calls 10000 --loss 0.3'
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-clean: ## remove .venv and what the tools left behind
-	rm -rf .venv .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+clean: ## remove the environments and what the tools left behind
+	rm -rf .venv .venv-compiled build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 # The stamps make a repeated run instant; a changed pyproject.toml installs again.
 .venv/.setup: pyproject.toml
@@ -92,6 +104,17 @@ clean: ## remove .venv and what the tools left behind
 .venv/.bench: .venv/.dev
 	@echo "Adding what draws the plots to .venv ..."
 	@$(BIN)/python -m pip install -q -e '.[bench]'
+	@touch $@
+
+# First plain, for what the compilation takes; that then replaces it.
+.venv-compiled/.setup: $(COMPILED_SOURCES) | .venv/.setup
+	@command -v $${CC:-cc} >/dev/null || { $(call install,gcc libc6-dev $(notdir $(PYTHON))-dev); }
+	@echo "Compiling into .venv-compiled: this takes some minutes ..."
+	@rm -rf build
+	@$(COMPILED)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv-compiled
+	@$(COMPILED)/python -m pip install -q '.[compile,test]'
+	@rm -rf build
+	@CALLSIM_COMPILED=1 $(COMPILED)/python -m pip install -q --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
 .venv/.interop: .venv/.dev

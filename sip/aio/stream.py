@@ -42,12 +42,12 @@ class StreamListener(SocketListener):
         "_client_tls",
         "_connecting",
         "_failed",
-        "_most",
         "_refused",
         "_server",
         "_settle",
         "_take",
         "connections",
+        "most",
     )
 
     def __init__(
@@ -71,7 +71,7 @@ class StreamListener(SocketListener):
         self._client_tls = client_tls
         self._server: asyncio.Server | None = None
         self._connecting: dict[_Key, tuple[asyncio.Task[None], list[bytes]]] = {}
-        self._most = 0
+        self.most = 0  # connections there may be
         self._refused = 0
         self.connections: dict[Address, StreamConnection] = {}
 
@@ -79,7 +79,7 @@ class StreamListener(SocketListener):
         """Open the port. Raises OSError."""
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = _MOST_TLS if server_tls else _MOST_CONNECTIONS
-        self._most = most if files < 0 else min(most, files * 3 // 4)
+        self.most = most if files < 0 else min(most, files * 3 // 4)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: StreamConnection(self, ours=False),
@@ -154,7 +154,7 @@ class StreamListener(SocketListener):
 
     def opened(self, connection: StreamConnection) -> bool:
         """A connection is up; False when there are as many as there may be."""
-        if len(self.connections) >= self._most:
+        if len(self.connections) >= self.most:
             self._refused += 1
             if self._refused & (self._refused - 1) == 0:  # 1, 2, 4, 8 ...: not one line each
                 log.warning("%s: %d connections too many", self.transport, self._refused)

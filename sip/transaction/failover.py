@@ -97,9 +97,10 @@ class Way:
         self._large = True
 
         def found(by_tcp: Targets, when: float) -> None:
-            by_tcp_first = (*by_tcp, *[one for one in self.targets if one not in by_tcp])
+            tcp = tuple(by_tcp)
+            by_tcp_first = (*tcp, *[one for one in self.targets if one not in tcp])
             if by_tcp.current is not None and self.layer.locator.shunned(by_tcp.current, when):
-                by_tcp_first = (*self.targets, *by_tcp)
+                by_tcp_first = (*self.targets, *tcp)
             self._found(tx, Targets(dict.fromkeys(by_tcp_first), self.targets.domain), when)
 
         self.layer.locator.locate(self.uri, found, now, large=True)

@@ -99,7 +99,10 @@ class Stranger:
 
 
 class Party:
-    """An endpoint of the network; its events are kept, and given to `handler` if there is one."""
+    """An endpoint of the network; its events are kept, and given to `handler` if there is one.
+
+    One that is `deaf` hears nothing.
+    """
 
     def __init__(self, network: "Network", name: str, listener: Listener, timers: Timers) -> None:
         self.network = network
@@ -109,6 +112,7 @@ class Party:
         ids = IdSource(Random(f"{network.seed} {name}").randbytes)
         self.endpoint = Endpoint([listener], ids, timers)
         self.listeners = self.endpoint.listeners
+        self.deaf = False
         self.events: list[AnyEvent] = []
         self.handler: Callable[[AnyEvent, float], None] | None = None
 
@@ -291,6 +295,8 @@ class Network:
     ) -> None:
         if isinstance(place, Stranger):
             place.received.append(parse(data))
+            return
+        if place.deaf:
             return
         with self._watching():
             listener = place.listener_at(target, transport)

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from sip.aio import connection, stream
+from sip.aio import connection
 from sip.events import Answered, Hungup, Invited, Progressed, Refused, Responded
 from sip.message import Request, Response, parse
 from sip.stream import StreamFramer
@@ -385,11 +385,10 @@ def test_octet_by_octet_wins_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(play())
 
 
-def test_there_may_be_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_MOST_CONNECTIONS", 2)
-
+def test_there_may_be_only_so_many() -> None:
     async def play() -> None:
         async with tcp_phones(1) as (bob,), Raw() as far:
+            bob.stream.most = 2
             ends = [await far.connect(bob.listener.port) for _ in range(2)]
             await until(lambda: len(bob.stream.connections) == 2)
             await (await far.connect(bob.listener.port)).closed()

@@ -1,0 +1,40 @@
+"""The compiled form: with CALLSIM_COMPILED=1, mypyc makes C of the modules below.
+
+They are the ones that every message passes; the same sources run as they are without it.
+Not among them: what a native class cannot be (`sip/peer_address.py` is a tuple,
+`sip/aio/connection.py` a protocol of asyncio), and pydantic's models.
+"""
+
+import os
+from pathlib import Path
+
+from setuptools import setup
+
+PLAIN = {"__init__.py", "peer_address.py"}
+SIP = [
+    str(path)
+    for folder in ("sip", "sip/transaction", "sip/usage")
+    for path in sorted(Path(folder).glob("*.py"))
+    if path.name not in PLAIN
+]
+SIP += [f"sip/aio/{name}.py" for name in "listener stack stream udp".split()]
+SIMULATOR = [
+    f"simulator/{name}.py"
+    for name in "agents bridge call cdr_records commands connection early headers leg pickup "
+    "queries records refer referred refresh server states treatment".split()
+]
+
+
+def extensions() -> list[object]:
+    """The C extensions, when they are asked for."""
+    if os.environ.get("CALLSIM_COMPILED") != "1":
+        return []
+    from mypyc.build import mypycify
+
+    groups = [(SIP, "callsim_sip"), (SIMULATOR, "callsim_simulator")]
+    return list(
+        mypycify([*SIP, *SIMULATOR], opt_level="3", debug_level="0", separate=groups)
+    )
+
+
+setup(ext_modules=extensions(), options={"build_ext": {"parallel": 2}})
