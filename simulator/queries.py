@@ -27,11 +27,10 @@ from sip.usage.session import STATE_NAMES, Session
 if TYPE_CHECKING:
     from simulator.call import Call
     from simulator.call_index import CallIndex
-    from simulator.cdr import SqliteCdrStore
     from simulator.config import Config
+    from simulator.ports import Stack, Store
     from simulator.probes import Prober
     from simulator.routing import DialPlan, Lookup
-    from sip.aio.stack import SipStack
 
 _PAGE: Final = resource.getpagesize()
 
@@ -44,8 +43,8 @@ class Queries:
     config: "Config"
     plan: "DialPlan"
     prober: "Prober"
-    stack: "SipStack"
-    store: "SqliteCdrStore"
+    stack: "Stack"
+    store: "Store"
     draining: bool
     started: float
     version: str

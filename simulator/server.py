@@ -17,7 +17,6 @@ from simulator.agents import Agent, SkillGroups
 from simulator.audit import Audit
 from simulator.call import Call
 from simulator.call_index import CallIndex
-from simulator.cdr import SqliteCdrStore
 from simulator.commands import Commands
 from simulator.config import Config
 from simulator.connection import Connection
@@ -35,13 +34,13 @@ from simulator.headers import (
 )
 from simulator.leg import CALLER, VXML, Leg
 from simulator.pickup import take_place
+from simulator.ports import Stack, Store
 from simulator.probes import Prober
 from simulator.records import row_of
 from simulator.refresh import session_timers
 from simulator.routing import DialPlan, Label, NotRoutable, Route
 from simulator.states import CONNECT, NORMAL, REASONS, TRANSFER
 from simulator.treatment import Treatment
-from sip.aio.stack import SipStack
 from sip.dialog import name_addr_uri, route_uri
 from sip.errors import PeerError
 from sip.events import Event, Invited, Responded
@@ -75,9 +74,7 @@ Watch = Callable[[Call, float, str, str], None]
 class CallServer(Commands):
     """All calls of one process. `stack` carries SIP, `store` keeps the CDRs."""
 
-    def __init__(
-        self, config: Config, stack: SipStack, store: SqliteCdrStore, version: str
-    ) -> None:
+    def __init__(self, config: Config, stack: Stack, store: Store, version: str) -> None:
         self.stack = stack
         self.store = store
         self.version = version
