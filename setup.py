@@ -22,7 +22,7 @@ SIP += [f"sip/aio/{name}.py" for name in "listener stack stream udp".split()]
 SIMULATOR = [
     f"simulator/{name}.py"
     for name in "agents bridge call commands connection early headers leg pickup "
-    "queries records refer referred refresh server states treatment".split()
+    "queries records refer referred refresh server states takeover treatment".split()
 ]
 
 

@@ -294,25 +294,25 @@ def _relay_progress(work: Connection, now: float, response: Response) -> None:
             work.call.log(now, "ringing", work.destination)
 
 
-def _answer_caller(work: Connection, now: float, response: Response) -> None:
+def _answer_caller(work: Connection, now: float, answer: Request | Response) -> None:
     work._stop_timer()
     caller = work.call.caller
     if caller.terminated:  # its CANCEL came together with this answer and is dealt with next
         return
     caller.ack_user = work
-    body = response.sdp or work.target.received  # the answer may have come in a 183
+    body = answer.sdp or work.target.received  # the answer may have come in a 183
     if work.early is not None and work.early.passed_on:
         body = b""
-    lines = work.call.server.server_line + passed_lines(response, ANSWERED)
+    lines = work.call.server.server_line + passed_lines(answer, ANSWERED)
     caller.session.answer(now, caller.describe(body), lines)
     caller.answered = now
     caller.status = 200
     work.call.connected(work, now)
 
 
-def _offer_to_caller(work: Connection, now: float, response: Response) -> None:
+def _offer_to_caller(work: Connection, now: float, answer: Request | Response) -> None:
     work._stop_timer()
-    work.call.caller.offer(now, response.sdp or work.target.received, work)
+    work.call.caller.offer(now, answer.sdp or work.target.received, work)
 
 
 def _ack_target_first(work: Connection, now: float, request: Request) -> None:

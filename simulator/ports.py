@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from simulator.cdr_records import CdrRecord, Row
-from sip.aio.stack import Tap
 from sip.endpoint import Endpoint
+from sip.transport import Address, Listener
 
 
 class Stack(Protocol):
     """An endpoint with a clock, and somebody to send what it wants sent: `sip.aio.stack`."""
 
     endpoint: Endpoint
-    tap: Tap | None
+    tap: Callable[[str, bytes, Listener, Address, float], None] | None
 
     def now(self) -> float:
         """The time that every verb wants, in seconds."""

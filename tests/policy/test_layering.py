@@ -26,15 +26,7 @@ NOT_SANS_IO = set(
 )
 
 # Where the simulator touches the network; every other module of it is pure.
-SHELL = (
-    "simulator/__main__",
-    "simulator/queries",
-    "simulator/service",
-    "simulator/demo",
-    "simulator/lab",
-    "simulator/probes",
-    "simulator/server",
-)
+SHELL = ("simulator/service", "simulator/lab")
 
 # The composition root is the one module of the simulator that knows the API.
 COMPOSITION_ROOT = "simulator/__main__"

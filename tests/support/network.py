@@ -101,7 +101,8 @@ class Stranger:
 class Party:
     """An endpoint of the network; its events are kept, and given to `handler` if there is one.
 
-    One that is `deaf` hears nothing.
+    A `dead` one neither hears nor does anything. While `held` is a list, packets for it wait
+    there, with their source.
     """
 
     def __init__(self, network: "Network", name: str, listener: Listener, timers: Timers) -> None:
@@ -112,7 +113,8 @@ class Party:
         ids = IdSource(Random(f"{network.seed} {name}").randbytes)
         self.endpoint = Endpoint([listener], ids, timers)
         self.listeners = self.endpoint.listeners
-        self.deaf = False
+        self.dead = False
+        self.held: list[tuple[bytes, Address]] | None = None
         self.events: list[AnyEvent] = []
         self.handler: Callable[[AnyEvent, float], None] | None = None
 
@@ -296,7 +298,10 @@ class Network:
         if isinstance(place, Stranger):
             place.received.append(parse(data))
             return
-        if place.deaf:
+        if place.dead:
+            return
+        if place.held is not None:
+            place.held.append((data, source))
             return
         with self._watching():
             listener = place.listener_at(target, transport)
@@ -321,7 +326,7 @@ class Network:
             while self._agenda and self._agenda[0][0] <= self.now:
                 heapq.heappop(self._agenda)[2]()
                 self.pump()
-            for party in self.parties:
+            for party in self._living():
                 with self._watching():
                     party.endpoint.handle_timers(self.now)
             self.pump()
@@ -332,17 +337,21 @@ class Network:
 
     def settle(self) -> None:
         """64*T1 and what comes after it: by then all tables must be empty."""
-        for party in self.parties:
+        for party in self._living():
             for session in party.endpoint.sessions.values():
                 if session.subscriptions:  # nobody has ended them: they end by themselves
                     self.run(301.0)
                     break
-        longest = max(party.endpoint.timers.timeout for party in self.parties)
+        longest = max(party.endpoint.timers.timeout for party in self._living())
         self.run(longest + 1.0)
-        assert {party.name: party.leftovers() for party in self.parties if party.leftovers()} == {}
+        left = {party.name: party.leftovers() for party in self._living()}
+        assert {name: tables for name, tables in left.items() if tables} == {}
+
+    def _living(self) -> list[Party]:
+        return [party for party in self.parties if not party.dead]
 
     def _next_time(self) -> float | None:
-        times = [party.endpoint.next_time() for party in self.parties]
+        times = [party.endpoint.next_time() for party in self._living()]
         known = [time for time in times if time is not None]
         if self._agenda:
             known.append(self._agenda[0][0])

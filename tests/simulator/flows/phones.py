@@ -277,8 +277,7 @@ class Phone:
         endpoint = self.party.endpoint
         for table in (endpoint.clients, endpoint.servers, endpoint.merged, endpoint.sessions):
             table.clear()
-        endpoint.wheel.__init__()  # type: ignore[misc]
-        setattr(endpoint, "receive_datagram", lambda *_: None)  # noqa: B010
+        self.party.dead = True
 
     def later(self, delay: float, action: Callable[[], object]) -> None:
         """Do something in `delay` seconds, if it is still possible then."""

@@ -163,17 +163,13 @@ def test_cancel_and_the_answer_in_one_batch(world: World) -> None:
     caller = world.dial("6000")
     world.run()
     server = world.party
-    held: list[tuple[bytes, tuple[str, int]]] = []
-    receive = server.endpoint.receive_datagram
-    setattr(  # noqa: B010
-        server.endpoint, "receive_datagram", lambda data, peer, *_: held.append((data, peer))
-    )
+    held = server.held = []
     world.agents.line.answer()
     caller.cancel()
     world.run(0.02)
-    setattr(server.endpoint, "receive_datagram", receive)  # noqa: B010
+    server.held = None
     for data, peer in held:
-        receive(data, peer, server.listener, world.network.now)
+        server.endpoint.receive_datagram(data, peer, server.listener, world.network.now)
     world.run()
     assert caller.statuses == [180, 487]
     assert world.agents.line.heard[-2:] == ["Acknowledged", "Hungup"]

@@ -535,12 +535,6 @@ def test_the_two_meet_at_422(network: Network, alice: Party, bob: Party) -> None
 # The end (section 10).
 
 
-def deaf(party: Party) -> None:
-    """The host dies: it neither sends nor hears."""
-    party.endpoint.wheel.__init__()  # type: ignore[misc]
-    party.deaf = True
-
-
 @pytest.mark.parametrize(("expires", "margin"), [(1800, 32), (90, 30)])
 def test_nobody_refreshes(
     network: Network, alice: Party, bob: Party, expires: int, margin: int
@@ -550,7 +544,7 @@ def test_nobody_refreshes(
     timed(bob)
     _, peer = call(alice, bob)
     network.log.clear()
-    deaf(alice)
+    alice.dead = True
     network.run(expires)
     (bye,) = {bye.head: bye for bye in network.requests("BYE")}.values()
     assert round(network.times("BYE")[0]) == expires - margin
