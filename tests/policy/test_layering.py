@@ -137,7 +137,7 @@ def test_a_forbidden_import_is_seen(path: str, source: str) -> None:
         ("sip/usage/__init__.py", "from . import invite\nfrom ..dialog import Dialog"),
         ("sip/aio/udp.py", "import asyncio, socket\nfrom sip.endpoint import Endpoint"),
         ("simulator/call.py", "import yaml\nfrom sip.uri import SipUri"),
-        ("simulator/server.py", "from sip.aio.driver import Driver"),
+        ("simulator/service.py", "from sip.aio.driver import Driver"),
         ("simulator/lab/agent.py", "from sip.aio.driver import Driver"),
         ("simulator/__main__.py", "from api.app import create_app"),
         ("api/app.py", "from aiohttp import web\nfrom simulator.server import CallServer"),
