@@ -97,6 +97,8 @@ def run_slice(
     who = saturated(server.together, generator_load, machine.together)
     counts = callers.counts()
     again = sum(count for name, count in counts.items() if name.endswith("_Retrans"))
+    if subject.callee is not None:
+        again += subject.callee.sent_again()
     return Slice(
         calls=calls,
         rate=callers.achieved,

@@ -28,6 +28,7 @@ _START: Final = 30.0
 _STOP: Final = 15.0
 _JOIN: Final = 10.0  # SIPp's uas counts a call as successful 4 s after its BYE
 _MANY: Final = 10_000_000
+_WRITTEN: Final = 3.0
 
 
 class BenchmarkError(Exception):
@@ -115,6 +116,20 @@ class SippUas(Subject):
         self.address = self._run.address
         self.uri = self._run.uri
         self.pid = sipp_below(self._run.pid)
+        self._sent_again = 0
+
+    def sent_again(self) -> int:
+        """The messages that it has sent again since this was asked last.
+
+        It writes its counts each second: this waits until it has.
+        """
+        now, deadline = time.time(), time.monotonic() + _WRITTEN
+        file = self.directory / "statistics.csv"
+        while file.stat().st_mtime <= now and time.monotonic() < deadline:
+            time.sleep(0.05)
+        before = self._sent_again
+        self._sent_again = whole(sipp_figures(self.directory).get("Retransmissions(C)", ""))
+        return self._sent_again - before
 
     def joined(self, calls: int) -> list[str]:
         """Each call complete, ACK and BYE included, and next to nothing sent twice."""

@@ -1,5 +1,6 @@
 """The harness counts right, and a run that does not count says so."""
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,31 @@ def test_a_slice_of_sipp_alone_is_clean(tmp_path: Path) -> None:
     assert found.calls == 100
     assert found.answers == {"100": 0, "180": 100, "183": 0, "200": 100}
     assert found.cpu_us > 0
+
+
+def test_what_a_callee_sends_again_counts_once(tmp_path: Path) -> None:
+    uas = SippUas(tmp_path / "uas", 30)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
+        caller.bind(("127.0.0.1", 0))
+        caller.settimeout(5)
+        port = caller.getsockname()[1]
+        lines = [
+            f"INVITE {uas.uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK1",
+            f"From: <sip:a@127.0.0.1:{port}>;tag=1",
+            f"To: <{uas.uri}>",
+            "Call-ID: unacknowledged",
+            "CSeq: 1 INVITE",
+            "Content-Length: 0",
+        ]
+        try:
+            caller.sendto(("\r\n".join(lines) + "\r\n\r\n").encode(), uas.address)
+            answers = [caller.recv(65_536).split(b"\r\n")[0] for _ in range(3)]
+            assert uas.sent_again() >= 1
+            caller.close()  # nobody is there for the rest
+        finally:
+            uas.stop()
+    assert answers == [b"SIP/2.0 180 Ringing", b"SIP/2.0 200 OK", b"SIP/2.0 200 OK"]
 
 
 def test_another_checkout_is_measured_beside_this_one(tmp_path: Path) -> None:
