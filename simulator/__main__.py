@@ -21,7 +21,12 @@ from simulator.server import CallServer
 from simulator.service import call_server, callsim_version
 from sip.transport import host_port
 
-_GC_THRESHOLD: Final = 50_000
+_GC_THRESHOLDS: Final = (10_000, 250, 50)
+"""Calls free themselves by reference counts, so the collector is there for the rest alone.
+
+A young collection, after 10,000 more objects than were freed, stops the calls for 2 to 3 ms;
+one of the middle generation comes after 2.5 million, which no load reaches that goes on.
+"""
 
 _EPILOG: Final = """\
 examples:
@@ -196,7 +201,7 @@ async def _run_server(config: Config) -> int:
         print("ready", flush=True)
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
-        gc.set_threshold(_GC_THRESHOLD, 50, 50)
+        gc.set_threshold(*_GC_THRESHOLDS)
         await stop.wait()
         await server.drain(config.server.grace)
     return 0

@@ -19,15 +19,11 @@ from sip.message import Message, Request, Response
 from sip.uri import PLAIN_SIP_URI, OtherUri, parse_uri
 from sip.values import WarningValue
 
-# What says nothing about the parties: a message that has only these needs no closer look.
+# A message that has only these needs no closer look: of them a subject alone goes on.
 _PLAIN: Final = frozenset(
     "via from to call-id cseq max-forwards contact content-type content-length allow supported "
-    "user-agent server route record-route expires".split()
+    "user-agent server route record-route expires subject".split()
 )
-
-# Nor does a subject in what goes the other way, or at the end.
-_PLAIN_LATER: Final = _PLAIN | {"subject"}
-_SUBJECT: Final = frozenset({"subject"})
 
 # What a caller says of itself goes to the other legs as it is (CVP passes them on [REC]),
 # with all that begins with X-.
@@ -84,12 +80,10 @@ def guid_lines(guid: str) -> str:
 def passed_lines(message: Message, passed: frozenset[str] = PASSED) -> str:
     """The header lines of `message` that go on to another leg, in their order."""
     present = message.keys()
-    if present <= (_PLAIN if passed is PASSED else _PLAIN_LATER):
-        return ""
-    unusual = present - _PLAIN
-    if unusual == _SUBJECT:  # no need to look for the sender's spelling
-        return f"Subject: {message.get('subject')}\r\n"
-    keys = {key for key in unusual if key in passed or key[:2] == "x-"}
+    if _PLAIN.issuperset(present):  # a subject alone needs no look for the sender's spelling
+        subject = message.get("subject") if "subject" in passed else None
+        return "" if subject is None else f"Subject: {subject}\r\n"
+    keys = {key for key in present if key in passed or key[:2] == "x-"}
     if not keys:
         return ""
     return "".join(
@@ -99,7 +93,7 @@ def passed_lines(message: Message, passed: frozenset[str] = PASSED) -> str:
 
 def parting(request: Request) -> tuple[str, str]:
     """What goes on with a BYE or CANCEL: the value of Reason, and further header lines."""
-    if request.keys() <= _PLAIN_LATER:
+    if _PLAIN.issuperset(request.keys()):
         return NORMAL, ""
     reasons = request.all("reason")
     return ", ".join(reasons) or NORMAL, passed_lines(request, _PARTING)

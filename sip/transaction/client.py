@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 from sip.message import Request, Response
 from sip.transaction.machine import (
     ACCEPTED,
+    ANSWERED_INVITE,
     CALLING,
     COMPLETED,
     PROCEEDING,
@@ -252,6 +253,11 @@ def _start_m(tx: ClientTransaction, now: float, _message: object) -> None:
     tx.linger(now, tx.layer.timers.timeout, TIMER_M)
 
 
+def _absorb(tx: ClientTransaction, _now: float, _message: object) -> None:
+    tx.request = ANSWERED_INVITE
+    tx.data = b""
+
+
 def _forget(tx: ClientTransaction, _now: float, _message: object) -> None:
     tx.stop_timers()
     tx.layer.forget_client(tx.key)
@@ -267,14 +273,14 @@ INVITE_CLIENT: Final[Table] = {
         TIMER_CANCEL: _INVITE_GIVES_UP,
         TRANSPORT_ERROR: _INVITE_CANNOT_SEND,
         RECEIVE_1XX: (PROCEEDING, (_stop, _pass_up)),
-        RECEIVE_2XX: (ACCEPTED, (_stop, _start_m, _pass_up)),
+        RECEIVE_2XX: (ACCEPTED, (_stop, _start_m, _pass_up, _absorb)),
         RECEIVE_FAILURE: (COMPLETED, (_stop, _send_ack, _start_d, _pass_refusal)),
     },
     PROCEEDING: {
         TIMER_CANCEL: _INVITE_GIVES_UP,
         TRANSPORT_ERROR: _INVITE_CANNOT_SEND,  # its connection is gone
         RECEIVE_1XX: (PROCEEDING, (_pass_up,)),
-        RECEIVE_2XX: (ACCEPTED, (_stop, _start_m, _pass_up)),
+        RECEIVE_2XX: (ACCEPTED, (_stop, _start_m, _pass_up, _absorb)),
         RECEIVE_FAILURE: (COMPLETED, (_stop, _send_ack, _start_d, _pass_refusal)),
     },
     COMPLETED: {

@@ -57,6 +57,15 @@ Effect = Callable[[Any, float, Any], None]
 Table = Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]
 
 
+ANSWERED: Final = Request("", "", "")
+ANSWERED_INVITE: Final = Request("INVITE", "", "")
+"""Stand for a request that has its final response.
+
+Its transaction stays for 64*T1 to absorb what is repeated, by its key alone; the text and
+the fields would be most of its memory.
+"""
+
+
 class TransactionLayer(Protocol):
     """What a transaction needs of the layer it lives in."""
 

@@ -7,6 +7,8 @@ from sip.message import Request, reason_phrase
 from sip.peer_address import PeerAddress
 from sip.transaction.machine import (
     ACCEPTED,
+    ANSWERED,
+    ANSWERED_INVITE,
     COMPLETED,
     CONFIRMED,
     PROCEEDING,
@@ -263,11 +265,15 @@ def _start_i(tx: ServerTransaction, now: float, _message: object) -> None:
 
 def _start_j(tx: ServerTransaction, now: float, _message: object) -> None:
     tx.linger(now, 0.0 if tx.listener.reliable else tx.layer.timers.timeout, TIMER_J)
+    tx.request = ANSWERED
+    tx.prefix = ""
 
 
 def _start_l(tx: ServerTransaction, now: float, _message: object) -> None:
     tx.linger(now, tx.layer.timers.timeout, TIMER_L)
     tx.last = None  # from here the usage repeats the 2xx; the transaction only absorbs
+    tx.request = ANSWERED_INVITE
+    tx.prefix = ""
 
 
 def _expire(tx: ServerTransaction, now: float, _message: object) -> None:

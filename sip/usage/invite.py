@@ -97,9 +97,9 @@ class InviteSession(ProvisionalSession):
         endpoint = self.endpoint
         timing = "" if self.timer is None else self.timer.answer(invite.request, now)
         lines = self.response_lines(endpoint.capability_lines + timing + lines, body)
+        number, _ = invite.request.cseq
         data = invite.respond(200, now, lines, body)
         if data is not None:
-            number, _ = invite.request.cseq
             self._final = UnacknowledgedAnswer(self, data, invite.address, number, now)
 
     def reject(self, now: float, status: int, reason: str = "", lines: str = "") -> None:

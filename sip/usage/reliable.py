@@ -48,6 +48,7 @@ class ReliableResponses:
 
     __slots__ = (
         "_answer",
+        "_cseq",
         "_data",
         "_deadline",
         "_has_sdp",
@@ -63,6 +64,7 @@ class ReliableResponses:
     def __init__(self, session: "InviteSession", invite: ServerTransaction) -> None:
         self._session = session
         self.invite = invite
+        self._cseq = invite.request.cseq
         self._number = session.endpoint.ids.below(_MOST)  # RSeq of the last one
         self._queue: list[tuple[int, bytes, str, str]] = []
         self._data: bytes | None = None  # the one that waits for its PRACK
@@ -101,7 +103,7 @@ class ReliableResponses:
         found = _rack((request.get("rack") or "").strip(" \t"))
         if self._data is None or found is None:
             return False
-        number, method = self.invite.request.cseq
+        number, method = self._cseq
         if (int(found[1]), int(found[2]), found[3]) != (self._number, number, method):
             return False
         self._data = None

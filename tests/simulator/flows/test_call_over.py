@@ -127,3 +127,14 @@ def test_a_request_under_way_when_the_call_ends_is_answered(world: World) -> Non
     world.run(40.0)
     assert world.sent("408 INFO", to="caller")
     world.over()
+
+
+def test_a_held_call_keeps_no_text_of_its_invites(world: World) -> None:
+    """What its transactions absorb for 64*T1 they know by their keys (RFC 6026 section 7)."""
+    world.connected()
+    endpoint = world.party.endpoint
+    assert endpoint.servers
+    assert endpoint.clients
+    assert [tx.request.head for tx in endpoint.servers.values() if tx.request.head] == []
+    assert [tx.data for tx in endpoint.clients.values() if tx.data or tx.request.head] == []
+    world.terminate()
