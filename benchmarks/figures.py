@@ -1,4 +1,4 @@
-"""What the tools beside the main command share: figures, targets, and how a run ends."""
+"""What the tools share: figures, targets, the form that was measured, and the report."""
 
 import argparse
 import json
@@ -7,25 +7,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.report import machine, table
-from benchmarks.subjects import (
-    BACK_TO_BACK,
-    BASE,
-    CALLEE,
-    BenchmarkError,
-    Callsim,
-    Maker,
-    SippUas,
-    back_to_back,
-)
-from scenarios.runner import SippError, sipp_program
+from benchmarks.subjects import BenchmarkError
 
 RESULTS: Final = Path(__file__).parent / "results"
 
@@ -101,17 +90,6 @@ class Form:
         """``callsim`` of this environment."""
         return [str(self.directory / "bin" / "callsim")]
 
-    def makers(self) -> dict[str, Maker]:
-        """SIPp uas, and both roles of this Callsim."""
-        return {BASE: SippUas, **self.roles()}
-
-    def roles(self) -> dict[str, Maker]:
-        """Both roles of this Callsim."""
-        return {
-            CALLEE: lambda directory, _seconds: Callsim(directory, None, self.command),
-            BACK_TO_BACK: partial(back_to_back, command=self.command),
-        }
-
 
 def form_of(directory: Path) -> Form:
     """The form of the Callsim in the environment `directory`.
@@ -147,21 +125,6 @@ class WholeNumber:
         return "number"
 
 
-def tool_parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """A parser with the options that all tools have."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
-    parser.add_argument(
-        "--venv",
-        type=Path,
-        default=Path(sys.prefix),
-        metavar="DIR",
-        help="the environment whose callsim is measured, such as .venv-compiled (this one)",
-    )
-    parser.add_argument("--output", type=Path, help="where the JSON goes (benchmarks/results/)")
-    parser.add_argument("--keep", action="store_true", help="keep the files of the run")
-    return parser
-
-
 @contextmanager
 def scratch(keep: bool = False) -> Iterator[Path]:
     """A directory for the files of a run.
@@ -175,26 +138,6 @@ def scratch(keep: bool = False) -> Iterator[Path]:
     finally:
         if not keep:
             shutil.rmtree(directory, ignore_errors=True)
-
-
-def run_tool(
-    name: str, options: argparse.Namespace, measure: Callable[[Form, Path], Outcome]
-) -> int:
-    """Measure and report; 0 when all counts and meets its target, 1 when not, 2 when it
-    cannot run."""
-    try:
-        sipp_program()
-        form = form_of(options.venv)
-        tell(f"Callsim is {form.name}: {form.directory}")
-        with scratch(options.keep) as directory:
-            outcome = measure(form, directory)
-    except (BenchmarkError, SippError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    outcome.settings = {"form": form.name, **outcome.settings}
-    return report(outcome, options.output or RESULTS / f"{name}-{form.name}.json")
 
 
 def report(outcome: Outcome, output: Path) -> int:

@@ -11,30 +11,22 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
 from typing import Final
 
 from benchmarks.caller import Caller
-from benchmarks.figures import (
-    Form,
-    Outcome,
-    Target,
-    WholeNumber,
-    percentile,
-    run_tool,
-    tell,
-    tool_parser,
-)
+from benchmarks.figures import Outcome, Target, WholeNumber, percentile, tell
+from benchmarks.forms import callsim_forms
 from benchmarks.report import table
 from benchmarks.rounds import spread
 from benchmarks.slices import busy_seconds
-from benchmarks.subjects import BACK_TO_BACK, BASE, CALLEE, Subject, start_all, stop_all
+from benchmarks.subjects import BASE, SippUas, Subject, start_all, stop_all
+from benchmarks.tools import run_tool, tool_parser
 
-LIMITS: Final = {CALLEE: 1.0, BACK_TO_BACK: 1.5}
-"""The p99 in multiples of SIPp uas's own, below which each has to stay."""
+LIMITS: Final = {"callee": 1.0, "back-to-back": 1.5}
+"""The p99 in multiples of SIPp uas's own, below which each role has to stay."""
 
 _SEED: Final = 3261
 _WARM_UP: Final = 1.0
@@ -139,21 +131,23 @@ def outcome_of(latencies: dict[str, Latency], settings: dict[str, object]) -> Ou
                 f"{max(one.other_load for one in slices):.1f}",
             )
         )
-        if name in LIMITS:
+        limit = LIMITS.get(name.rpartition(", ")[2])
+        if limit is not None:
             what = f"{name}: p99, INVITE to 200"
             ratio = median(latency.ratios)
-            outcome.targets.append(Target(what, ratio, LIMITS[name], f"x {BASE}", below=True))
+            outcome.targets.append(Target(what, ratio, limit, f"x {BASE}", below=True))
         outcome.problems += [f"{name}: {text}" for text in latency.problems]
     outcome.tables.append(table(heading, rows))
     outcome.figures["latency_ms"] = {name: asdict(one) for name, one in latencies.items()}
     return outcome
 
 
-def measure(options: argparse.Namespace, form: Form, directory: Path) -> Outcome:
+def measure(options: argparse.Namespace, directory: Path) -> Outcome:
     """The whole run."""
     settings = {key: getattr(options, key) for key in ("rate", "rounds", "seconds")}
-    length = 3 * options.rounds * (options.seconds + _PATIENCE) + 300
-    subjects = start_all(directory, length, form.makers())
+    makers = {BASE: SippUas, **callsim_forms(options.form)}
+    length = len(makers) * options.rounds * (options.seconds + _PATIENCE) + 300
+    subjects = start_all(directory, length, makers)
     problems: list[str] = []
     try:
         rounds = Rounds(subjects, options.rate)
@@ -168,12 +162,12 @@ def measure(options: argparse.Namespace, form: Form, directory: Path) -> Outcome
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run as told by the command line."""
-    parser = tool_parser("latency", __doc__)
+    parser = tool_parser("latency", __doc__, together=True)
     parser.add_argument("--rate", type=WholeNumber(1, 1000), default=100, help="calls/s (100)")
     parser.add_argument("--rounds", type=WholeNumber(1, 100), default=5, help="rounds (5)")
     parser.add_argument("--seconds", type=WholeNumber(1, 120), default=10, help="of a slice (10)")
     options = parser.parse_args(arguments)
-    return run_tool("latency", options, partial(measure, options))
+    return run_tool("latency", options, measure)
 
 
 if __name__ == "__main__":

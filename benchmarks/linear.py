@@ -10,17 +10,17 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from benchmarks.caller import Caller
-from benchmarks.figures import Form, Outcome, Target, WholeNumber, run_tool, tell, tool_parser
+from benchmarks.figures import Outcome, Target, WholeNumber, tell
 from benchmarks.report import table
 from benchmarks.rounds import spread
 from benchmarks.slices import Slice, run_slice
-from benchmarks.subjects import BACK_TO_BACK, CALLEE, Maker, Subject, start_all, stop_all
+from benchmarks.subjects import Maker, Subject, start_all, stop_all
+from benchmarks.tools import ROLES, makers_of, run_tool, tool_parser
 
 HELD: Final = (100, 1_000, 10_000)
 """Calls that are up while others come and go."""
@@ -177,14 +177,15 @@ def add_role(outcome: Outcome, name: str, costs: Sequence[Costs]) -> None:
     ]
 
 
-def measure(options: argparse.Namespace, form: Form, directory: Path) -> Outcome:
+def measure(options: argparse.Namespace, directory: Path) -> Outcome:
     """The whole run."""
     settings = {key: getattr(options, key) for key in ("rate", "rounds", "seconds", "share")}
     outcome = Outcome(settings)
-    roles = {"callee": (CALLEE,), "back-to-back": (BACK_TO_BACK,), "both": (CALLEE, BACK_TO_BACK)}
-    for number, name in enumerate(roles[options.role]):
+    makers = makers_of(options.form)
+    names = [name for role, name in ROLES.items() if options.role in (role, "both")]
+    for number, name in enumerate(names):
         tell(name)
-        costs = measure_role(name, form.roles()[name], options, directory / str(number))
+        costs = measure_role(name, makers[name], options, directory / str(number))
         add_role(outcome, name, costs)
     return outcome
 
@@ -203,14 +204,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=number(1, 20_000), default=1000, help="calls/s (1000)")
     parser.add_argument("--rounds", type=number(1, 100), default=5, help="rounds (5)")
     parser.add_argument("--seconds", type=number(1, 120), default=5, help="of each slice (5)")
-    parser.add_argument(
-        "--role", choices=("callee", "back-to-back", "both"), default="both", help="(both)"
-    )
+    parser.add_argument("--role", choices=(*ROLES, "both"), default="both", help="(both)")
     parser.add_argument(
         "--share", type=_share, default=1.0, help="of the calls to hold, for a trial (1)"
     )
     options = parser.parse_args(arguments)
-    return run_tool("linear", options, partial(measure, options))
+    return run_tool("linear", options, measure)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
 
-from benchmarks.figures import Form, Outcome, Target, WholeNumber, run_tool, tell, tool_parser
+from benchmarks.figures import Outcome, Target, WholeNumber, tell
 from benchmarks.report import table
 from benchmarks.slices import Slice, run_slice
-from benchmarks.subjects import BACK_TO_BACK, CALLEE, BenchmarkError, Subject
+from benchmarks.subjects import BenchmarkError, Subject, start
+from benchmarks.tools import ROLES, makers_of, run_tool, tool_parser
 
 GROWTH: Final = 0.01
 """How much memory may grow after the first minutes, as a share."""
@@ -136,7 +136,7 @@ def outcome_of(
     return outcome
 
 
-def measure(options: argparse.Namespace, form: Form, directory: Path) -> Outcome:
+def measure(options: argparse.Namespace, directory: Path) -> Outcome:
     """The whole run."""
     settings = {key: getattr(options, key) for key in ("role", "rate", "minutes")}
     seconds = options.minutes * 60
@@ -145,8 +145,8 @@ def measure(options: argparse.Namespace, form: Form, directory: Path) -> Outcome
         raise BenchmarkError(
             f"{directory.parent} has {free / 1e9:.1f} GB; the records take {needed / 1e9:.1f} GB"
         )
-    name = CALLEE if options.role == "callee" else BACK_TO_BACK
-    subject = form.roles()[name](directory / "server", 2 * seconds + 120)
+    name = ROLES[options.role]
+    subject = start(name, makers_of(options.form)[name], directory, 2 * seconds + 120)
     try:
         every = min(_EVERY, seconds / 60)
         found, samples, problems = run_long(subject, directory, options.rate, seconds, every)
@@ -173,11 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rate", type=WholeNumber(1, 20_000), default=2000, help="calls/s, half the highest (2000)"
     )
-    parser.add_argument(
-        "--role", choices=("callee", "back-to-back"), default="callee", help="of Callsim (callee)"
-    )
+    parser.add_argument("--role", choices=ROLES, default="callee", help="of Callsim (callee)")
     options = parser.parse_args(arguments)
-    return run_tool("long", options, partial(measure, options))
+    return run_tool("long", options, measure)
 
 
 if __name__ == "__main__":

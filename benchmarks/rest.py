@@ -13,27 +13,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
 from typing import Final
 
 from benchmarks.caller import Caller
-from benchmarks.figures import (
-    Form,
-    Outcome,
-    Target,
-    WholeNumber,
-    percentile,
-    run_tool,
-    tell,
-    tool_parser,
-)
+from benchmarks.figures import Outcome, Target, WholeNumber, percentile, tell
 from benchmarks.report import table
 from benchmarks.rest_client import RestClient, RestError
 from benchmarks.slices import SATURATED
-from benchmarks.subjects import BACK_TO_BACK, CALLEE, BenchmarkError, Callsim
+from benchmarks.subjects import BenchmarkError, Callsim, start
+from benchmarks.tools import ROLES, makers_of, run_tool, tool_parser
 from scenarios.runner import SippRun
 
 LIST_P50: Final = 5.0
@@ -297,11 +288,12 @@ def _loads_table(loads: Sequence[Load]) -> str:
     return table(heading, rows)
 
 
-def measure(options: argparse.Namespace, form: Form, directory: Path) -> Outcome:
+def measure(options: argparse.Namespace, directory: Path) -> Outcome:
     """The whole run."""
     settings = {key: getattr(options, key) for key in ("role", "rate", "seconds")}
-    name = CALLEE if options.role == "callee" else BACK_TO_BACK
-    server = form.roles()[name](directory / "server", 6 * options.seconds + 300)
+    name = ROLES[options.role]
+    length = 6 * options.seconds + 300
+    server = start(name, makers_of(options.form)[name], directory, length)
     assert isinstance(server, Callsim)
     try:
         run = Run(server, directory, options.rate)
@@ -323,14 +315,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=2000,
         help="SIP calls/s, half the highest; 0: no load (2000)",
     )
-    parser.add_argument(
-        "--role", choices=("callee", "back-to-back"), default="callee", help="of Callsim (callee)"
-    )
+    parser.add_argument("--role", choices=ROLES, default="callee", help="of Callsim (callee)")
     parser.add_argument(
         "--seconds", type=WholeNumber(1, 300), default=20, help="of requests in each part (20)"
     )
     options = parser.parse_args(arguments)
-    return run_tool("rest", options, partial(measure, options))
+    return run_tool("rest", options, measure)
 
 
 if __name__ == "__main__":

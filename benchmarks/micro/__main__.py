@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.figures import COMPILED, RESULTS, Form, Outcome, form_of, report, scratch, tell
+from benchmarks.forms import checked
 from benchmarks.report import table
 from benchmarks.subjects import BenchmarkError
 
@@ -76,7 +77,7 @@ def run(form: Form, output: Path, seconds: float, only: str) -> dict[str, Step]:
         command, cwd=_ROOT, capture_output=True, text=True, timeout=_LONGEST, check=False
     )
     if done.returncode:
-        raise BenchmarkError(f"{form.directory}: {(done.stdout + done.stderr)[-3000:]}")
+        raise BenchmarkError(f"{form.directory}: {done.stdout[:2500]}{done.stderr[-500:]}")
     found = json.loads(output.read_text("utf-8"))
     if found["machine_info"]["compiled"] != (form.name == COMPILED):
         raise BenchmarkError(f"{form.directory}: other modules than the {form.name} were measured")
@@ -104,6 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with scratch() as directory:
             for number, path in enumerate(directories):
                 form = form_of(path)
+                if form.name == COMPILED:
+                    checked(path, COMPILED)  # of these sources?
                 name = form.name if form.name not in forms else f"{form.name} {number + 1}"
                 tell(f"{name}: {path}")
                 output = directory / f"{number}.json"

@@ -2,23 +2,16 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.figures import (
-    Form,
-    Outcome,
-    Target,
-    WholeNumber,
-    form_of,
-    percentile,
-    report,
-    run_tool,
-    tool_parser,
-)
-from benchmarks.subjects import BenchmarkError
+from benchmarks import cores, tools
+from benchmarks.figures import Outcome, Target, WholeNumber, form_of, percentile, report
+from benchmarks.subjects import BACK_TO_BACK, CALLEE, BenchmarkError
+from benchmarks.tools import makers_of, run_tool, tool_parser
 
 
 @pytest.mark.parametrize(
@@ -64,15 +57,40 @@ def test_the_form_is_that_of_the_environment(tmp_path: Path) -> None:
 
 
 def test_a_run_that_cannot_begin_says_why(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = tool_parser("none", "").parse_args(["--venv", str(tmp_path)])
+    monkeypatch.setattr(tools, "COMPILED_VENV", tmp_path / "none")
+    options = tool_parser("none", "").parse_args(["--form", "compiled"])
 
-    def measure(_form: Form, _directory: Path) -> Outcome:
+    def measure(_options: argparse.Namespace, _directory: Path) -> Outcome:
+        makers_of(options.form)
         raise AssertionError("not reached")
 
     assert run_tool("none", options, measure) == 2
-    assert "make setup" in capsys.readouterr().err
+    assert "make compiled" in capsys.readouterr().err
+
+
+def test_a_run_keeps_its_settings_with_its_figures(tmp_path: Path) -> None:
+    output = tmp_path / "figures.json"
+    options = tool_parser("none", "").parse_args(["--pin", "--output", str(output)])
+    seen = []
+
+    def measure(_options: argparse.Namespace, directory: Path) -> Outcome:
+        seen.append(directory.is_dir())
+        return Outcome({"rate": 7})
+
+    if len(os.sched_getaffinity(0)) > 1:
+        assert run_tool("none", options, measure) == 0
+        assert seen == [True]
+        settings = json.loads(output.read_text())["settings"]
+        assert settings == {"form": "plain", "pin": True, "rate": 7}
+    with cores.placed(cores.Side.SERVER):  # the run has let go of its cores
+        pass
+
+
+def test_both_roles_are_made_of_a_form() -> None:
+    form = form_of(Path(sys.prefix)).name
+    assert list(makers_of(form)) == [CALLEE, BACK_TO_BACK]
 
 
 def test_a_number_has_limits() -> None:
