@@ -358,7 +358,7 @@ def _realign_target(work: Connection, now: float, _message: object) -> None:
     work.target.offer(now, work.call.caller.received, work)
 
 
-def _ack_target_again(work: Connection, now: float, message: Response | None) -> None:
+def _ack_target_again(work: Connection, now: float, message: object) -> None:
     if message is not None and work.target.up:
         work.target.session.acknowledge(now)
 

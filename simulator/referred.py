@@ -8,7 +8,7 @@ the call goes on with it.
 """
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from simulator.bridge import partner
 from simulator.connection import FAILED, Connection
@@ -26,6 +26,7 @@ from sip.usage.refer import ReceivedRefer
 
 if TYPE_CHECKING:
     from simulator.call import Call
+    from simulator.treatment import Treatment
 
 _RING: Final = 0
 _NO_BYE: Final = 1
@@ -43,9 +44,10 @@ class PhoneTransfer(Connection):
         uri: str,
         ring_no_answer: float,
         refer: ReceivedRefer,
-        **more: Any,
+        *,
+        run: "Treatment | None" = None,
     ) -> None:
-        super().__init__(call, target, uri, ring_no_answer, transfer=True, **more)
+        super().__init__(call, target, uri, ring_no_answer, transfer=True, run=run)
         self.refer = refer
         self._told = False
         self._swapped = False

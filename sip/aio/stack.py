@@ -212,10 +212,14 @@ class SipStack:
             self._lookups.add(task)
             task.add_done_callback(self._lookups.discard)
 
+    def _use(self, made: Resolver) -> None:
+        if self.resolver is None:  # else another look-up was first
+            self.resolver = made
+
     async def _look_up(self, query: Query) -> None:
         if self.resolver is None:
-            made = await asyncio.to_thread(Resolver)  # it reads files, which may be long
-            self.resolver = self.resolver or made
+            self._use(await asyncio.to_thread(Resolver))  # it reads files, which may be long
+        assert self.resolver is not None
         answer = await self.resolver.ask(query)
         now = self._loop.time()
         self.endpoint.locator.answered(query, answer, now)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from sip.aio import stack
+from sip.aio.resolver import Resolver
 from sip.records import FAILED, Answer, Query
 from tests.support.slow import Slow
 
@@ -15,7 +16,7 @@ def test_the_hosts_file_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
     async def look_up() -> None:
         slow = Slow()
 
-        class Resolver:
+        class SlowResolver(Resolver):
             def __init__(self) -> None:
                 slow()
 
@@ -23,7 +24,7 @@ def test_the_hosts_file_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
                 asked.append(query)
                 return FAILED
 
-        monkeypatch.setattr(stack, "Resolver", Resolver)
+        monkeypatch.setattr(stack, "Resolver", SlowResolver)
         made = stack.SipStack()
         made.endpoint.locator.queries += [Query("one.test", "A"), Query("two.test", "A")]
         made.pump()
