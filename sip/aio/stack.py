@@ -59,7 +59,7 @@ class SipStack:
         """Open a UDP socket and add it to the endpoint. Raises OSError."""
         listener = UdpListener(host, port, advertise)
         self.endpoint.listeners.append(listener)
-        self._loop.add_reader(listener.socket, self._readable, listener)
+        listener.watch(self._loop, lambda: self._read(listener))
         return listener
 
     async def listen_stream(
@@ -115,7 +115,7 @@ class SipStack:
             self._alarm = None
         self._closed = True
 
-    def _readable(self, listener: UdpListener) -> None:
+    def _read(self, listener: UdpListener) -> int:
         now = self._loop.time()
         receive = self.endpoint.receive_datagram
         tap = self.tap
@@ -128,8 +128,9 @@ class SipStack:
             except Exception:
                 log.exception("a datagram from %s:%s was not processed", *address)
 
-        listener.drain(take)
+        count = listener.drain(take)
         self.pump(now)
+        return count
 
     def _wake(self) -> None:
         self._alarm = None

@@ -141,7 +141,7 @@ class ServerTransaction(Transaction):
         self.merge_key = merge_key
         self.prefix = copied_lines(request, via, to_tag)
         self.last: bytes | None = None
-        self.trying = False  # 100 is the last that was sent, or waits to be
+        self.trying = -1  # where 100 stands in the outbox, if it is the last that was sent
         self.session: InviteUser | None = None  # whom a CANCEL of this INVITE concerns
 
     def respond(
@@ -164,13 +164,14 @@ class ServerTransaction(Transaction):
         data = head.encode("utf-8", "surrogateescape") + body
         before = self.last
         self.last = data
-        if self.trying:  # not needed where more follows at once (section 17.2.1)
-            self.trying = False
-            outbox = self.layer.outbox
-            if outbox and outbox[-1][2] is before:
-                outbox.pop()
+        outbox = self.layer.outbox
+        place, self.trying = self.trying, -1
+        if place >= 0 and (place >= len(outbox) or outbox[place][2] is not before):
+            place = -1  # it has gone out
         what = SEND_1XX if status < 200 else SEND_2XX if status < 300 else SEND_FAILURE
         if self.apply(what, now):
+            if place >= 0:  # 100 is not needed where more follows at once (section 17.2.1)
+                outbox[place] = outbox.pop()
             return data
         self.last = before
         return None
@@ -179,7 +180,7 @@ class ServerTransaction(Transaction):
         """100 Trying, with the request's Timestamp (section 8.2.6.1)."""
         timestamp = self.request.get("timestamp")
         self.respond(100, now, "" if timestamp is None else f"Timestamp: {timestamp}\r\n")
-        self.trying = True
+        self.trying = len(self.layer.outbox) - 1
 
     @property
     def answered(self) -> bool:
