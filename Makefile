@@ -112,7 +112,7 @@ clean: ## remove the environments and what the tools left behind
 	@echo "Compiling into .venv-compiled: this takes some minutes ..."
 	@rm -rf build
 	@$(COMPILED)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv-compiled
-	@$(COMPILED)/python -m pip install -q '.[compile,test]'
+	@$(COMPILED)/python -m pip install -q '.[compile,test,fast]'
 	@rm -rf build
 	@CALLSIM_COMPILED=1 $(COMPILED)/python -m pip install -q --no-build-isolation --no-deps --force-reinstall .
 	@touch $@

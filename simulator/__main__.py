@@ -7,10 +7,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from simulator.cdr import CdrStoreError
 from simulator.config import OPTION_KEYS, Config, ConfigError, Override, check_config
@@ -20,6 +20,8 @@ from simulator.routing import DialPlan, NotRoutable
 from simulator.server import CallServer
 from simulator.service import call_server, callsim_version
 from sip.transport import host_port
+
+T = TypeVar("T")
 
 _GC_THRESHOLDS: Final = (10_000, 250, 50)
 """Calls free themselves by reference counts, so the collector is there for the rest alone.
@@ -183,8 +185,18 @@ def load_config(options: argparse.Namespace) -> Config:
     return Config.load(path, _environment(), _overrides(options))
 
 
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` in an event loop: uvloop's where that is installed (the extra ``fast``)."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main)
+
+
 def _serve(options: argparse.Namespace) -> int:
-    return asyncio.run(_run_server(load_config(options)))
+    return run(_run_server(load_config(options)))
 
 
 async def _run_server(config: Config) -> int:
@@ -210,7 +222,7 @@ async def _run_server(config: Config) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from simulator.demo import run_demo
 
-    return asyncio.run(run_demo(load_config(options), _service, leave=options.exit))
+    return run(run_demo(load_config(options), _service, leave=options.exit))
 
 
 @asynccontextmanager

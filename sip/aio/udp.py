@@ -10,7 +10,7 @@ from sip.transport import Address
 
 _BATCH: Final = 64
 _PAUSE: Final = 0.001  # seconds between two readings of a busy socket
-_BUSY: Final = 8  # wake-ups in a row, each less than a pause after the last
+_BUSY: Final = 32  # wake-ups in a row, each less than a pause after the last
 _QUIET: Final = 4  # readings in a row that found nothing
 _LARGEST = 65_535
 _BUFFER = 4 * 1024 * 1024

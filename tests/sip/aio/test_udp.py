@@ -93,15 +93,15 @@ def test_a_quiet_socket_is_read_at_once(watched: Watched) -> None:
 
 
 def test_a_short_burst_is_read_at_once(watched: Watched) -> None:
-    for _ in range(100):  # the messages of one call, and then nothing
-        watched.arrive(6, PAUSE / 10)
+    for _ in range(100):  # the messages of some calls, and then nothing
+        watched.arrive(30, PAUSE / 10)
         watched.loop.now += 2 * PAUSE
-    assert (watched.readings, watched.loop.later) == (600, [])
+    assert (watched.readings, watched.loop.later) == (3000, [])
 
 
 def test_a_busy_socket_is_read_by_the_clock(watched: Watched) -> None:
     watched.arrive(100, PAUSE / 10)
-    assert watched.readings < 12
+    assert watched.readings < 40
     assert watched.loop.reader is None
     before = watched.readings
     assert [watched.pause(count) for count in (6, 1, 20)] == [PAUSE] * 3
