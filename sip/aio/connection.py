@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from sip.identity import speaks_for
 from sip.stream import FramingError, StreamFramer
@@ -64,18 +64,17 @@ class StreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Enter the owner's table under the peer's address."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's has no such base
         name = transport.get_extra_info("peername")
         if not name:  # reset before we looked
-            transport.abort()
+            self._transport.abort()
             return
         self.peer = (name[0], name[1])
         tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._certificate = tls.getpeercert() or {}
         if not self._owner.opened(self):
-            transport.abort()
+            self._transport.abort()
             return
         self._last = self._now()
         self._watch()
