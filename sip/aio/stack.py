@@ -5,6 +5,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 from sip.aio.listener import SocketListener
 from sip.aio.resolver import Resolver
@@ -43,7 +44,7 @@ class SipStack:
         self.tap: Tap | None = None
         self.handler = handler or _ignore
         self.resolver: Resolver | None = None  # the system's, made when a name comes up
-        self._loop = asyncio.get_running_loop()
+        self._loop: Any = asyncio.get_running_loop()  # uvloop's returns other types
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_time = 0.0
         self._backlog: list[tuple[UdpListener, Address, bytes]] = []
@@ -53,7 +54,8 @@ class SipStack:
 
     def now(self) -> float:
         """The time that every verb wants: the loop's clock, in seconds."""
-        return self._loop.time()
+        now: float = self._loop.time()
+        return now
 
     def listen_udp(self, host: str, port: int, advertise: str | None = None) -> UdpListener:
         """Open a UDP socket and add it to the endpoint. Raises OSError."""

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from sip.aio.listener import SocketListener, Take
 from sip.transport import Address
@@ -39,7 +39,7 @@ class UdpListener(SocketListener):
         except OSError:
             self.socket.close()
             raise
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Any = None  # uvloop's does not return what asyncio says
         self._read: Callable[[], int] | None = None
         self._read_at = 0.0
         self._in_a_row = 0  # close wake-ups, or readings that found nothing
@@ -50,7 +50,7 @@ class UdpListener(SocketListener):
         """Send a datagram. Raises BlockingIOError when it has to wait, OSError when not at all."""
         self.socket.sendto(data, address)
 
-    def watch(self, loop: asyncio.AbstractEventLoop, read: Callable[[], int]) -> None:
+    def watch(self, loop: Any, read: Callable[[], int]) -> None:
         """Have `loop` call `read`, which drains this and says how many there were."""
         self._loop = loop
         self._read = read
@@ -68,7 +68,6 @@ class UdpListener(SocketListener):
 
     def _readable(self) -> None:
         loop, read = self._loop, self._read
-        assert loop is not None
         assert read is not None
         now = loop.time()
         self._in_a_row = self._in_a_row + 1 if now < self._read_at + _PAUSE else 0
@@ -81,7 +80,6 @@ class UdpListener(SocketListener):
 
     def _after_pause(self) -> None:
         loop, read = self._loop, self._read
-        assert loop is not None
         assert read is not None
         count = read()
         self._in_a_row = self._in_a_row + 1 if count == 0 else 0
