@@ -19,16 +19,23 @@ from simulator.log_thread import LogThread
 from simulator.routing import DialPlan, NotRoutable
 from simulator.server import CallServer
 from simulator.service import call_server, callsim_version
+from sip.endpoint import Endpoint
 from sip.transport import host_port
 
 T = TypeVar("T")
 
-_GC_THRESHOLDS: Final = (10_000, 250, 50)
+_GC_THRESHOLDS: Final = (10_000, 1, 1_000_000)
 """Calls free themselves by reference counts, so the collector is there for the rest alone.
 
-A young collection, after 10,000 more objects than were freed, stops the calls for 2 to 3 ms;
-one of the middle generation comes after 2.5 million, which no load reaches that goes on.
+A collection looks at 20,000 objects at most, which stops the calls for some 5 ms. One of all
+objects would take seconds with a hundred thousand transactions about: it is done when there
+are few (`collect_when_quiet`).
 """
+
+_QUIET: Final = 1_000
+"""Transactions and sessions at most, for the collector to look at all objects."""
+
+_COLLECT_EVERY: Final = 60.0
 
 _EPILOG: Final = """\
 examples:
@@ -214,9 +221,24 @@ async def _run_server(config: Config) -> int:
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
         gc.set_threshold(*_GC_THRESHOLDS)
+        quiet = collect_when_quiet(server.stack.endpoint, _COLLECT_EVERY)
+        collecting = loop.create_task(quiet)
         await stop.wait()
+        collecting.cancel()
         await server.drain(config.server.grace)
     return 0
+
+
+async def collect_when_quiet(endpoint: Endpoint, every: float) -> None:
+    """Free what died old and in a circle, once nobody is kept waiting by it."""
+    before = 0
+    while True:
+        await asyncio.sleep(every)
+        partial = gc.get_stats()[1]["collections"]
+        busy = len(endpoint.servers) + len(endpoint.clients) + len(endpoint.sessions)
+        if partial > before and busy <= _QUIET:
+            gc.collect()
+            before = partial
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -1,0 +1,57 @@
+"""The garbage collector looks at old objects while nobody waits for it."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+from random import Random
+from typing import cast
+
+import pytest
+
+from simulator.__main__ import collect_when_quiet
+from sip.endpoint import Endpoint
+from sip.ids import IdSource
+from sip.transaction.server import ServerTransaction
+
+
+class Circle:
+    def __init__(self) -> None:
+        self.me: Circle | None = self
+
+
+@pytest.fixture
+def dead() -> Iterator["weakref.ref[Circle]"]:
+    """What only a full collection finds."""
+    gc.disable()
+    circle = Circle()
+    gc.collect(1)
+    gc.collect(1)
+    found = weakref.ref(circle)
+    del circle
+    yield found
+    gc.enable()
+
+
+def look(endpoint: Endpoint, dead: "weakref.ref[Circle]") -> bool:
+    """Whether some looks have found it."""
+
+    async def inner() -> bool:
+        task = asyncio.create_task(collect_when_quiet(endpoint, 0.0))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        task.cancel()
+        return dead() is None
+
+    return asyncio.run(inner())
+
+
+def test_a_quiet_server_frees_what_died_old(dead: "weakref.ref[Circle]") -> None:
+    assert look(Endpoint([], IdSource(Random(1).randbytes)), dead)
+
+
+def test_a_busy_one_waits(dead: "weakref.ref[Circle]") -> None:
+    endpoint = Endpoint([], IdSource(Random(1).randbytes))
+    for number in range(1001):
+        endpoint.servers[str(number)] = cast(ServerTransaction, None)
+    assert not look(endpoint, dead)
