@@ -12,6 +12,7 @@ ARGS :=
 BIN := .venv/bin
 COMPILED := .venv-compiled/bin
 COMPILED_SOURCES := pyproject.toml setup.py $(shell find sip simulator api scenarios -name '*.py')
+HAS_HEADERS := -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3 python3.{11..19}; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
 
@@ -108,7 +109,7 @@ clean: ## remove the environments and what the tools left behind
 
 # First plain, for what the compilation takes; that then replaces it.
 .venv-compiled/.setup: $(COMPILED_SOURCES) | .venv/.setup
-	@command -v $${CC:-cc} >/dev/null || { $(call install,gcc libc6-dev $(notdir $(PYTHON))-dev); }
+	@if ! command -v $${CC:-cc} >/dev/null || ! $(PYTHON) $(HAS_HEADERS); then $(call install,gcc libc6-dev $(notdir $(PYTHON))-dev); fi
 	@echo "Compiling into .venv-compiled: this takes some minutes ..."
 	@rm -rf build
 	@$(COMPILED)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv-compiled
