@@ -79,9 +79,16 @@ class UdpListener(SocketListener):
             self._pause = loop.call_later(_PAUSE, self._after_pause)
 
     def _after_pause(self) -> None:
-        loop, read = self._loop, self._read
+        read = self._read
         assert read is not None
-        count = read()
+        count = 0
+        try:
+            count = read()
+        finally:  # whatever went wrong, what comes next is read
+            self._go_on(count)
+
+    def _go_on(self, count: int) -> None:
+        loop = self._loop
         self._in_a_row = self._in_a_row + 1 if count == 0 else 0
         if self._read is None:  # closed meanwhile
             return

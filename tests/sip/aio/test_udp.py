@@ -128,6 +128,21 @@ def test_who_falls_quiet_is_read_at_once_again(watched: Watched) -> None:
     assert watched.readings == before + 1
 
 
+def test_a_reading_that_fails_is_not_the_last(watched: Watched) -> None:
+    watched.arrive(100, PAUSE / 10)
+
+    def fail() -> int:
+        raise ZeroDivisionError
+
+    watched.listener.watch(watched.loop, fail)
+    for _ in range(3):
+        [(_, callback)] = watched.loop.later
+        watched.loop.later.clear()
+        with pytest.raises(ZeroDivisionError):
+            callback()
+    assert len(watched.loop.later) == 1
+
+
 def test_one_that_is_closed_is_not_read_again(watched: Watched) -> None:
     watched.arrive(100, PAUSE / 10)
     watched.listener.close()
