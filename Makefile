@@ -68,8 +68,8 @@ compiled: .venv-compiled/.setup ## make .venv-compiled: callsim compiled by mypy
 	@echo "Ready: $(COMPILED)/callsim --help"
 
 # -p: the installed packages are there before pytest puts this source tree first on the path.
-test-compiled: .venv-compiled/.setup ## run tests/sip and a whole call, compiled
-	@CALLSIM_COMPILED=1 $(COMPILED)/pytest -p sip -p simulator $(or $(ARGS),tests/sip)
+test-compiled: .venv-compiled/.setup ## run the tests of stack and calls, and a whole call, compiled
+	@CALLSIM_COMPILED=1 $(COMPILED)/pytest -p sip -p simulator $(or $(ARGS),tests/sip tests/simulator/flows)
 	@$(COMPILED)/callsim demo --exit >/dev/null
 
 bench: tools .venv/.bench ## run the benchmarks
