@@ -21,8 +21,9 @@ SIP = [
 SIP += [f"sip/aio/{name}.py" for name in "listener stack stream udp".split()]
 SIMULATOR = [
     f"simulator/{name}.py"
-    for name in "agents audit bridge call call_index commands connection early ended headers leg "
-    "pickup queries records refer referred refresh server states takeover treatment".split()
+    for name in "agents audit bridge call call_events call_index commands connection early ended "
+    "headers joining leg legs pickup queries records refer referred refresh server states "
+    "takeover treatment".split()
 ]
 
 

@@ -1,23 +1,21 @@
-"""A call: its state, its legs, its history, and what each event on a leg means to it.
+"""A call: its state, its legs and its history.
 
 The state is a table; a command that it has no row for is refused (409 at the API).
-Between a check and a change nothing is awaited, so that nothing needs a lock.
+Between a check and a change nothing is awaited, so that nothing needs a lock. What events
+on the legs mean is in `simulator.call_events`.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from simulator.audit import AuditCheck
-from simulator.bridge import OfferRelay, RequestRelay, holder, is_hold, withdrawn
+from simulator.bridge import holder, is_hold
+from simulator.call_events import HANDLERS
 from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.ended import let_go
 from simulator.errors import CallStateError
-from simulator.headers import NO_REFUSAL, parting, refusal_of
-from simulator.leg import Leg, note_oddity
+from simulator.headers import NO_REFUSAL
+from simulator.leg import Leg
 from simulator.refer import ReferTransfer
-from simulator.referred import refer_received
-from simulator.refresh import refresh_due
 from simulator.routing import Route
 from simulator.states import (
     CONNECT,
@@ -25,32 +23,13 @@ from simulator.states import (
     HOLD,
     INPUT_NAMES,
     NORMAL,
-    REASONS,
     STATES,
     TRANSFER,
 )
 from simulator.takeover import Handover
 from simulator.treatment import Refusal, Treatment
 from simulator.variables import Variables
-from sip.events import (
-    Acknowledged,
-    Answered,
-    Cancelled,
-    Event,
-    Hungup,
-    Lost,
-    PeerOddity,
-    Pracked,
-    Progressed,
-    ReferProgressed,
-    Referred,
-    RefreshDue,
-    Refused,
-    Reinvited,
-    Requested,
-    Responded,
-    Withdrawn,
-)
+from sip.events import Event, Responded
 from sip.message import reason_phrase
 
 if TYPE_CHECKING:
@@ -194,6 +173,11 @@ class Call:
         if held_by is not None and self.state in HELD_FROM:
             self.enter(HOLD, now, f"by the {held_by.kind}")
 
+    @property
+    def settled_state(self) -> str:
+        """The state, beneath a transfer that is under way."""
+        return self._before_transfer if self.state == "transferring" else self.state
+
     # Work: connections and transfers.
 
     def connected(self, work: Connection, now: float) -> None:
@@ -318,7 +302,7 @@ class Call:
     def handle(self, leg: Leg, event: Event | Responded, now: float) -> None:
         """One event of one leg."""
         leg.touched = now
-        handler = _HANDLERS.get(type(event))
+        handler = HANDLERS.get(type(event))
         if handler is not None:
             handler(self, leg, event, now)
             dialogs = self.server.dialogs
@@ -326,142 +310,3 @@ class Call:
                 dialogs.changed(leg, now)
         if self.state == "ended":
             let_go(self)
-
-    def _progressed(self, leg: Leg, event: Progressed, now: float) -> None:
-        if isinstance(self.work, Connection) and leg is self.work.target:
-            self.work.progressed(event.response, now)
-
-    def _answered(self, leg: Leg, event: Answered, now: float) -> None:
-        if leg.answered == 0.0:
-            leg.answered = now
-            leg.status = event.response.status
-            leg.take(event.response)
-            if isinstance(self.work, Connection) and leg is self.work.target:
-                self.work.target_answered(event.response, now)
-            else:  # nobody waits for it any more
-                leg.hang_up(now, NORMAL)
-            return
-        user = leg.offer_over()
-        leg.take(event.response)
-        if user is not None:
-            user.offer_answered(leg, event.response, now)
-        else:
-            leg.session.acknowledge(now)
-        leg.next_offer(now)
-
-    def _refused(self, leg: Leg, event: Refused, now: float) -> None:
-        self.refusal = refusal_of(event.status, event.response)
-        if leg.answered == 0.0:
-            leg.finish(now, event.status)
-            leg.status = event.status
-            if isinstance(self.work, Connection) and leg is self.work.target:
-                self.work.target_refused(event.status, event.reason, now)
-            return
-        user = leg.offer_over(refused=True)
-        if user is not None:
-            user.offer_refused(leg, event.status, event.reason, now)
-        leg.next_offer(now)
-
-    def _acknowledged(self, leg: Leg, event: Acknowledged, now: float) -> None:
-        leg.take(event.request)
-        user = leg.ack_user
-        leg.ack_user = None
-        if user is not None:
-            user.acknowledged(leg, event.request, now)
-
-    def _pracked(self, leg: Leg, event: Pracked, now: float) -> None:
-        leg.take(event.request)
-        if isinstance(self.work, Connection) and leg is self.caller:
-            self.work.caller_pracked(event.request, now)
-
-    def _cancelled(self, leg: Leg, event: Cancelled, now: float) -> None:
-        leg.finish(now, 487)
-        if leg is not self.caller and self._goes_on_without(leg, now):
-            return  # it wanted the place of another leg
-        self.error_code = 487
-        self.log(now, "cancelled", event.request.get("reason") or "")
-        reason, beside = parting(event.request)
-        details = "the caller gave up before the answer"
-        self.end(now, "abandoned", details, reason=reason, by=leg, beside=beside)
-
-    def _hung_up(self, leg: Leg, event: Hungup, now: float) -> None:
-        leg.finish(now)
-        if self.state == "ended":
-            leg.session.confirm_bye(now)
-            return
-        reason, beside = parting(event.request)
-        self.log(now, "hung_up", f"{leg.kind} {leg.number}".rstrip())
-        if leg is self.caller:
-            self._caller_left(leg, reason, beside, now)
-        elif self._goes_on_without(leg, now):
-            leg.session.confirm_bye(now)
-        else:
-            self.end(now, "completed", f"{leg.kind} hung up", reason=reason, by=leg, beside=beside)
-
-    def _caller_left(self, leg: Leg, reason: str, beside: str, now: float) -> None:
-        if isinstance(self.work, ReferTransfer) and self.work.caller_left(now):
-            self.transferred(now, self.work.destination, " by REFER")
-            self.work = None
-            self.end(now, "transferred", "the caller left after REFER", by=leg)
-            return
-        state = self._before_transfer if self.state == "transferring" else self.state
-        waiting = state == "queued" or not leg.answered
-        result: CallResult = "abandoned" if waiting else "completed"
-        self.end(now, result, f"the {leg.kind} hung up", reason=reason, by=leg, beside=beside)
-
-    def _goes_on_without(self, leg: Leg, now: float) -> bool:
-        """Whether the call outlives a leg that is not the caller's."""
-        if isinstance(self.work, Connection) and self.work.left(leg, now):
-            if leg is self.peer:
-                self.peer = None
-            return True
-        if leg is not self.peer:
-            return True
-        self.peer = None
-        if isinstance(self.work, ReferTransfer):
-            return True
-        return self.treatment is not None and self.treatment.peer_left(leg, now)
-
-    def _lost(self, leg: Leg, event: Lost, now: float) -> None:
-        leg.finish(now, event.status)
-        self.log(now, "leg_lost", f"{leg.kind}: SIP {event.status}")
-        if leg is self.caller or not self._goes_on_without(leg, now):
-            self.error_code = event.status
-            details = f"{leg.kind} lost: SIP {event.status}"
-            reason = REASONS["timeout"] if event.status == 408 else NORMAL
-            self.end(now, "error", details, reason=reason, by=leg)
-
-    def _reinvited(self, leg: Leg, event: Reinvited, now: float) -> None:
-        OfferRelay(self, leg, event.request).start(now)
-
-    def _responded(self, leg: Leg, event: Responded, now: float) -> None:
-        if isinstance(event.context, RequestRelay | AuditCheck):
-            event.context.responded(event, now)
-
-    def _referred(self, leg: Leg, event: Referred, now: float) -> None:
-        refer_received(self, leg, event.refer, now)
-
-    def _refer_progressed(self, leg: Leg, event: ReferProgressed, now: float) -> None:
-        if isinstance(self.work, ReferTransfer) and self.work.refer is event.refer:
-            self.work.progressed(event, now)
-
-
-_Handler = Callable[[Call, Leg, Any, float], None]
-_HANDLERS: Final[dict[type[Event | Responded], _Handler]] = {
-    Progressed: Call._progressed,
-    Answered: Call._answered,
-    Refused: Call._refused,
-    Pracked: Call._pracked,
-    Acknowledged: Call._acknowledged,
-    Cancelled: Call._cancelled,
-    Hungup: Call._hung_up,
-    Lost: Call._lost,
-    Reinvited: Call._reinvited,
-    Withdrawn: withdrawn,
-    Requested: RequestRelay.start,
-    RefreshDue: refresh_due,
-    Responded: Call._responded,
-    Referred: Call._referred,
-    ReferProgressed: Call._refer_progressed,
-    PeerOddity: note_oddity,
-}

@@ -9,8 +9,7 @@ from simulator.connection import Connection
 from simulator.errors import CallNotFound, RecordNotStored
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
-from simulator.queries import Queries
-from simulator.refer import ReferTransfer
+from simulator.legs import Legs
 from simulator.routing import Label, NotRoutable, Route
 from simulator.states import REASONS, TRANSFER
 from simulator.treatment import Treatment
@@ -24,14 +23,10 @@ STORE_PATIENCE: Final = 10.0
 """Seconds that a command waits for the CDR at most."""
 
 
-class Commands(Queries):
+class Commands(Legs):
     """The commanding half of `CallServer`."""
 
     _stored: dict[str, asyncio.Future[None]]
-
-    def vru_number(self) -> str:
-        """The VRU label with the next correlation id."""
-        raise NotImplementedError
 
     def find(self, guid: str) -> "Call":
         """The active call `guid`. Raises CallNotFound."""
@@ -64,7 +59,7 @@ class Commands(Queries):
         if command.label:
             call.icm_label = command.label
         if refer and not consult:
-            self._refer(call, label.text, route.destination, now)
+            self.refer(call, label.text, route.destination, now)
         else:
             self._transfer(call, label.text, route, now, hold=consult)
         self.stack.pump(now)
@@ -84,16 +79,6 @@ class Commands(Queries):
                     raise NotRoutable(f"no static route for {label!r}")
         elif route.destination is None:
             raise NotRoutable(f"no static route for {route.label or route.number!r}")
-
-    def _refer(
-        self, call: "Call", destination: str, uri: str | None, now: float, *, by_icm: bool = False
-    ) -> None:
-        work = ReferTransfer(call, destination, by_icm=by_icm)
-        call.work = work
-        if uri is None:  # a number of ours: the caller calls us again
-            session = call.caller.session
-            uri = f"sip:{destination}@{session.listener.sent_by(session.remote_address[0])}"
-        work.start(uri, self.config.transfer.ring_no_answer, now)
 
     def _transfer(self, call: "Call", number: str, route: Route, now: float, *, hold: bool) -> None:
         leg, uri, run = self.target_of(call, number, route, now)

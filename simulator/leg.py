@@ -47,6 +47,22 @@ class AckUser(Protocol):
         """The leg is over, and no ACK came."""
 
 
+class LegOwner(Protocol):
+    """Who placed a leg beside the target of the call's work, and wants to know of it."""
+
+    def leg_rings(self, leg: "Leg", response: Response, now: float) -> None:
+        """A provisional response."""
+
+    def leg_answered(self, leg: "Leg", response: Response, now: float) -> None:
+        """The 2xx; whoever is told acknowledges it."""
+
+    def leg_refused(self, leg: "Leg", status: int, reason: str, now: float) -> None:
+        """It cannot be reached."""
+
+    def leg_left(self, leg: "Leg", now: float) -> None:
+        """It hung up, or is lost, after the answer; its BYE is answered next."""
+
+
 class Leg:
     """A leg of `call`.
 
@@ -69,6 +85,7 @@ class Leg:
         "offer_user",
         "offers",
         "origin",
+        "owner",
         "received",
         "sent",
         "session",
@@ -98,6 +115,7 @@ class Leg:
         self.offer_user: OfferUser | None = None
         self.offers: list[tuple[bytes | None, OfferUser]] | None = None  # behind the one before
         self.ack_user: AckUser | None = None
+        self.owner: LegOwner | None = None
 
     def __repr__(self) -> str:
         return f"<Leg {self.kind} {self.number} of {self.call.guid}>"

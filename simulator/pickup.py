@@ -9,9 +9,10 @@ goes on under its GUID either way.
 from typing import TYPE_CHECKING
 
 from simulator.bridge import partner
-from simulator.connection import DIALLING, DIALLING_HELD, FAILED, TARGET_ANSWERED, Connection
+from simulator.connection import Connection
 from simulator.errors import CallStateError
 from simulator.headers import user_part
+from simulator.joining import DIALLING, DIALLING_HELD, FAILED, TARGET_ANSWERED
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
 from simulator.states import NORMAL, TRANSFER

@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from simulator.bridge import partner
-from simulator.connection import FAILED, Connection
+from simulator.connection import Connection
 from simulator.errors import CallStateError
+from simulator.joining import FAILED
 from simulator.leg import VXML, Leg
 from simulator.refer import BYE_WAIT
 from simulator.routing import InvalidNumber, NotRoutable, Route

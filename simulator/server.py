@@ -6,10 +6,8 @@ checked and carried out with no ``await`` between; only its answer may wait (for
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Callable
-from math import ceil
 from typing import Final
 
 from simulator.access import Access
@@ -19,35 +17,28 @@ from simulator.call import Call
 from simulator.call_index import CallIndex
 from simulator.commands import Commands
 from simulator.config import Config
-from simulator.connection import Connection
 from simulator.dialog_events import DialogEvents
 from simulator.ended import late
 from simulator.headers import (
-    CalleeRefusal,
-    guid_lines,
     max_forwards,
-    media_warning,
     new_guid,
     passed_lines,
     received_guid,
     user_part,
 )
-from simulator.leg import CALLER, VXML, Leg
+from simulator.leg import CALLER, Leg
 from simulator.pickup import take_place
 from simulator.ports import Stack, Store
 from simulator.probes import Prober
 from simulator.records import row_of
 from simulator.refresh import session_timers
-from simulator.routing import DialPlan, Label, NotRoutable, Route
-from simulator.states import CONNECT, NORMAL, REASONS, TRANSFER
+from simulator.routing import DialPlan, NotRoutable, Route
+from simulator.states import REASONS
 from simulator.treatment import Treatment
-from sip.dialog import name_addr_uri, route_uri
+from sip.dialog import name_addr_uri
 from sip.errors import PeerError
 from sip.events import Event, Invited, Responded
-from sip.grammar import escape_user
 from sip.message import Request
-from sip.offer_answer import fast_answer, make_offer
-from sip.sdp import Origin
 from sip.timers import Timer
 from sip.usage.invite import InviteSession
 from sip.usage.named import replaced_by
@@ -59,8 +50,6 @@ log = logging.getLogger(__name__)
 
 BYE_PATIENCE: Final = 0.2
 """Seconds that the answer to a BYE waits for the CDR at most."""
-
-_MEDIA_IN_USE: Final = re.compile(rb"^m=[^ ]+ [1-9]", re.MULTILINE)
 
 _NO_ROUTE: Final = Route("", "", "preroute", "", "label")
 
@@ -90,7 +79,6 @@ class CallServer(Commands):
         self._wall_offset = time.time() - self.started
         self._stored: dict[str, asyncio.Future[None]] = {}
         self._idle: asyncio.Event = asyncio.Event()
-        self._correlation = 0
         self.phones: dict[str, str] = {}  # the contacts of those that are logged in, by number
         if config.sip.reliable_provisional != "off":
             stack.endpoint.support(OPTION)
@@ -202,130 +190,6 @@ class CallServer(Commands):
             self.connect_label(call, route.label, "callee", now)
         else:
             call.refuse(now, 404, "no route to this number")
-
-    # Legs.
-
-    def connect(
-        self, call: Call, leg: Leg, uri: str, now: float, ring_no_answer: float = 0.0
-    ) -> None:
-        """Connect the caller to `uri` by a new leg."""
-        work = Connection(call, leg, uri, ring_no_answer or call.route.ring_no_answer)
-        call.work = work
-        work.start(now)
-
-    def connect_label(
-        self, call: Call, label: str, kind: str, now: float, agent: Agent | None = None
-    ) -> None:
-        """CONNECT: the label's route decides where to; without one 404."""
-        try:
-            uri = self.plan.route_label(label)
-        except NotRoutable:
-            uri = None  # it cannot be dialed at all
-        parsed = Label.parse(label) if uri else Label(label)
-        leg = Leg(call, kind, parsed.text, now)
-        leg.cli = parsed.cli
-        by_refer = parsed.refer or (kind != VXML and self.config.transfer.mode == "refer")
-        if uri is not None and by_refer and call.caller.up:
-            call.enter(TRANSFER, now, f"REFER to {parsed.text}")
-            self._refer(call, parsed.text, uri, now, by_icm=True)
-            return
-        if uri is None:
-            call.log(now, "no_route", f"label {label}: add it under routes")
-            leg.ended = now
-            call.connect_failed(Connection(call, leg, "", 1.0), 404, "no route to the label", now)
-            return
-        if agent is not None:
-            leg.agent = agent.extension
-            self.skill_groups.take(agent)
-        old = call.peer
-        if old is not None and old.kind == VXML:
-            # The VRU is released before the agent is called [TN178].
-            call.peer = None
-            old.hang_up(now, NORMAL)
-        self.connect(call, leg, uri, now)
-
-    def connect_vxml(self, call: Call, now: float) -> None:
-        """TEMPORARY_CONNECT: VRU label and correlation id make the number [TN178]."""
-        self.connect_label(call, self.vru_number(), VXML, now)
-
-    def vru_number(self) -> str:
-        """The VRU label with the next correlation id."""
-        icm = self.config.icm
-        ids = icm.correlation_ids
-        number = ids.first + self._correlation % (ids.last - ids.first + 1)
-        self._correlation += 1
-        return f"{icm.vru_label}{number:0{ids.digits}d}"
-
-    def place(self, leg: Leg, uri: str, body: bytes, patience: float, now: float) -> None:
-        """Send the INVITE of an outbound leg, which may ring for `patience` seconds.
-
-        Raises InvalidValue when there is no way.
-        """
-        call = leg.call
-        leg.started = now
-        endpoint = self.stack.endpoint
-        routes = self.access.paths.get(uri, ())
-        host, listener = endpoint.way_to(route_uri(routes[0]) if routes else uri)
-        local = listener.local_host(host)
-        shown = call.calling if leg.cli is None else leg.cli
-        number = escape_user(shown) or "anonymous"
-        from_ = f"<sip:{number}@{listener.sent_by(host)}>"
-        expires = max(60, ceil(patience))
-        counter = endpoint.ids.below(1 << 31)
-        timer = call.caller.session.timer  # what the caller asks for is asked for here too
-        leg.session = endpoint.invite(
-            now,
-            uri,
-            from_=from_,
-            to=f"<{uri.partition(';')[0]}>",
-            call_id=f"{call.guid}-{int(self.wall(now) * 1000)}{counter}@{local}",
-            contact_user=number,
-            body=leg.describe(body),
-            lines=f"Expires: {expires}\r\n{guid_lines(call.guid)}"
-            f"{call.passed}{leg.lines}{self.agent_line}",
-            routes=routes,
-            max_forwards=call.hops - 1,
-            session_expires=self.config.sip.session_timer.expires
-            or (timer.interval if timer else 0),
-            min_se=timer.min_se if timer else 0,
-        )
-        leg.session.belong_to(leg)
-        call.legs.append(leg)
-        if self.dialogs.watched:
-            self.dialogs.changed(leg, now)
-
-    def answer_standalone(self, call: Call, now: float) -> None:
-        """The call server itself is the far end: 200 at once."""
-        leg = call.caller
-        try:
-            body = self.own_media(leg, leg.received)
-            if not _MEDIA_IN_USE.search(body):
-                reason = "Nothing in the offer can be answered"
-                host = leg.session.listener.local_host(leg.session.remote_address[0])
-                raise PeerError(reason, 488, media_warning(host, reason))
-        except PeerError as error:
-            call.refusal = CalleeRefusal(488, error.lines)
-            call.refuse(now, 488, error.reason)
-            return
-        leg.session.answer(now, leg.describe(body), self.server_line)
-        leg.answered = now
-        leg.status = 200
-        call.enter(CONNECT, now, "standalone")
-
-    def own_media(self, leg: Leg, offer: bytes) -> bytes:
-        """The call server's own description: it takes the media and says nothing.
-
-        Raises PeerError, 488 with a Warning, when the offer cannot be read.
-        """
-        session = leg.session
-        host = session.listener.local_host(session.remote_address[0])
-        number = int(leg.call.guid[8:23], 16)  # the part that differs most, below 2**63
-        if offer:
-            try:
-                return fast_answer(offer, host, self.media_port, Origin.local(host, number))
-            except PeerError as error:
-                raise PeerError(error.reason, 488, media_warning(host, error.reason)) from None
-        return make_offer(host, self.media_port, number).to_bytes()
 
     # The end of a call.
 

@@ -9,7 +9,8 @@ either call can still go back to what it was.
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from simulator.connection import DIALLING, Connection
+from simulator.connection import Connection
+from simulator.joining import DIALLING
 from simulator.leg import Leg
 from simulator.referred import PhoneTransfer
 from simulator.states import TRANSFER

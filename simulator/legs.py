@@ -1,0 +1,172 @@
+"""The legs that the call server places, and what it answers by itself."""
+
+import re
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from simulator.agents import Agent
+from simulator.connection import Connection
+from simulator.headers import CalleeRefusal, guid_lines, media_warning
+from simulator.leg import VXML, Leg
+from simulator.queries import Queries
+from simulator.refer import ReferTransfer
+from simulator.routing import Label, NotRoutable
+from simulator.states import CONNECT, NORMAL, TRANSFER
+from sip.dialog import route_uri
+from sip.errors import PeerError
+from sip.grammar import escape_user
+from sip.offer_answer import fast_answer, make_offer
+from sip.sdp import Origin
+
+if TYPE_CHECKING:
+    from simulator.access import Access
+    from simulator.agents import SkillGroups
+    from simulator.call import Call
+    from simulator.dialog_events import DialogEvents
+
+_MEDIA_IN_USE: Final = re.compile(rb"^m=[^ ]+ [1-9]", re.MULTILINE)
+
+
+class Legs(Queries):
+    """The part of `CallServer` that calls somebody."""
+
+    access: "Access"
+    dialogs: "DialogEvents"
+    skill_groups: "SkillGroups"
+    agent_line: str
+    server_line: str
+    media_port: int
+    _correlation: int = 0
+
+    def connect(
+        self, call: "Call", leg: Leg, uri: str, now: float, ring_no_answer: float = 0.0
+    ) -> None:
+        """Connect the caller to `uri` by a new leg."""
+        work = Connection(call, leg, uri, ring_no_answer or call.route.ring_no_answer)
+        call.work = work
+        work.start(now)
+
+    def connect_label(
+        self, call: "Call", label: str, kind: str, now: float, agent: Agent | None = None
+    ) -> None:
+        """CONNECT: the label's route decides where to; without one 404."""
+        try:
+            uri = self.plan.route_label(label)
+        except NotRoutable:
+            uri = None  # it cannot be dialed at all
+        parsed = Label.parse(label) if uri else Label(label)
+        leg = Leg(call, kind, parsed.text, now)
+        leg.cli = parsed.cli
+        by_refer = parsed.refer or (kind != VXML and self.config.transfer.mode == "refer")
+        if uri is not None and by_refer and call.caller.up:
+            call.enter(TRANSFER, now, f"REFER to {parsed.text}")
+            self.refer(call, parsed.text, uri, now, by_icm=True)
+            return
+        if uri is None:
+            call.log(now, "no_route", f"label {label}: add it under routes")
+            leg.ended = now
+            call.connect_failed(Connection(call, leg, "", 1.0), 404, "no route to the label", now)
+            return
+        if agent is not None:
+            leg.agent = agent.extension
+            self.skill_groups.take(agent)
+        old = call.peer
+        if old is not None and old.kind == VXML:
+            # The VRU is released before the agent is called [TN178].
+            call.peer = None
+            old.hang_up(now, NORMAL)
+        self.connect(call, leg, uri, now)
+
+    def refer(
+        self, call: "Call", destination: str, uri: str | None, now: float, *, by_icm: bool = False
+    ) -> None:
+        """Ask the caller to call the destination itself."""
+        work = ReferTransfer(call, destination, by_icm=by_icm)
+        call.work = work
+        if uri is None:  # a number of ours: the caller calls us again
+            session = call.caller.session
+            uri = f"sip:{destination}@{session.listener.sent_by(session.remote_address[0])}"
+        work.start(uri, self.config.transfer.ring_no_answer, now)
+
+    def connect_vxml(self, call: "Call", now: float) -> None:
+        """TEMPORARY_CONNECT: VRU label and correlation id make the number [TN178]."""
+        self.connect_label(call, self.vru_number(), VXML, now)
+
+    def vru_number(self) -> str:
+        """The VRU label with the next correlation id."""
+        icm = self.config.icm
+        ids = icm.correlation_ids
+        number = ids.first + self._correlation % (ids.last - ids.first + 1)
+        self._correlation += 1
+        return f"{icm.vru_label}{number:0{ids.digits}d}"
+
+    def place(self, leg: Leg, uri: str, body: bytes, patience: float, now: float) -> None:
+        """Send the INVITE of an outbound leg, which may ring for `patience` seconds.
+
+        Raises InvalidValue when there is no way.
+        """
+        call = leg.call
+        leg.started = now
+        endpoint = self.stack.endpoint
+        routes = self.access.paths.get(uri, ())
+        host, listener = endpoint.way_to(route_uri(routes[0]) if routes else uri)
+        local = listener.local_host(host)
+        shown = call.calling if leg.cli is None else leg.cli
+        number = escape_user(shown) or "anonymous"
+        from_ = f"<sip:{number}@{listener.sent_by(host)}>"
+        expires = max(60, ceil(patience))
+        counter = endpoint.ids.below(1 << 31)
+        timer = call.caller.session.timer  # what the caller asks for is asked for here too
+        leg.session = endpoint.invite(
+            now,
+            uri,
+            from_=from_,
+            to=f"<{uri.partition(';')[0]}>",
+            call_id=f"{call.guid}-{int(self.wall(now) * 1000)}{counter}@{local}",
+            contact_user=number,
+            body=leg.describe(body),
+            lines=f"Expires: {expires}\r\n{guid_lines(call.guid)}"
+            f"{call.passed}{leg.lines}{self.agent_line}",
+            routes=routes,
+            max_forwards=call.hops - 1,
+            session_expires=self.config.sip.session_timer.expires
+            or (timer.interval if timer else 0),
+            min_se=timer.min_se if timer else 0,
+        )
+        leg.session.belong_to(leg)
+        call.legs.append(leg)
+        if self.dialogs.watched:
+            self.dialogs.changed(leg, now)
+
+    def answer_standalone(self, call: "Call", now: float) -> None:
+        """The call server itself is the far end: 200 at once."""
+        leg = call.caller
+        try:
+            body = self.own_media(leg, leg.received)
+            if not _MEDIA_IN_USE.search(body):
+                reason = "Nothing in the offer can be answered"
+                host = leg.session.listener.local_host(leg.session.remote_address[0])
+                raise PeerError(reason, 488, media_warning(host, reason))
+        except PeerError as error:
+            call.refusal = CalleeRefusal(488, error.lines)
+            call.refuse(now, 488, error.reason)
+            return
+        leg.session.answer(now, leg.describe(body), self.server_line)
+        leg.answered = now
+        leg.status = 200
+        call.enter(CONNECT, now, "standalone")
+
+    def own_media(self, leg: Leg, offer: bytes) -> bytes:
+        """The call server's own description: it takes the media and says nothing.
+
+        Raises PeerError, 488 with a Warning, when the offer cannot be read.
+        """
+        session = leg.session
+        host = session.listener.local_host(session.remote_address[0])
+        number = int(leg.call.guid[8:23], 16)  # the part that differs most, below 2**63
+        if offer:
+            try:
+                return fast_answer(offer, host, self.media_port, Origin.local(host, number))
+            except PeerError as error:
+                raise PeerError(error.reason, 488, media_warning(host, error.reason)) from None
+        return make_offer(host, self.media_port, number).to_bytes()
