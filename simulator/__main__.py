@@ -24,18 +24,23 @@ from sip.transport import host_port
 
 T = TypeVar("T")
 
-_GC_THRESHOLDS: Final = (10_000, 1, 1_000_000)
-"""Calls free themselves by reference counts, so the collector is there for the rest alone.
+_COLLECT_YOUNG: Final = 0.1
+"""Seconds from one collection of young garbage to the next.
 
-A collection looks at 20,000 objects at most, which stops the calls for some 5 ms. One of all
-objects would take seconds with a hundred thousand transactions about: it is done when there
-are few (`collect_when_quiet`).
+Calls free themselves by reference counts, so the collector is there for the rest alone. By
+itself it would start when more was made than freed: a steady load makes as much as it frees,
+and then one collection finds all transactions of a minute and stops the calls for 150 ms.
+What a tenth of a second leaves behind takes some milliseconds at the highest rate.
 """
+
+_COLLECT_OLD: Final = 60.0
+"""Seconds from one look whether all objects may be collected to the next."""
 
 _QUIET: Final = 1_000
 """Transactions and sessions at most, for the collector to look at all objects."""
 
-_COLLECT_EVERY: Final = 60.0
+_COLLECT_ANYWAY: Final = 15
+"""Looks after which all objects are collected although the server is busy."""
 
 _EPILOG: Final = """\
 examples:
@@ -220,25 +225,36 @@ async def _run_server(config: Config) -> int:
         print("ready", flush=True)
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
-        gc.set_threshold(*_GC_THRESHOLDS)
-        quiet = collect_when_quiet(server.stack.endpoint, _COLLECT_EVERY)
-        collecting = loop.create_task(quiet)
+        gc.disable()  # it is told when
+        endpoint = server.stack.endpoint
+        collecting = [
+            loop.create_task(collect_young(_COLLECT_YOUNG)),
+            loop.create_task(collect_old(endpoint, _COLLECT_OLD)),
+        ]
         await stop.wait()
-        collecting.cancel()
+        for task in collecting:
+            task.cancel()
         await server.drain(config.server.grace)
     return 0
 
 
-async def collect_when_quiet(endpoint: Endpoint, every: float) -> None:
-    """Free what died old and in a circle, once nobody is kept waiting by it."""
-    before = 0
+async def collect_young(every: float) -> None:
+    """Free what was made and died in a circle since the last time."""
     while True:
         await asyncio.sleep(every)
-        partial = gc.get_stats()[1]["collections"]
+        gc.collect(0)
+
+
+async def collect_old(endpoint: Endpoint, every: float) -> None:
+    """Free what died old and in a circle, when nobody is kept waiting by it, or too long after."""
+    put_off = 0
+    while True:
+        await asyncio.sleep(every)
         busy = len(endpoint.servers) + len(endpoint.clients) + len(endpoint.sessions)
-        if partial > before and busy <= _QUIET:
+        put_off += 1
+        if busy <= _QUIET or put_off >= _COLLECT_ANYWAY:
             gc.collect()
-            before = partial
+            put_off = 0
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from simulator.__main__ import collect_when_quiet
+from simulator.__main__ import collect_old, collect_young
 from sip.endpoint import Endpoint
 from sip.ids import IdSource
 from sip.transaction.server import ServerTransaction
@@ -33,12 +33,12 @@ def dead() -> Iterator["weakref.ref[Circle]"]:
     gc.enable()
 
 
-def look(endpoint: Endpoint, dead: "weakref.ref[Circle]") -> bool:
-    """Whether some looks have found it."""
+def look(endpoint: Endpoint, dead: "weakref.ref[Circle]", looks: int = 10) -> bool:
+    """Whether so many looks have found it."""
 
     async def inner() -> bool:
-        task = asyncio.create_task(collect_when_quiet(endpoint, 0.0))
-        for _ in range(20):
+        task = asyncio.create_task(collect_old(endpoint, 0.0))
+        for _ in range(1 + looks):
             await asyncio.sleep(0)
         task.cancel()
         return dead() is None
@@ -50,8 +50,35 @@ def test_a_quiet_server_frees_what_died_old(dead: "weakref.ref[Circle]") -> None
     assert look(Endpoint([], IdSource(Random(1).randbytes)), dead)
 
 
-def test_a_busy_one_waits(dead: "weakref.ref[Circle]") -> None:
+def busy() -> Endpoint:
     endpoint = Endpoint([], IdSource(Random(1).randbytes))
     for number in range(1001):
         endpoint.servers[str(number)] = cast(ServerTransaction, None)
-    assert not look(endpoint, dead)
+    return endpoint
+
+
+def test_a_busy_one_waits(dead: "weakref.ref[Circle]") -> None:
+    assert not look(busy(), dead)
+
+
+def test_one_that_is_never_quiet_does_not_wait_for_ever(dead: "weakref.ref[Circle]") -> None:
+    assert look(busy(), dead, looks=15)
+
+
+def test_what_died_young_is_freed_whatever_the_load() -> None:
+    gc.disable()
+    try:
+        circle = Circle()
+        dead = weakref.ref(circle)
+        del circle
+
+        async def inner() -> None:
+            task = asyncio.create_task(collect_young(0.0))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+
+        asyncio.run(inner())
+        assert dead() is None
+    finally:
+        gc.enable()
