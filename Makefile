@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-interop lint format bench bench-micro compiled test-compiled \
-    fuzz soak clean tools
+    fuzz soak ladders clean tools
 
 ARGS :=
 BIN := .venv/bin
@@ -83,6 +83,9 @@ fuzz: .venv/.dev ## damaged datagrams: make fuzz ARGS='--datagrams 10000000'
 
 soak: .venv/.dev ## calls over a bad network: make soak ARGS='--calls 10000 --loss 0.3'
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+ladders: .venv/.dev ## write the golden ladders of scenarios/flows anew
+	@$(BIN)/python -m tests.scenarios $(ARGS)
 
 clean: ## remove the environments and what the tools left behind
 	rm -rf .venv .venv-compiled build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

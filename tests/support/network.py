@@ -323,12 +323,15 @@ class Network:
                 self.now = max(self.now, end if seconds < _FOREVER else self.now)
                 return
             self.now = max(self.now, time)
-            while self._agenda and self._agenda[0][0] <= self.now:
-                heapq.heappop(self._agenda)[2]()
-                self.pump()
+            self._do_agenda()
             for party in self._living():
                 with self._watching():
                     party.endpoint.handle_timers(self.now)
+            self.pump()
+
+    def _do_agenda(self) -> None:
+        while self._agenda and self._agenda[0][0] <= self.now:
+            heapq.heappop(self._agenda)[2]()
             self.pump()
 
     def run_until_idle(self) -> None:

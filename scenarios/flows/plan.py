@@ -1,0 +1,48 @@
+"""The plan that the flows share, and who has which number in it.
+
+Where the router chooses among agents a flow has a group of its own: who was idle longest
+must not depend on the flows before.
+"""
+
+from typing import Any, Final
+
+SHORT: Final = 0.3
+"""Seconds that anything scripted takes: far longer than a round trip, short to wait for."""
+
+PLAN: Final[dict[str, Any]] = {
+    "sip": {"error_refer": False},
+    "dialed_numbers": [
+        {"pattern": "5>", "script": "standalone", "call_type": "post_route"},
+        {"pattern": "6>", "label": "1001", "ring_no_answer": 5},
+        {"pattern": "6002", "label": "1002", "ring_no_answer": 5},
+        {"pattern": "4>", "label": "1003", "ring_no_answer": 1},
+        {"pattern": "7>", "script": "support", "ring_no_answer": 1},
+        {"pattern": "71XX", "script": "patient"},
+        {"pattern": "72XX", "script": "second_line"},
+        {"pattern": "73XX", "script": "third_line", "ring_no_answer": 1},
+        {"pattern": "9XXX", "label": "{dnis}"},
+        {"pattern": ">", "script": "self_service"},
+    ],
+    "icm": {
+        "wait": 0,
+        "scripts": {
+            "standalone": [{"answer": {}}],
+            "support": [
+                {"self_service": {"application": "support", "seconds": SHORT}},
+                {"queue": {"skill_group": "support"}},
+            ],
+            "second_line": [{"queue": {"skill_group": "second_line"}}],
+            "third_line": [{"queue": {"skill_group": "third_line"}}],
+            "patient": [{"queue": {"skill_group": "night"}}],
+            "self_service": [{"self_service": {"application": "welcome"}}],
+        },
+        "skill_groups": {
+            "support": {"wait": SHORT, "agents": ["1001"]},
+            "second_line": {"agents": ["1011", "1012"]},
+            "third_line": {"agents": ["1021", "1022"]},
+            "night": {"wait": 20, "agents": ["1001"]},
+        },
+        "agents": {number: {"max_calls": 1} for number in "1001 1002 1011 1012 1021 1022".split()},
+    },
+    "transfer": {"ring_no_answer": 2},
+}

@@ -1,0 +1,94 @@
+"""Transfers: by REST, by a label, by the agent's phone."""
+
+from scenarios.flows import Stage, flow
+
+
+@flow()
+def blind_transfer(stage: Stage) -> None:
+    """POST transfer, blind: the old leg stays until the target answers; then the caller is
+    joined to the target by re-INVITE, and the old leg gets BYE.
+    """
+    caller = stage.dial("6000")
+    stage.reach("connected")
+    stage.transfer("1002")
+    stage.reach("transfer_completed")
+    caller.hang_up()
+
+
+@flow()
+def blind_transfer_fails(stage: Stage) -> None:
+    """The target is busy: the call goes on with the first agent, untouched."""
+    caller = stage.dial("6000")
+    stage.reach("connected")
+    stage.transfer("9486")
+    stage.reach("transfer_failed")
+    caller.hang_up()
+
+
+@flow()
+def transfer_by_refer(stage: Stage) -> None:
+    """Label with the prefix rf: REFER to the caller, who reports success and leaves."""
+    caller = stage.dial("6000")
+    stage.reach("connected")
+    stage.transfer(label="rf1002")
+    stage.reach("transferring")
+    caller.accept_refer()
+    stage.rest("the caller calls the target")
+    caller.notify(200)
+    stage.reach("notified", 2)
+    caller.hang_up()
+
+
+@flow()
+def refer_fails(stage: Stage) -> None:
+    """The caller's gateway reports 486 in NOTIFY: the call goes on with the agent."""
+    caller = stage.dial("6000")
+    stage.reach("connected")
+    stage.transfer(label="rf1002")
+    stage.reach("transferring")
+    caller.accept_refer()
+    stage.rest("the caller calls the target, which is busy")
+    caller.notify(486)
+    stage.reach("transfer_failed")
+    caller.hang_up()
+
+
+@flow()
+def vru_return(stage: Stage) -> None:
+    """The agent's call is moved back into a script: the VXML gateway takes the agent's place
+    by VRU label and correlation id.
+    """
+    caller = stage.dial("6000")
+    stage.reach("connected")
+    stage.transfer("3000")
+    stage.reach("self_service")
+    caller.hang_up()
+
+
+@flow()
+def phone_blind_transfer(stage: Stage) -> None:
+    """The agent's phone sends REFER to the call server, which calls the target, joins the
+    caller to it, and tells the phone by NOTIFY.
+    """
+    caller = stage.dial("6000")
+    stage.reach("connected")
+    stage.refer(stage.line("1001"), "1002")
+    stage.reach("transfer_completed")
+    caller.hang_up()
+
+
+@flow()
+def phone_attended_transfer(stage: Stage) -> None:
+    """The agent calls a colleague through the call server (a call of its own), then sends
+    REFER with Replaces: the caller takes the agent's place in that call.
+    """
+    stage.dial("6000")
+    stage.reach("connected")
+    agent = stage.line("1001")
+    agent.offer("sendonly")
+    stage.reach("on_hold")
+    second = stage.dial_from("1001", "6002")
+    stage.until(lambda: 200 in second.statuses, "the colleague")
+    stage.refer(agent, "6002", second)
+    stage.reach("transfer_completed")
+    stage.line("1002").hang_up()
