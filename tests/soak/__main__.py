@@ -5,6 +5,7 @@ import sys
 import time
 
 from tests.soak.calls import Play
+from tests.soak.mix import RATE, Mix
 from tests.soak.verdict import judge
 
 
@@ -13,31 +14,58 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.soak",
         description="Calls between two endpoints on a network in memory that loses, repeats "
-        "and reorders packets.",
+        "and reorders packets; with --mix calls of all flows through a call server.",
     )
-    parser.add_argument("--calls", type=int, default=10_000)
+    parser.add_argument("--mix", action="store_true", help="all flows, commands, hang-ups, mixed")
+    parser.add_argument("--calls", type=int, help="default 10,000; 20,000 of the mix")
     parser.add_argument("--loss", type=float, default=0.3, help="share of all packets")
     parser.add_argument("--duplication", type=float, default=0.15, help="share of all packets")
     parser.add_argument("--reordering", type=float, default=0.15, help="share of all packets")
-    parser.add_argument("--rate", type=float, default=10.0, help="calls a second, virtual")
+    parser.add_argument("--rate", type=float, help="calls a second, virtual; default 10, mix 20")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    play = Play(options.seed, options.loss, options.calls, options.calls / options.rate, keep=False)
+    started = time.perf_counter()
+    if options.mix:
+        wrong = _mix(options.seed, options.calls or 20_000, options.rate or RATE)
+    else:
+        wrong = _soak(options)
+    print(f"{time.perf_counter() - started:.1f} s; wrong: {len(wrong)}")
+    for text in wrong[:20]:
+        print(text)
+    return 1 if wrong else 0
+
+
+def _soak(options: argparse.Namespace) -> list[str]:
+    calls = options.calls or 10_000
+    play = Play(options.seed, options.loss, calls, calls / (options.rate or 10.0), keep=False)
     play.network.duplication = options.duplication
     play.network.reordering = options.reordering
-    started = time.perf_counter()
     play.run()
-    seconds = time.perf_counter() - started
     ends, wrong = judge(play)
     for end, count in ends.most_common():
         print(f"{count:7,} {end}")
     print(
         f"{ends.total():,} calls, {play.log.rules.packets:,} packets, {play.network.now:,.0f} s "
-        f"of virtual time in {seconds:.1f} s; wrong: {len(wrong)}"
+        "of virtual time"
     )
-    for text in wrong[:20]:
-        print(text)
-    return 1 if wrong else 0
+    return wrong
+
+
+def _mix(seed: int, calls: int, rate: float) -> list[str]:
+    mix = Mix(seed, calls, rate)
+    mix.run()
+    results = sorted({result for _, result in mix.ends})
+    print(f"{'dialled':>8}" + "".join(f"{result:>13}" for result in results))
+    for number in sorted({number for number, _ in mix.ends}):
+        counts = (mix.ends[number, result] for result in results)
+        print(f"{number:>8}" + "".join(f"{count:13,}" for count in counts))
+    for title, counter in (("REST", mix.commands), ("history", mix.events)):
+        print(f"{title}: " + ", ".join(f"{n:,} {what}" for what, n in counter.most_common()))
+    print(
+        f"seed {seed}: {mix.judged:,} calls, {mix.log.rules.packets:,} packets, "
+        f"{mix.network.now:,.0f} s of virtual time"
+    )
+    return mix.wrong
 
 
 if __name__ == "__main__":
