@@ -102,6 +102,14 @@ def _parser() -> argparse.ArgumentParser:
         "the SIP ladder as it happens and the CDR. Then stays up for your own calls.",
     )
     _add_server_options(demo, "loopback, 5060 and 8080, or any free port")
+    demo.add_argument(
+        "--scenario",
+        metavar="NAME",
+        help="a call that a common misconfiguration spoils; 'list' names them",
+    )
+    demo.add_argument(
+        "--mended", action="store_true", help="the call of that scenario with the fault mended"
+    )
     demo.add_argument("--exit", action="store_true", help="end after the call: 0 if all went right")
     demo.set_defaults(run=_demo)
 
@@ -259,7 +267,19 @@ async def collect_old(endpoint: Endpoint, every: float) -> None:
 
 def _demo(options: argparse.Namespace) -> int:
     from simulator.demo import run_demo
+    from simulator.demo_scenarios import SCENARIOS, run_scenario
 
+    name = options.scenario
+    if name == "list":
+        for known, scenario in SCENARIOS.items():
+            print(f"{known:18} {scenario.title}")
+        return 0
+    if name is not None and name not in SCENARIOS:
+        print(f"--scenario: {name!r} is none of {', '.join(SCENARIOS)}", file=sys.stderr)
+        return 2
+    if name is not None:
+        config = load_config(options)
+        return run(run_scenario(SCENARIOS[name], config, _service, mended=options.mended))
     return run(run_demo(load_config(options), _service, leave=options.exit))
 
 

@@ -11,8 +11,8 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -49,8 +49,10 @@ class Demo:
         self.server = server
         self.lab = lab
         self.url = url
-        self.auth = aiohttp.BasicAuth(user, password)
+        self.user = user
+        self.password = password
         self.history: list[str] = []
+        self.notes: list[str] = []  # the same with what each says
         self._changed = asyncio.Event()
         parties: dict[Address, str] = {}
         for name in ("caller", "vxml", "agents"):
@@ -68,8 +70,10 @@ class Demo:
             print(line)
 
     def _news(self, _call: Call, _now: float, event: str, details: str) -> None:
+        note = f"{event}: {details}" if details else event
         self.history.append(event)
-        print(self.ladder.note(f"{event}: {details}" if details else event))
+        self.notes.append(note)
+        print(self.ladder.note(note))
         self._changed.set()
 
     async def until(self, event: str) -> None:
@@ -81,8 +85,9 @@ class Demo:
     async def rest(self, method: str, path: str, body: object = None) -> Any:
         """One REST operation, shown; raises DemoFailed unless it succeeds."""
         url = f"{self.url}{path}"
+        headers = {"Authorization": aiohttp.encode_basic_auth(self.user, self.password)}
         async with (
-            aiohttp.ClientSession(auth=self.auth) as session,
+            aiohttp.ClientSession(headers=headers) as session,
             session.request(method, url, json=body) as answer,
         ):
             result = await answer.json()
@@ -135,32 +140,42 @@ class Demo:
             raise DemoFailed(f"the CDR says {record.call_result!r}")
 
 
-async def run_demo(config: Config, service: Service, *, leave: bool) -> int:
-    """Play the call; then stay up unless `leave`. 0 when all went right, 1 otherwise."""
+Change = Callable[[Config], Config]
+
+
+@asynccontextmanager
+async def stage(
+    config: Config, service: Service, change: Change = lambda config: config
+) -> AsyncIterator[Demo]:
+    """A server with its neighbours on loopback, ready for a call; `change` comes last."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a ladder as it happens, in a pipe too
     _end_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="callsim-demo-") as folder:
         config, password = _prepared(config, folder)
         async with Lab() as lab:
-            config = with_neighbours(config, lab)
+            config = change(with_neighbours(config, lab))
             async with service(config) as (server, addresses):
                 lab.caller.server = _sip_address(server)
                 url = next(address for address in addresses if address.startswith("http:"))
                 user = config.api.users[0].name
-                print(
-                    f"SIP:  {lab.caller.server}\nREST: {url}   (user {user}, password {password})"
-                )
-                demo = Demo(server, lab, url, user, password)
-                try:
-                    async with asyncio.timeout(PATIENCE):
-                        await demo.play()
-                except (DemoFailed, TimeoutError) as error:
-                    print(f"\nThe demo failed: {error or 'it took too long'}")
-                    return 1
-                print("\nAll went right.")
-                if not leave:
-                    await _stay(lab.caller.server, url, user, password)
+                yield Demo(server, lab, url, user, password)
+
+
+async def run_demo(config: Config, service: Service, *, leave: bool) -> int:
+    """Play the call; then stay up unless `leave`. 0 when all went right, 1 otherwise."""
+    async with stage(config, service) as demo:
+        sip, user, password = demo.lab.caller.server, demo.user, demo.password
+        print(f"SIP:  {sip}\nREST: {demo.url}   (user {user}, password {password})")
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await demo.play()
+        except (DemoFailed, TimeoutError) as error:
+            print(f"\nThe demo failed: {error or 'it took too long'}")
+            return 1
+        print("\nAll went right.")
+        if not leave:
+            await _stay(sip, demo.url, user, password)
     return 0
 
 
