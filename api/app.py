@@ -17,6 +17,7 @@ from api.handlers.calls import calls
 from api.handlers.health import health, probes
 from api.handlers.routing import routing
 from api.handlers.sessions import sessions
+from api.handlers.transfers import transfers
 from api.idempotency import Answers
 from api.keys import ANSWERS, LOOPBACK, OPTIONS, SERVER, ApiOptions, CallServer
 from api.openapi import document
@@ -28,7 +29,7 @@ from simulator.config_base import User
 from simulator.config_values import HttpListen
 from simulator.errors import ServiceError
 
-GROUPS: Final = (calls, routing, health, sessions, probes)
+GROUPS: Final = (calls, routing, health, sessions, transfers, probes)
 
 _DOCUMENT_PATH: Final = "/openapi.json"
 _HEALTH_PATHS: Final = frozenset(CONTRACT_PREFIX + operation.path for operation in health.declared)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         SessionView,
         TerminateReason,
         TransferCommand,
+        TransferView,
         VariablesView,
     )
 
@@ -49,6 +50,21 @@ class CallServer(Protocol):
 
     async def terminate(self, guid: str, reason: "TerminateReason") -> None:
         """End a call; returns once its CDR is stored."""
+
+    def complete_transfer(self, guid: str) -> None:
+        """Join the caller to who is consulted; under way when this returns."""
+
+    def cancel_transfer(self, guid: str) -> None:
+        """Give up a transfer: the call goes back."""
+
+    def transfers(self, guid: str) -> list["TransferView"]:
+        """The transfers of a call, active or ended of late; CallNotFound."""
+
+    def hold(self, guid: str) -> None:
+        """Put the far ends on hold; under way when this returns."""
+
+    def resume(self, guid: str) -> None:
+        """End what `hold` began."""
 
     def call_variables(self, guid: str) -> "VariablesView":
         """The variables of a call that were set."""

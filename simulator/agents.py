@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from simulator.config import Config
     from simulator.config_plan import SkillGroup
+    from simulator.leg import Leg
     from simulator.treatment import Treatment
     from sip.timers import TimerWheel
 
@@ -107,6 +108,13 @@ class SkillGroups:
     def take(self, agent: Agent) -> None:
         """The agent gets a call."""
         agent.busy += 1
+
+    def called(self, leg: "Leg") -> None:
+        """A leg of a transfer may lead to an agent, who has one more call then."""
+        agent = self.agents.get(leg.number)
+        if agent is not None and leg.agent is None:
+            leg.agent = leg.number
+            self.take(agent)
 
     def release(self, extension: str, now: float) -> None:
         """A call of the agent is over: perhaps another waits."""

@@ -9,7 +9,7 @@ from simulator.states import HELD_FROM, HOLD
 from sip.errors import PeerError, SipError
 from sip.events import Requested, Responded, Withdrawn
 from sip.message import Request, Response
-from sip.sdp import SessionDescription
+from sip.sdp import Direction, SessionDescription
 from sip.transaction.server import ServerTransaction
 from sip.usage.session import EARLY, SDP
 
@@ -22,6 +22,9 @@ _CARRIED: Final = ("info-package", "content-disposition")
 
 def partner(call: "Call", leg: Leg) -> Leg | None:
     """The leg that `leg` talks to, if it is up."""
+    work = call.work
+    if isinstance(work, Connection) and work.apart:
+        return work.partner_of(leg)
     other = call.peer if leg is call.caller else call.caller if leg is call.peer else None
     return other if other is not None and other.up and other.call is call else None
 
@@ -79,6 +82,9 @@ class OfferRelay:
             self._answer(now, origin.sent)  # a session timer concerns this leg alone
             return
         origin.take(self.request)
+        if self.call.hold is not None and origin.sent:
+            self._answer_held(now)
+            return
         target = partner(self.call, origin)
         if target is not None and target.session.server_invite is not None:
             self._refuse(now, 491)  # it offers as well: each would wait for the other
@@ -96,6 +102,19 @@ class OfferRelay:
                 note_hold(self.call, origin, self.request.sdp, now)
         else:
             self._refuse(now, 491)
+
+    def _answer_held(self, now: float) -> None:
+        """200 while a command holds the call: the other leg does not hear of the change yet."""
+        origin = self.origin
+        offer = self.request.sdp
+        try:
+            body = answer_on_hold(offer, origin.sent)
+        except PeerError as error:
+            self._refuse(now, 488, lines=error.lines)
+            return
+        if self._answer(now, body):
+            origin.ack_user = self
+            note_hold(self.call, origin, offer, now)
 
     def _answer(self, now: float, body: bytes) -> bool:
         """200; False when the re-INVITE was given up meanwhile."""
@@ -180,19 +199,32 @@ def note_hold(call: "Call", origin: Leg, body: bytes, now: float) -> None:
     if not body:
         return
     origin.holding = is_hold(body)
-    held = holder(call) is not None
+    held = held_by(call) != ""
     if held and call.state in HELD_FROM:
         call.enter(HOLD, now, f"by the {origin.kind}")
     elif not held and call.state == "on_hold":
         call.go_back(now, f"resumed by the {origin.kind}")
 
 
-def holder(call: "Call") -> Leg | None:
-    """A leg whose far end has put the call on hold."""
+def held_by(call: "Call") -> str:
+    """Who has put the call on hold: the kind of a leg, or a command; "" nobody."""
     if call.caller.holding:
-        return call.caller
+        return call.caller.kind
     peer = call.peer
-    return peer if peer is not None and peer.holding else None
+    if peer is not None and peer.holding:
+        return peer.kind
+    return "operator" if call.hold is not None else ""
+
+
+def answer_on_hold(offer: bytes, sent: bytes) -> bytes:
+    """What we said last, on hold, as the answer to `offer`. Raises PeerError, 488."""
+    ours = SessionDescription.parse(sent)
+    theirs = SessionDescription.parse(offer) if offer else ours
+    if len(theirs.media) != len(ours.media):
+        raise PeerError("The call is on hold: no streams can be added", 488)
+    # RFC 3264 section 6.1: sendonly answers only who would hear it.
+    direction: Direction = "inactive" if theirs.is_hold else "sendonly"
+    return ours.with_direction(direction).to_bytes()
 
 
 def is_hold(body: bytes) -> bool:

@@ -7,15 +7,16 @@ on the legs mean is in `simulator.call_events`.
 
 from typing import TYPE_CHECKING
 
-from simulator.bridge import holder, is_hold
+from simulator.bridge import held_by, is_hold
 from simulator.call_events import HANDLERS
 from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.ended import let_go
 from simulator.errors import CallStateError
 from simulator.headers import NO_REFUSAL
+from simulator.hold import Hold
 from simulator.leg import Leg
-from simulator.refer import ReferTransfer
+from simulator.refer import Departure
 from simulator.routing import Route
 from simulator.states import (
     CONNECT,
@@ -27,6 +28,7 @@ from simulator.states import (
     TRANSFER,
 )
 from simulator.takeover import Handover
+from simulator.transfer_log import NO_TRANSFER
 from simulator.treatment import Refusal, Treatment
 from simulator.variables import Variables
 from sip.events import Event, Responded
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from simulator.server import CallServer
 
 
-Work = Connection | ReferTransfer | Handover
+Work = Connection | Departure | Handover
 
 
 class Call:
@@ -57,6 +59,7 @@ class Call:
         "error_code",
         "guid",
         "history",
+        "hold",
         "holds",
         "hops",
         "icm_agent",
@@ -73,6 +76,7 @@ class Call:
         "server",
         "started",
         "state",
+        "steps",
         "transfer_destination",
         "transfers",
         "treatment",
@@ -92,6 +96,7 @@ class Call:
         self.state: str = "ringing"
         self._before_transfer = self._before_hold = self.state
         self.started = now
+        self.hold: Hold | None = None  # by a command
         self.holds = 0
         self.hops = 70  # the caller's Max-Forwards
         self.caller: Leg
@@ -107,6 +112,7 @@ class Call:
         self.icm_agent = ""
         self.transfer_destination = ""
         self.transfers = 0
+        self.steps = NO_TRANSFER  # of the present transfer, or the last one
         self.result: CallResult = "completed"
         self.error_code = 0
         self.refusal = NO_REFUSAL  # how a callee refused last
@@ -162,16 +168,16 @@ class Call:
         state = self._before_transfer if self.state == "transferring" else "on_hold"
         if state == "on_hold":
             state = self._before_hold
-        if state in HELD_FROM and holder(self) is not None:  # held meanwhile, or still
+        if state in HELD_FROM and held_by(self):  # held meanwhile, or still
             self._before_hold = state
             state = "on_hold"
         self._set_state(state, now, details)
 
     def note_holder(self, now: float) -> None:
         """The call has moved on, and a far end may hold it still."""
-        held_by = holder(self)
-        if held_by is not None and self.state in HELD_FROM:
-            self.enter(HOLD, now, f"by the {held_by.kind}")
+        holder = held_by(self)
+        if holder and self.state in HELD_FROM:
+            self.enter(HOLD, now, f"by the {holder}")
 
     @property
     def settled_state(self) -> str:
@@ -183,6 +189,8 @@ class Call:
     def connected(self, work: Connection, now: float) -> None:
         """The target of `work` has become the caller's peer."""
         self.peer = work.target
+        self.hold = None
+        self.steps.completed(now)
         if work.transfer:
             self.transferred(now, work.target.number)
             self._drop_treatment(now)
@@ -198,12 +206,13 @@ class Call:
     def connect_failed(self, work: Work, status: int, reason: str, now: float) -> None:
         """`work` has come to nothing; the legs are as they were before it."""
         self.work = None
+        self.steps.failed(status, reason, now)
         details = f"SIP {status} {reason}"
         if work.transfer:
             self.log(now, "transfer_failed", f"{work.destination}: {details}")
             if self.state == "transferring":
                 self.go_back(now, details)
-            if isinstance(work, ReferTransfer) and work.by_icm and self.treatment is not None:
+            if isinstance(work, Departure) and work.by_icm and self.treatment is not None:
                 self.treatment.failed(status, reason, now)
                 return
             if self.peer is not None or self.standalone:
@@ -225,16 +234,17 @@ class Call:
         """Whether the call server itself is the far end."""
         return self.treatment is not None and self.treatment.standalone
 
-    def referred(self, work: ReferTransfer, now: float) -> None:
-        """A REFER succeeded: the caller is gone to the target, or is sent off now."""
+    def departed(self, work: Departure, now: float, *, by: Leg | None = None) -> None:
+        """A transfer that the caller leaves us by has succeeded; without `by` it is sent off."""
         self.work = None
-        self.transferred(now, work.destination, " by REFER")
-        self.end(now, "transferred", "REFER succeeded")
+        self.transferred(now, work.destination, work.how)
+        self.end(now, "transferred", f"transferred{work.how}", by=by, beside=work.parting)
 
     def transferred(self, now: float, destination: str, how: str = "") -> None:
         """A transfer has come to its end; `how` is for the history."""
         self.transfers += 1
         self.transfer_destination = destination
+        self.steps.completed(now)
         self.log(now, "transfer_completed", f"{destination}{how}")
 
     def _drop_treatment(self, now: float) -> None:
@@ -302,6 +312,8 @@ class Call:
     def handle(self, leg: Leg, event: Event | Responded, now: float) -> None:
         """One event of one leg."""
         leg.touched = now
+        if self.steps.on:
+            self.steps.heard(leg, event, now)
         handler = HANDLERS.get(type(event))
         if handler is not None:
             handler(self, leg, event, now)

@@ -9,7 +9,8 @@ from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.headers import parting, refusal_of
 from simulator.leg import Leg, note_oddity
-from simulator.refer import ReferTransfer
+from simulator.outpulse import Outpulse
+from simulator.refer import Departure, ReferTransfer
 from simulator.referred import refer_received
 from simulator.refresh import refresh_due
 from simulator.states import NORMAL, REASONS
@@ -123,10 +124,8 @@ def _hung_up(call: "Call", leg: Leg, event: Hungup, now: float) -> None:
 
 
 def _caller_left(call: "Call", leg: Leg, reason: str, beside: str, now: float) -> None:
-    if isinstance(call.work, ReferTransfer) and call.work.caller_left(now):
-        call.transferred(now, call.work.destination, " by REFER")
-        call.work = None
-        call.end(now, "transferred", "the caller left after REFER", by=leg)
+    if isinstance(call.work, Departure) and call.work.caller_left(now):
+        call.departed(call.work, now, by=leg)
         return
     state = call.settled_state
     waiting = state == "queued" or not leg.answered
@@ -145,7 +144,7 @@ def _goes_on_without(call: "Call", leg: Leg, now: float) -> bool:
             leg.owner.leg_left(leg, now)
         return True
     call.peer = None
-    if isinstance(call.work, ReferTransfer):
+    if isinstance(call.work, Departure):
         return True
     return call.treatment is not None and call.treatment.peer_left(leg, now)
 
@@ -165,7 +164,7 @@ def _reinvited(call: "Call", leg: Leg, event: Reinvited, now: float) -> None:
 
 
 def _responded(call: "Call", leg: Leg, event: Responded, now: float) -> None:
-    if isinstance(event.context, RequestRelay | AuditCheck):
+    if isinstance(event.context, RequestRelay | AuditCheck | Outpulse):
         event.context.responded(event, now)
 
 

@@ -288,6 +288,21 @@ class VariablesSection(Section):
     )
 
 
+class OutpulseSection(Section):
+    """Labels such as DTMF*8,,,4441234: digits by INFO, then the gateway takes the call away."""
+
+    comma_ms: int = Field(default=100, ge=50, le=2000, description="Milliseconds of a comma.")
+    tone_ms: int = Field(default=100, ge=50, le=2000, description="Milliseconds of a digit.")
+    bye_wait: float = Field(
+        default=5.0, gt=0, le=180, description="Seconds the gateway has for its BYE."
+    )
+    without_bye: Literal["end", "return"] = Field(
+        default="end",
+        description="A gateway that says no BYE: end the call as transferred, or return to where "
+        "it was as a failed transfer.",
+    )
+
+
 class TransferSection(Section):
     """Transfers by REST or ICM."""
 
@@ -304,6 +319,17 @@ class TransferSection(Section):
         default=True,
         description="false: our own REFER asks for no NOTIFY (RFC 4488); a BYE is its success.",
     )
+    consultation: Literal["automatic", "manual"] = Field(
+        default="automatic",
+        description="automatic: the caller is joined when the target answers. manual: the agent "
+        "talks to the target until a command completes or cancels the transfer.",
+    )
+    replaces: bool = Field(
+        default=True,
+        description="A command completes a consultation by REFER with Replaces where both far "
+        "ends take it. false: always by re-INVITE, the call server stays in the call.",
+    )
+    outpulse: OutpulseSection = OutpulseSection()
 
 
 class Neighbour(Section):

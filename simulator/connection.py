@@ -9,6 +9,7 @@ caller has agreed (ICM's own CONNECT ends it first).
 from typing import TYPE_CHECKING
 
 from simulator.early import EarlyOffers
+from simulator.errors import CallStateError
 from simulator.joining import (
     CALLER_ACKED,
     CALLER_ACKED_SILENT,
@@ -17,6 +18,7 @@ from simulator.joining import (
     CALLER_REFUSED,
     DIAL,
     DIALLING,
+    DIALLING_HELD,
     DONE,
     FAILED,
     HOLD_AND_DIAL,
@@ -111,9 +113,25 @@ class Connection:
 
     def start(self, now: float, *, hold: bool = False) -> None:
         """Call the target; with `hold` once the caller has agreed to hold."""
-        self.offered = self.call.caller.offer_of()
+        self.offered = self.own_offer()
         self.retrieve = self.call.caller.sent
         self.apply(HOLD_AND_DIAL if hold else DIAL, now)
+
+    def own_offer(self) -> bytes:
+        """What the target is offered; nothing where it is to make the offer."""
+        caller = self.call.caller
+        if caller.answered and self.call.server.config.sdp.mid_call == "offerless":
+            return b""
+        return caller.offer_of()
+
+    @property
+    def apart(self) -> bool:
+        """Whether the legs of the call are not each other's partners, see `partner_of`."""
+        return False
+
+    def partner_of(self, leg: Leg) -> Leg | None:
+        """Whom a leg talks to meanwhile."""
+        return None
 
     def apply(self, what: int, now: float, message: Request | Response | None = None) -> None:
         """Take one input; one that the state has no row for changes nothing."""
@@ -221,8 +239,6 @@ class Connection:
         """Begin to reach the target: an INVITE with what the caller can do."""
         call = self.call
         server = call.server
-        if call.caller.answered and server.config.sdp.mid_call == "offerless":
-            self.offered = b""
         wheel = server.stack.endpoint.wheel
         self._timer = wheel.start(now, self._ring_no_answer, self, 0)
         try:
@@ -230,6 +246,13 @@ class Connection:
         except LocalError as error:
             self.target.finish(now, 503)
             self.target_refused(503, str(error), now)
+
+    def cancel(self, now: float) -> None:
+        """A command: give up. Raises CallStateError once the target has answered."""
+        if self.state not in (DIALLING, DIALLING_HELD):
+            raise CallStateError("the caller is being put on hold or joined: try again")
+        self.call.steps.cancelled("cancelled by a command", now)
+        self.target_refused(487, "cancelled by a command", now)
 
     def drop_target(self, now: float) -> None:
         """It has come to nothing."""

@@ -114,11 +114,12 @@ def _ack_target_first(work: "Connection", now: float, request: Request) -> None:
 
 
 def _ack_both(work: "Connection", now: float, response: Response) -> None:
-    work.call.caller.session.acknowledge(now)
+    _ack_caller(work, now, response)
     target = work.target
     if target.answered == 0.0:
         _answer_target(work, now, response.sdp)
         return
+    work.call.steps.sent(target, "ACK", now)
     # The target's 200 was an offer only if our INVITE to it had none.
     target.session.acknowledge(now, b"" if work.offered else target.describe(response.sdp))
 
@@ -134,6 +135,7 @@ def _answer_target(work: "Connection", now: float, body: bytes) -> None:
 
 def _ack_caller(work: "Connection", now: float, _message: object) -> None:
     work.call.caller.session.acknowledge(now)
+    work.call.steps.sent(work.call.caller, "ACK", now)
 
 
 def _adopt(work: "Connection", now: float, _message: object) -> None:

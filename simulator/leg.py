@@ -178,6 +178,7 @@ class Leg:
             return
         self.offer_user = user
         self.touched = now
+        self.call.steps.sent(self, "INVITE", now)
         self._sent_before = self.sent
         try:
             # Described when it is sent: after glare the far end may have heard another.
@@ -214,6 +215,8 @@ class Leg:
         """
         session = self.session
         lines = f"Reason: {reason}\r\n{beside}"
+        if self.call.steps.on:
+            self.call.steps.leaving(self, reason, status, now)
         with suppress(SipError):  # where it is ending by itself
             if session.state == CONFIRMED:
                 self.finish(now)

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Final
 from simulator.agents import Agent
 from simulator.connection import Connection
 from simulator.headers import CalleeRefusal, guid_lines, media_warning
+from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
+from simulator.outpulse import Outpulse, outpulsed
 from simulator.queries import Queries
 from simulator.refer import ReferTransfer
 from simulator.routing import Label, NotRoutable
 from simulator.states import CONNECT, NORMAL, TRANSFER
+from simulator.transfer_log import ICM, OUTPULSE, REFER, REINVITE, TransferLog
 from sip.dialog import route_uri
 from sip.errors import PeerError
 from sip.grammar import escape_user
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 _MEDIA_IN_USE: Final = re.compile(rb"^m=[^ ]+ [1-9]", re.MULTILINE)
 
+OVERRIDE_CLI: Final = "user.microapp.override_cli"
+REFER_TRANSFER: Final = "user.sip.refertransfer"
+
 
 class Legs(Queries):
     """The part of `CallServer` that calls somebody."""
@@ -33,6 +39,7 @@ class Legs(Queries):
     access: "Access"
     dialogs: "DialogEvents"
     skill_groups: "SkillGroups"
+    transfer_log: TransferLog
     agent_line: str
     server_line: str
     media_port: int
@@ -50,6 +57,8 @@ class Legs(Queries):
         self, call: "Call", label: str, kind: str, now: float, agent: Agent | None = None
     ) -> None:
         """CONNECT: the label's route decides where to; without one 404."""
+        if kind != VXML and call.caller.up and self._outpulsed(call, label, now):
+            return
         try:
             uri = self.plan.route_label(label)
         except NotRoutable:
@@ -58,6 +67,10 @@ class Legs(Queries):
         leg = Leg(call, kind, parsed.text, now)
         leg.cli = parsed.cli
         by_refer = parsed.refer or (kind != VXML and self.config.transfer.mode == "refer")
+        by_refer = by_refer or (agent is not None and _refer_wanted(call))
+        if uri is not None and kind != VXML and call.caller.up:
+            method = REFER if by_refer else REINVITE
+            self.transfer_log.begin(call, "blind", method, ICM, parsed.text, now, label)
         if uri is not None and by_refer and call.caller.up:
             call.enter(TRANSFER, now, f"REFER to {parsed.text}")
             self.refer(call, parsed.text, uri, now, by_icm=True)
@@ -88,6 +101,21 @@ class Legs(Queries):
             uri = f"sip:{destination}@{session.listener.sent_by(session.remote_address[0])}"
         work.start(uri, self.config.transfer.ring_no_answer, now)
 
+    def outpulse(self, call: "Call", label: str, now: float, *, by_icm: bool = False) -> None:
+        """Have the caller's gateway take the call away by the digits of `label`."""
+        call.work = work = Outpulse(call, label, by_icm=by_icm)
+        work.start(now)
+
+    def _outpulsed(self, call: "Call", label: str, now: float) -> bool:
+        """Whether a label of ICM has digits for the gateway; then they are on their way."""
+        bare = label.partition(";")[0]
+        if outpulsed(bare) is None:
+            return False
+        self.transfer_log.begin(call, "blind", OUTPULSE, ICM, bare, now, label)
+        call.enter(TRANSFER, now, f"digits to {bare}")
+        self.outpulse(call, bare, now, by_icm=True)
+        return True
+
     def connect_vxml(self, call: "Call", now: float) -> None:
         """TEMPORARY_CONNECT: VRU label and correlation id make the number [TN178]."""
         self.connect_label(call, self.vru_number(), VXML, now)
@@ -111,7 +139,9 @@ class Legs(Queries):
         routes = self.access.paths.get(uri, ())
         host, listener = endpoint.way_to(route_uri(routes[0]) if routes else uri)
         local = listener.local_host(host)
-        shown = call.calling if leg.cli is None else leg.cli
+        shown = _shown(call) if leg.cli is None else leg.cli
+        if leg.kind == TRANSFER_LEG:
+            self.skill_groups.called(leg)
         number = escape_user(shown) or "anonymous"
         from_ = f"<sip:{number}@{listener.sent_by(host)}>"
         expires = max(60, ceil(patience))
@@ -135,6 +165,8 @@ class Legs(Queries):
         )
         leg.session.belong_to(leg)
         call.legs.append(leg)
+        if call.steps.on:
+            call.steps.sent(leg, "INVITE", now, 0, uri)
         if self.dialogs.watched:
             self.dialogs.changed(leg, now)
 
@@ -170,3 +202,16 @@ class Legs(Queries):
             except PeerError as error:
                 raise PeerError(error.reason, 488, media_warning(host, error.reason)) from None
         return make_offer(host, self.media_port, number).to_bytes()
+
+
+def _shown(call: "Call") -> str:
+    """The caller's number for the other legs, or the one that ICM has put in its place."""
+    if call.variables is None:
+        return call.calling
+    return call.variables.ecc.get(OVERRIDE_CLI) or call.calling
+
+
+def _refer_wanted(call: "Call") -> bool:
+    """Whether ICM has asked for REFER at its queue node [CG-XFER]."""
+    variables = call.variables
+    return variables is not None and variables.ecc.get(REFER_TRANSFER, "").lower() == "y"

@@ -16,6 +16,7 @@ from simulator.joining import DIALLING, DIALLING_HELD, FAILED, TARGET_ANSWERED
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
 from simulator.states import NORMAL, TRANSFER
+from simulator.transfer_log import PHONE, REPLACES
 from sip.dialog import name_addr_uri
 from sip.errors import PeerError
 from sip.message import Request, Response, reason_phrase
@@ -67,6 +68,9 @@ def take_place(
     call.legs.append(new)
     call.log(now, "replaced", f"{old.kind} {old.number} by {number}")
     if old.up:
+        steps = call.server.transfer_log.begin(call, "attended", REPLACES, PHONE, number, now)
+        steps.leaves(old)
+        steps.received(new, "INVITE", now, request.get("replaces") or "")
         call.enter(TRANSFER, now, f"INVITE with Replaces from {number}")
         call.work = Pickup(call, new, old)
         call.work.apply(TARGET_ANSWERED, now, request)

@@ -37,22 +37,71 @@ BYE_WAIT: Final = 2.0
 """Seconds that the caller has for its BYE after success."""
 
 
-class ReferTransfer:
-    """A REFER on the caller's leg; `status` and `reason` are the last that were heard."""
+class Departure:
+    """A transfer by which the caller leaves us: its BYE is the success.
 
-    __slots__ = ("_timer", "by_icm", "call", "destination", "reason", "refer", "state", "status")
+    `how` is for the history; `status` and `reason` are the last that were heard; `parting`
+    are header lines for our BYE.
+    """
+
+    __slots__ = (
+        "_timer",
+        "by_icm",
+        "call",
+        "destination",
+        "how",
+        "parting",
+        "reason",
+        "state",
+        "status",
+    )
 
     transfer: Final = True
 
-    def __init__(self, call: "Call", destination: str, *, by_icm: bool = False) -> None:
+    def __init__(self, call: "Call", destination: str, how: str, *, by_icm: bool) -> None:
         self.call = call
         self.destination = destination
+        self.how = how
+        self.parting = ""
         self.by_icm = by_icm  # ICM's own CONNECT: a failure is its script's to deal with
-        self.refer: SentRefer
         self.state = SENT
         self.status = 0
         self.reason = ""
         self._timer: Timer | None = None
+
+    def caller_left(self, now: float) -> bool:
+        """The caller's BYE; whether that is the success of this transfer."""
+        raise NotImplementedError
+
+    def abandon(self, now: float) -> None:
+        """The call ends: so does this."""
+        self.state = FAILED if self.state != DONE else DONE
+        self.stop_timer()
+
+    def start_timer(self, now: float, delay: float, what: int) -> None:
+        """`timer_fired` in `delay` seconds, and not what it was set for before."""
+        self.stop_timer()
+        self._timer = self.call.server.stack.endpoint.wheel.start(now, delay, self, what)
+
+    def stop_timer(self) -> None:
+        """It is not needed any more."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+
+    def timer_fired(self, what: int, now: float) -> None:
+        """The time set by `start_timer` is over."""
+        raise NotImplementedError
+
+
+class ReferTransfer(Departure):
+    """A REFER on the caller's leg."""
+
+    __slots__ = ("refer",)
+
+    def __init__(self, call: "Call", destination: str, *, by_icm: bool = False) -> None:
+        super().__init__(call, destination, " by REFER", by_icm=by_icm)
+        self.refer: SentRefer
 
     def start(self, uri: str, patience: float, now: float) -> None:
         """Send the REFER; without an outcome after `patience` seconds it has failed."""
@@ -63,7 +112,8 @@ class ReferTransfer:
         self.refer = session.refer(
             now, uri, by + server.agent_line, subscribe=server.config.transfer.refer_news
         )
-        self._timer = server.stack.endpoint.wheel.start(now, patience, self, NO_NEWS)
+        self.call.steps.sent(self.call.caller, "REFER", now, 0, uri)
+        self.start_timer(now, patience, NO_NEWS)
 
     def apply(self, what: int, now: float) -> bool:
         """Take one input; False when the state has no row for it."""
@@ -101,33 +151,29 @@ class ReferTransfer:
             self.status, self.reason = 408, "no NOTIFY told an outcome"
         self.apply(what, now)
 
-    def abandon(self, now: float) -> None:
-        """The call ends: so does this."""
-        self.state = FAILED if self.state != DONE else DONE
-        _stop(self, now)
+    def failed(self, now: float) -> None:
+        """The caller has not left, and will not."""
+        self.call.connect_failed(self, self.status, self.reason, now)
 
 
 # Effects.
 
 
 def _stop(work: ReferTransfer, _now: float) -> None:
-    if work._timer is not None:
-        work._timer.stop()
-        work._timer = None
+    work.stop_timer()
 
 
 def _wait_for_bye(work: ReferTransfer, now: float) -> None:
-    _stop(work, now)
-    work._timer = work.call.server.stack.endpoint.wheel.start(now, BYE_WAIT, work, NO_BYE)
+    work.start_timer(now, BYE_WAIT, NO_BYE)
 
 
 def _report_success(work: ReferTransfer, now: float) -> None:
-    work.call.referred(work, now)
+    work.call.departed(work, now)
 
 
 def _report_failure(work: ReferTransfer, now: float) -> None:
-    _stop(work, now)
-    work.call.connect_failed(work, work.status, work.reason, now)
+    work.stop_timer()
+    work.failed(now)
 
 
 Effect = Callable[[ReferTransfer, float], Any]

@@ -18,6 +18,7 @@ from simulator.leg import VXML, Leg
 from simulator.refer import BYE_WAIT
 from simulator.routing import InvalidNumber, NotRoutable, Route
 from simulator.states import NORMAL, TRANSFER
+from simulator.transfer_log import REINVITE
 from sip.dialog import name_addr_uri
 from sip.errors import ParseError, PeerError
 from sip.message import Request, Response, reason_phrase
@@ -64,6 +65,10 @@ class PhoneTransfer(Connection):
             self.target.cli = call.caller.number
         call.work = self
         self.refer.accept(now)
+        call.steps.leaves(leg)
+        call.steps.received(leg, "REFER", now, self.refer.target.uri)
+        call.steps.sent(leg, "202 REFER", now, 202, reason_phrase(202))
+        self._notified(100, now)
         self.start(now)
 
     def apply(self, what: int, now: float, message: Request | Response | None = None) -> None:
@@ -80,12 +85,18 @@ class PhoneTransfer(Connection):
         if not self._told:
             self._told = True
             self.refer.notify(now, status)
+            self._notified(status, now)
+
+    def _notified(self, status: int, now: float) -> None:
+        if self.refer.subscribed and self.old is not None:
+            self.call.steps.sent(self.old, "NOTIFY", now, status, reason_phrase(status))
 
     def progressed(self, response: Response, now: float) -> None:
         """The target rings, and the phone hears so."""
         super().progressed(response, now)
         if not self.finished:
             self.refer.notify(now, response.status)
+            self._notified(response.status, now)
 
     def release_old(self, now: float) -> None:
         """Success: the phone is told, and has a while for its BYE."""
@@ -110,12 +121,14 @@ def refer_received(call: "Call", leg: Leg, refer: ReceivedRefer, now: float) -> 
     """Carry out what a phone asks for, or refuse it with the reason."""
     from simulator.takeover import Takeover
 
+    log = call.server.transfer_log
     try:
         _check(call, leg, refer)
         if refer.replaces is not None:
             other = named_leg(call, refer.replaces)
             if other is not None:
                 call.log(now, "referred", f"by the {leg.kind}, to call {other.call.guid}")
+                log.begin(call, "attended", REINVITE, leg.kind, other.number, now)
                 call.enter(TRANSFER, now, f"attended to {other.number}")
                 Takeover(call, other, refer).begin(leg, now)
                 return
@@ -123,8 +136,11 @@ def refer_received(call: "Call", leg: Leg, refer: ReceivedRefer, now: float) -> 
     except PeerError as error:
         call.log(now, "refer_refused", f"{leg.kind}: SIP {error.status} {error.reason}")
         refer.reject(now, error.status, error.reason)
+        log.refused(call, leg, refer.target.uri, error.status, error.reason, now)
         return
     call.log(now, "referred", f"by the {leg.kind} to {number}")
+    kind = "blind" if refer.replaces is None else "attended"
+    log.begin(call, kind, REINVITE, leg.kind, number, now)
     call.enter(TRANSFER, now, f"blind to {number}")
     target, uri, run = call.server.target_of(call, number, route, now)
     target.lines = refer.referred_by

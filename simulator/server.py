@@ -34,6 +34,7 @@ from simulator.records import row_of
 from simulator.refresh import session_timers
 from simulator.routing import DialPlan, NotRoutable, Route
 from simulator.states import REASONS
+from simulator.transfer_log import TransferLog
 from simulator.treatment import Treatment
 from sip.dialog import name_addr_uri
 from sip.errors import PeerError
@@ -83,6 +84,7 @@ class CallServer(Commands):
         if config.sip.reliable_provisional != "off":
             stack.endpoint.support(OPTION)
         self.audit = Audit(self)
+        self.transfer_log = TransferLog()
         self.configure(config)
         self.nobody = Call(self, "", "", "", _NO_ROUTE, self.started)  # see `let_go`
         self.nobody.state = "ended"
@@ -198,6 +200,8 @@ class CallServer(Commands):
         del self.calls[call.guid]
         if not self.calls:
             self.audit.rest()
+        if call.steps.on:
+            self.transfer_log.closed(call, now)
         ending = _Ending(self, call.guid, by.session if by is not None else None, now)
         self.store.submit(row_of(call, now), ending.stored)
 

@@ -14,6 +14,7 @@ from simulator.joining import DIALLING
 from simulator.leg import Leg
 from simulator.referred import PhoneTransfer
 from simulator.states import TRANSFER
+from simulator.transfer_log import PHONE, REINVITE
 from sip.errors import InvalidState
 from sip.message import Response
 from sip.usage.refer import ReceivedRefer
@@ -38,6 +39,7 @@ class Handover:
         self._destination = call.transfer_destination
         self._treatment: Treatment | None = call.treatment
         call.treatment = None  # its script is not to look for somebody else meanwhile
+        call.server.transfer_log.begin(call, "attended", REINVITE, PHONE, destination, now)
         call.enter(TRANSFER, now, f"handed over to call {to.guid}")
         call.transfer_destination = destination
         call.work = self
@@ -54,13 +56,14 @@ class Handover:
             self.call.transferred(now, self.destination, f" in call {self.guid}")
             self.call.end(now, "transferred", f"replaced by call {self.guid}")
 
-    def undone(self, now: float, details: str) -> None:
+    def undone(self, now: float, status: int, details: str) -> None:
         """The call goes on as before, or ends with the party that has hung up."""
         call = self.call
         call.work = None
         call.treatment = self._treatment
         call.transfer_destination = self._destination
         call.log(now, "transfer_failed", details)
+        call.steps.failed(status, details, now)
         if self._leg.ended:
             call.end(now, "completed", f"{self._leg.kind} hung up")
         else:
@@ -68,6 +71,7 @@ class Handover:
 
     def abandon(self, now: float) -> None:
         """The phone has left this call already: its party stays where it goes."""
+        self.call.steps.completed(now)
 
 
 class Takeover(PhoneTransfer):
@@ -86,8 +90,6 @@ class Takeover(PhoneTransfer):
         self._handover = Handover(target.call, target, call, call.caller.number, now)
         target.call = call
         call.legs.append(target)
-        if call.server.config.sdp.mid_call == "offerless":
-            self.offered = b""
         target.offer(now, self.offered, self)
 
     def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
@@ -142,7 +144,8 @@ class Takeover(PhoneTransfer):
             return
         self.call.legs.remove(target)
         target.call = handover.call
-        handover.undone(now, f"call {self.call.guid}: SIP {self.status or 487} {self.reason}")
+        status = self.status or 487
+        handover.undone(now, status, f"call {self.call.guid}: SIP {status} {self.reason}")
         if target.up:
             with suppress(InvalidState):
                 target.session.acknowledge(now)

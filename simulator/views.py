@@ -66,6 +66,38 @@ class TransferCommand:
 
 
 @dataclass(slots=True)
+class TransferStepView:
+    """One message of a transfer, or the loss of a far end; `sip_code` None for a request."""
+
+    time: float
+    leg: str
+    number: str
+    session_id: str
+    direction: str
+    message: str
+    sip_code: int | None
+    reason: str
+    outcome: str
+
+
+@dataclass(slots=True)
+class TransferView:
+    """One transfer of a call: who wanted it, how it was done, its steps and its outcome."""
+
+    transfer_type: str
+    method: str
+    initiated_by: str
+    destination: str
+    label: str
+    state: str
+    start_time: float
+    end_time: float | None
+    sip_code: int | None
+    reason: str
+    steps: list[TransferStepView]
+
+
+@dataclass(slots=True)
 class VariablesView:
     """The variables of a call that are set, under the names of the contract."""
 

@@ -7,7 +7,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, ParamSpec
 
@@ -33,6 +33,8 @@ from simulator.views import (
     SessionView,
     TerminateReason,
     TransferCommand,
+    TransferStepView,
+    TransferView,
     VariablesView,
 )
 
@@ -100,6 +102,34 @@ def session_view(session_id: str = "leg-1") -> SessionDetailView:
     )
 
 
+def transfer_view() -> TransferView:
+    step = TransferStepView(
+        time=STARTED + 1,
+        leg="transfer",
+        number="1002",
+        session_id="leg-2",
+        direction="received",
+        message="486 INVITE",
+        sip_code=486,
+        reason="Busy Here",
+        outcome="failure",
+    )
+    invite = replace(step, direction="sent", message="INVITE", sip_code=None, outcome="requested")
+    return TransferView(
+        transfer_type="blind",
+        method="reinvite",
+        initiated_by="rest",
+        destination="1002",
+        label="",
+        state="failed",
+        start_time=STARTED,
+        end_time=STARTED + 1,
+        sip_code=486,
+        reason="Busy Here",
+        steps=[replace(invite, reason=""), step],
+    )
+
+
 @dataclass
 class FakeCallServer:
     """Two calls; what was asked is in `asked`. `failure` is raised by every command."""
@@ -155,6 +185,31 @@ class FakeCallServer:
         if self._find(guid).state == "ringing":
             raise CallStateError("the call is ringing; a transfer needs an answered call")
         self.plan.resolve_transfer(command.label or command.destination)
+
+    def complete_transfer(self, guid: str) -> None:
+        self._ask("complete_transfer", guid)
+        if self._find(guid).state != "transferring":
+            raise CallStateError("no consultation is under way")
+
+    def cancel_transfer(self, guid: str) -> None:
+        self._ask("cancel_transfer", guid)
+        if self._find(guid).state != "transferring":
+            raise CallStateError("no transfer can be cancelled now")
+
+    def transfers(self, guid: str) -> list[TransferView]:
+        self._ask("transfers", guid)
+        self._find(guid)
+        return [transfer_view()]
+
+    def hold(self, guid: str) -> None:
+        self._ask("hold", guid)
+        if self._find(guid).state == "ringing":
+            raise CallStateError("the call is ringing: hold is not possible now")
+
+    def resume(self, guid: str) -> None:
+        self._ask("resume", guid)
+        if self._find(guid).state == "ringing":
+            raise CallStateError("the call is ringing, not held by a command")
 
     async def terminate(self, guid: str, reason: TerminateReason) -> None:
         self._ask("terminate", guid, reason)

@@ -48,5 +48,5 @@ async def test_the_server_keeps_to_its_document(
         output, _ = await process.communicate()
     told = output.decode()
     assert process.returncode == 0, told
-    assert "13 selected / 13 total" in told
+    assert "18 selected / 18 total" in told
     assert len(fake.asked) > 100

@@ -20,6 +20,7 @@ from sip.records import Answer, Naptr, Query, Srv
 from sip.timers import Timers
 from sip.transport import Address, Listener
 from sip.usage.invite import InviteSession
+from tests.support.leftovers import endpoint_leftovers
 
 AnyEvent = Event | Responded
 E = TypeVar("E", bound=AnyEvent)
@@ -169,16 +170,7 @@ class Party:
 
     def leftovers(self) -> dict[str, int]:
         """What is in the tables, where that is anything."""
-        endpoint = self.endpoint
-        sizes = {
-            "clients": len(endpoint.clients),
-            "servers": len(endpoint.servers),
-            "merged": len(endpoint.merged),
-            "sessions": len(endpoint.sessions),
-            "owned": len(endpoint.owned),
-            "timers": endpoint.wheel.running,
-        }
-        return {name: size for name, size in sizes.items() if size}
+        return endpoint_leftovers(self.endpoint)
 
 
 class Network:

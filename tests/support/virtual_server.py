@@ -10,7 +10,6 @@ from copy import deepcopy
 from typing import Any, TypeVar
 
 from simulator.call import Call
-from simulator.call_index import CALL_STATES
 from simulator.cdr_records import CdrRecord, Row, from_row
 from simulator.config import Config
 from simulator.config_defaults import BUILTIN
@@ -20,6 +19,7 @@ from sip.aio.stack import Tap
 from sip.endpoint import Endpoint
 from sip.events import Event, Responded
 from sip.timers import Timers
+from tests.support.leftovers import leftovers
 from tests.support.network import Network, Party
 
 T = TypeVar("T")
@@ -161,6 +161,19 @@ class VirtualServer:
         command = TransferCommand(destination, kind, label)
         self.server.transfer(self.call.guid, command)
 
+    @property
+    def steps(self) -> list[str]:
+        """What its last transfer took, as ``leg > message`` (sent) and ``leg < message``."""
+        arrows = {"sent": ">", "received": "<"}
+        steps = self.server.transfers(self.call.guid)[-1].steps
+        return [f"{step.leg} {arrows[step.direction]} {step.message}" for step in steps]
+
+    @property
+    def moved(self) -> tuple[str, str, str, str, int | None]:
+        """Kind, method, initiator and outcome of its last transfer."""
+        view = self.server.transfers(self.call.guid)[-1]
+        return view.transfer_type, view.method, view.initiated_by, view.state, view.sip_code
+
     def terminate(self, reason: TerminateReason = "requested") -> None:
         """Terminate the last call."""
         self.wait_for(self.server.terminate(self.call.guid, reason))
@@ -173,17 +186,7 @@ class VirtualServer:
 
     def leftovers(self) -> dict[str, Any]:
         """What is in the tables of the call server, where that is anything."""
-        server = self.server
-        groups = server.skill_groups
-        found = {
-            "calls": list(server.calls),
-            "index": [state for state in CALL_STATES if server.index.oldest(state, None, 1)[0]],
-            "commands": list(server._stored),
-            "busy": {e: a.busy for e, a in groups.agents.items() if a.busy},
-            "queues": {n: len(q.waiting) for n, q in groups.queues.items() if q.waiting},
-            **self.party.leftovers(),
-        }
-        return {name: value for name, value in found.items() if value}
+        return leftovers(self.server)
 
     def settle(self) -> None:
         """All calls are over, and 64*T1 later nothing is left but one CDR each."""

@@ -42,6 +42,7 @@ class Manner:
     acknowledge: bool = True
     reinvite: int = 200  # the answer to a re-INVITE; 0: none
     update: int = 200
+    info: int = 200  # 0: none
     early: bool = False  # it rings with a description, reliably where it may
     prack: bool = True  # whether an offer in a reliable response is answered
     bye: bool = True  # whether BYE is answered
@@ -359,7 +360,8 @@ class Phone:
 
     def _take_request(self, line: Line, event: Requested, now: float) -> None:
         line.transaction = event
-        status = line.manner.update if event.request.method == "UPDATE" else 200
+        manner = line.manner
+        status = {"UPDATE": manner.update, "INFO": manner.info}.get(event.request.method, 200)
         if not status:
             return
         body = b""

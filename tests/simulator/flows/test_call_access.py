@@ -73,16 +73,16 @@ def test_a_call_to_an_agent_whose_phone_is_logged_in(
 
 
 def test_a_transfer_and_the_queue_find_the_phone(world: World, desk: Desk) -> None:
+    world.dial("7000")
+    world.run(8.0)
+    assert len(desk.phone.lines) == 1
+    world.terminate()
     world.self_service()
     world.transfer("1001")
     world.run()
     assert world.state == "connected"
-    assert len(desk.phone.lines) == 1
-    assert world.server.plan.resolve_transfer("1001").destination == world.server.phones["1001"]
-    world.terminate()
-    world.dial("7000")
-    world.run(8.0)
     assert len(desk.phone.lines) == 2
+    assert world.server.plan.resolve_transfer("1001").destination == world.server.phones["1001"]
     world.terminate()
 
 

@@ -1,0 +1,182 @@
+"""Commands that move a call or put it on hold; each is checked, then done, with no wait between."""
+
+from typing import TYPE_CHECKING, Final
+
+from simulator.config_plan import Connect, Queue, SelfService, Step
+from simulator.connection import Connection
+from simulator.consultation import Consultation
+from simulator.errors import CallNotFound, CallStateError
+from simulator.hold import Hold
+from simulator.leg import TRANSFER as TRANSFER_LEG
+from simulator.leg import VXML, Leg
+from simulator.legs import Legs
+from simulator.outpulse import outpulsed
+from simulator.routing import Label, NotRoutable, Route
+from simulator.states import TRANSFER
+from simulator.transfer_log import OUTPULSE, REFER, REINVITE, REST, TransferLog
+from simulator.transfer_views import transfer_view
+from simulator.treatment import Treatment
+from simulator.views import TransferCommand, TransferView, VariablesView
+
+if TYPE_CHECKING:
+    from simulator.call import Call
+
+_METHODS: Final = {OUTPULSE: "digits", REFER: "REFER"}
+
+
+class TransferCommands(Legs):
+    """The part of `Commands` that moves a call elsewhere."""
+
+    calls: "dict[str, Call]"
+    transfer_log: TransferLog
+
+    def set_variables(
+        self,
+        guid: str,
+        ecc: dict[str, str] | None,
+        peripheral: dict[str, str] | None,
+        call: dict[str, str] | None,
+    ) -> VariablesView:
+        """Merge variables into a call's. Raises CallNotFound and VariableError."""
+        raise NotImplementedError
+
+    def transfer(self, guid: str, command: TransferCommand) -> None:
+        """Begin a transfer; the outcome comes in the call's history.
+
+        Raises CallNotFound, CallStateError, NotRoutable and VariableError; then nothing
+        has changed.
+        """
+        call = self.find(guid)
+        call.check(TRANSFER)
+        # Only a label has modifiers; a destination may begin with "rf" as it likes.
+        label = Label.parse(command.label) if command.label else Label(command.destination)
+        consult = command.transfer_type == "consultation"
+        method = REFER if label.refer or self.config.transfer.mode == "refer" else REINVITE
+        route: Route | None = None
+        if command.label and outpulsed(label.text):
+            method = OUTPULSE
+            if consult:
+                raise NotRoutable(f"{label.text!r} has digits for the gateway: nobody to consult")
+        else:
+            route = self.plan.resolve_transfer(label.text)
+            self.check_reachable(route)
+        if command.ecc_variables:
+            self.set_variables(guid, command.ecc_variables, None, None)
+        now = self.stack.now()
+        if isinstance(call.work, Connection):
+            call.work.give_up(now)
+        if consult:
+            method = REINVITE
+        self.transfer_log.begin(
+            call, command.transfer_type, method, REST, label.text, now, command.label or ""
+        )
+        how = "consultation" if consult else _METHODS.get(method, "blind")
+        call.enter(TRANSFER, now, f"{how} to {label.text}")
+        if command.label:
+            call.icm_label = command.label
+        if route is None:
+            self.outpulse(call, label.text, now)
+        elif method == REFER:
+            self.refer(call, label.text, route.destination, now)
+        else:
+            self._transfer(call, label, route, now, consult=consult)
+        self.stack.pump(now)
+
+    def check_reachable(self, route: Route) -> None:
+        """Raises NotRoutable where a transfer along `route` leads nowhere."""
+        if route.script is not None:
+            first = self.config.icm.scripts[route.script][0].action
+            if not isinstance(first, SelfService | Queue | Connect):
+                raise NotRoutable(
+                    f"{route.number!r} is not a number to transfer to: "
+                    "no other leg answers it (its script begins with answer or release)"
+                )
+            if isinstance(first, Connect):
+                label = first.label.replace("{dnis}", route.number)
+                if self.plan.route_label(label) is None:
+                    raise NotRoutable(f"no static route for {label!r}")
+        elif route.destination is None:
+            raise NotRoutable(f"no static route for {route.label or route.number!r}")
+
+    def _transfer(
+        self, call: "Call", label: Label, route: Route, now: float, *, consult: bool
+    ) -> None:
+        leg, uri, run = self.target_of(call, label.text, route, now)
+        leg.cli = label.cli
+        patience = route.ring_no_answer
+        manual = consult and self.config.transfer.consultation == "manual"
+        kind = Consultation if manual else Connection
+        work = kind(call, leg, uri, patience, transfer=True, run=run)
+        call.work = work
+        can_hold = consult and call.caller.sent != b""
+        work.start(now, hold=can_hold)
+
+    def target_of(
+        self, call: "Call", number: str, route: Route, now: float
+    ) -> tuple[Leg, str, Treatment | None]:
+        """A leg to where `route` leads, its URI, and the script that goes on with it."""
+        kind, uri, run = TRANSFER_LEG, route.destination, None
+        if route.script is not None:
+            steps: tuple[Step, ...] = self.config.icm.scripts[route.script]
+            action = steps[0].action
+            if isinstance(action, Connect):
+                uri = self.plan.route_label(action.label.replace("{dnis}", number))
+            else:
+                kind, run = VXML, Treatment(call, steps)
+                uri = self.plan.route_label(self.vru_number())
+        return Leg(call, kind, number, now), uri or "", run
+
+    # A transfer that is under way.
+
+    def complete_transfer(self, guid: str) -> None:
+        """Join the caller to the target that is consulted.
+
+        Raises CallNotFound, and CallStateError where nobody is consulted, or has not answered.
+        """
+        work = self.find(guid).work
+        if not isinstance(work, Consultation):
+            raise CallStateError("no consultation is under way: there is nothing to complete")
+        now = self.stack.now()
+        work.complete(now)
+        self.stack.pump(now)
+
+    def cancel_transfer(self, guid: str) -> None:
+        """Give up a transfer whose target has not been joined; the call goes back.
+
+        Raises CallNotFound and CallStateError.
+        """
+        call = self.find(guid)
+        work = call.work
+        if call.state != "transferring" or not isinstance(work, Connection):
+            raise CallStateError(f"the call is {call.state}: no transfer can be cancelled now")
+        now = self.stack.now()
+        work.cancel(now)
+        self.stack.pump(now)
+
+    def transfers(self, guid: str) -> list[TransferView]:
+        """The transfers of a call, the first one first. Raises CallNotFound."""
+        found = self.transfer_log.of(guid, self.calls.get(guid), self.stack.now())
+        if found is None:
+            raise CallNotFound(f"no active call, and no transferred one of late, is {guid!r}")
+        return [transfer_view(record, self.wall(0.0)) for record in found]
+
+    # Hold.
+
+    def hold(self, guid: str) -> None:
+        """Put the far ends of a call on hold; history tells when they have agreed.
+
+        Raises CallNotFound and CallStateError.
+        """
+        call = self.find(guid)
+        now = self.stack.now()
+        Hold.begin(call, now)
+        self.stack.pump(now)
+
+    def resume(self, guid: str) -> None:
+        """End what `hold` began. Raises CallNotFound and CallStateError."""
+        call = self.find(guid)
+        now = self.stack.now()
+        if call.hold is None:
+            raise CallStateError(f"the call is {call.state}, not held by a command")
+        call.hold.resume(now)
+        self.stack.pump(now)
