@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from sip.errors import ParseError
 from sip.grammar import is_host, is_ipv4, is_ipv6
@@ -18,6 +18,9 @@ from sip.ids import IdSource
 from sip.records import FAILURE_TTL, Answer, Kind, Naptr, Query, Srv
 from sip.transport import Listener
 from sip.uri import SipUri, parse_uri
+
+if TYPE_CHECKING:
+    from sip.server_group import ServerGroup
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -45,14 +48,30 @@ class Targets:
     """The targets of one request in order; `domain` is the name a certificate must bear.
 
     The name of the URI, not one that the DNS led to, is what TLS verifies (RFC 5922
-    section 4). `reason` says in words why there are no targets.
+    section 4). `reason` says in words why there are no targets. `group` is there where
+    the URI named one: it knows the names of its servers, and hears how they fare.
     """
 
-    def __init__(self, found: Iterable[Target], domain: str, reason: str = "") -> None:
+    def __init__(
+        self,
+        found: Iterable[Target],
+        domain: str,
+        reason: str = "",
+        group: "ServerGroup | None" = None,
+    ) -> None:
         self._found = tuple(found)
         self._at = 0
         self.domain = domain
         self.reason = reason
+        self.group = group
+
+    def reordered(self, found: Iterable[Target]) -> "Targets":
+        """`found` as the targets of the same URI."""
+        return Targets(found, self.domain, self.reason, self.group)
+
+    def name_of(self, target: Target) -> str:
+        """The name that the certificate of `target` must bear."""
+        return self.domain if self.group is None else self.group.name_of(target)
 
     @property
     def current(self) -> Target | None:

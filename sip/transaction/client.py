@@ -56,9 +56,20 @@ class ClientTransaction(Transaction):
     `make` makes the same request (same CSeq) for another Via, where the request may be
     repeated; `way` is there while it may still go to another target. `attempts` is there
     once the request has been sent again with the next CSeq, see `sip.usage.again`.
+    `patience`, where it is not 0, stands in the place of timers B and F (seconds).
     """
 
-    __slots__ = ("attempts", "context", "data", "deadline", "make", "request", "user", "way")
+    __slots__ = (
+        "attempts",
+        "context",
+        "data",
+        "deadline",
+        "make",
+        "patience",
+        "request",
+        "user",
+        "way",
+    )
 
     def __init__(
         self,
@@ -80,6 +91,7 @@ class ClientTransaction(Transaction):
         self.way: Way | None = None
         self.attempts: Attempts | None = None
         self.deadline = 0.0  # when timer B or F is due
+        self.patience = 0.0
 
     def start(self, now: float) -> None:
         """Send the request and start its timers (A, or E; where nothing repeats it B or F).
@@ -89,12 +101,13 @@ class ClientTransaction(Transaction):
         layer = self.layer
         layer.send(self.listener, self.address, self.data)
         invite = self.state == CALLING
-        if self.listener.reliable:
-            self.start_lifetime(now, layer.timers.timeout, TIMER_B if invite else TIMER_F)
+        timeout = self.patience or layer.timers.timeout
+        if self.listener.reliable or timeout <= layer.timers.t1:
+            self.start_lifetime(now, timeout, TIMER_B if invite else TIMER_F)
         else:
             self.stop_timers()
             self.interval = layer.timers.t1
-            self.deadline = now + layer.timers.timeout
+            self.deadline = now + timeout
             what = TIMER_A if invite else TIMER_E
             self.resend = layer.wheel.start(now, self.interval, self, what)
 

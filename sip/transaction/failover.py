@@ -95,13 +95,21 @@ class Way:
     def start_large(self, tx: "ClientTransaction", now: float) -> None:
         """Send by TCP what is too long for UDP, and by UDP if there is no TCP (18.1.1)."""
         self._large = True
+        group = self.targets.group
+        if group is not None:
+            by_tcp = [
+                Target("TCP", one.host, one.port) if group.by_tcp(one) else one
+                for one in self.targets
+            ]
+            self._found(tx, self.targets.reordered(dict.fromkeys([*by_tcp, *self.targets])), now)
+            return
 
         def found(by_tcp: Targets, when: float) -> None:
             tcp = tuple(by_tcp)
             by_tcp_first = (*tcp, *[one for one in self.targets if one not in tcp])
             if by_tcp.current is not None and self.layer.locator.shunned(by_tcp.current, when):
                 by_tcp_first = (*self.targets, *tcp)
-            self._found(tx, Targets(dict.fromkeys(by_tcp_first), self.targets.domain), when)
+            self._found(tx, self.targets.reordered(dict.fromkeys(by_tcp_first)), when)
 
         self.layer.locator.locate(self.uri, found, now, large=True)
 
@@ -112,7 +120,7 @@ class Way:
         if flow is not None:
             found = [one for one in targets if one != flow]
             ordered = [flow, *found] if _OB.search(self.uri) else [*found, flow]
-            targets = Targets(ordered, targets.domain)
+            targets = targets.reordered(ordered)
         self.targets = targets
         if targets.current is None:
             log.warning("%r leads nowhere: %s", self.uri, targets.reason or "no target")
@@ -129,8 +137,11 @@ class Way:
             layer.wheel.start(now, 0.0, tx, TRANSPORT_ERROR)
             return
         # The peer of a dialog has shown who it is; its connection is not asked again.
-        domain = self.targets.domain if target is not self._flow else ""
+        domain = self.targets.name_of(target) if target is not self._flow else ""
         address = address_of(target, domain)
+        group = self.targets.group
+        if group is not None:
+            tx.patience = group.patience if target.transport == "UDP" else 0.0
         if self._rerouted is not None:
             self._rerouted(listener, address)
         branch = layer.ids.branch()
@@ -152,14 +163,20 @@ class Way:
     def answered(self, tx: "ClientTransaction", response: Response, now: float) -> bool:
         """Whether a response was the end of one target only, and the next one is tried."""
         status = response.status
+        failed = self.targets.current
+        group = self.targets.group
         if status != 503:
             if status > 100:
                 tx.way = None  # the user has heard: nobody else is asked
+                if group is not None and failed is not None:
+                    group.answered(failed, now)
             return False
         seconds = retry_after(response)
-        failed = self.targets.current
-        if seconds is not None and failed is not None:  # without it: as if it were 500
-            self.layer.locator.shun(failed, seconds, now)
+        if failed is not None:
+            if group is not None:
+                group.failed(failed, status, seconds, now)
+            elif seconds is not None:  # without it: as if it were 500
+                self.layer.locator.shun(failed, seconds, now)
         following = self.targets.next()
         while following is not None and failed is not None and following[1:] == failed[1:]:
             following = self.targets.next()  # the same server by another transport
@@ -174,7 +191,10 @@ class Way:
         target = self.targets.current
         if target is None or not tx.key:
             return False
-        self.layer.locator.shun(target, UNANSWERED, now)
+        if self.targets.group is not None:
+            self.targets.group.failed(target, 408, None, now)
+        else:
+            self.layer.locator.shun(target, UNANSWERED, now)
         following = self.targets.next()
         if following is None:
             return False

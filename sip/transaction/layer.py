@@ -9,8 +9,9 @@ from collections.abc import Callable
 from sip.errors import InvalidValue, ParseError
 from sip.grammar import is_ipv4, is_ipv6
 from sip.ids import IdSource
-from sip.locate import Locator, Reach, Target, Targets, hop_of_uri
+from sip.locate import Reach, Target, Targets, hop_of_uri
 from sip.message import MAGIC_COOKIE, Request, Response
+from sip.server_group import GroupLocator
 from sip.timers import Timers, TimerWheel
 from sip.transaction.client import (
     ClientTransaction,
@@ -69,7 +70,7 @@ class Transactions:
         self.timers = timers or Timers()
         self.wheel = TimerWheel()
         self.outbox: list[tuple[Listener, Address, bytes]] = []
-        self.locator = Locator(listeners, ids)
+        self.locator = GroupLocator(listeners, ids)
         self.clients: dict[str, ClientTransaction] = {}
         self.servers: dict[str, ServerTransaction] = {}
         self.merged: dict[str, ServerTransaction] = {}
@@ -123,6 +124,8 @@ class Transactions:
         For a name that is a guess: the DNS may say otherwise. Raises InvalidValue when
         nothing here can send to such a URI.
         """
+        if self.locator.groups:
+            uri = self.locator.likely(uri)
         target = self.locator.direct(uri)
         if target is not None:
             return target.host, self.listener_of(target)
@@ -148,7 +151,7 @@ class Transactions:
         def found(targets: Targets, _now: float) -> None:
             if targets.current is not None:
                 listener = self.listener_of(targets.current, usual)
-                use(listener, address_of(targets.current, targets.domain))
+                use(listener, address_of(targets.current, targets.name_of(targets.current)))
 
         self.locator.locate(uri, found, now)
 
@@ -191,13 +194,15 @@ class Transactions:
         context: object = None,
         rerouted: Rerouted | None = None,
         flow: Address | None = None,
+        patience: float = 0.0,
     ) -> ClientTransaction:
         """Send what `make` returns for a Via value, to where `uri` leads (RFC 3263).
 
         `usual` is the listener to take where the target leaves a choice. `make` is called
         again for each further target; `rerouted` is told the way before, unless it is the
         `usual` one from the start. `flow` is the far end of a connection of `usual` that
-        leads there too. A URI that leads nowhere is a transport error of the transaction
+        leads there too. `patience` is what a server has for its first response, in place of
+        timers B and F. A URI that leads nowhere is a transport error of the transaction
         (503). Until the way is known the transaction has no `key`.
         """
         made = InviteClientTransaction if method == "INVITE" else NonInviteClientTransaction
@@ -212,6 +217,7 @@ class Transactions:
             key = f"{branch} {method}"
             transaction = made(self, key, listener, address, make(via), user, context)
             transaction.make = make
+            transaction.patience = patience
             if (
                 len(transaction.data) <= LARGEST_DATAGRAM
                 or listener.reliable
@@ -226,6 +232,7 @@ class Transactions:
             nowhere = usual or self.listeners[0]
             transaction = made(self, "", nowhere, ("", 0), blank, user, context)
             transaction.make = make
+            transaction.patience = patience
         transaction.way = Way(self, uri, usual, rerouted, flow)
         transaction.way.start(transaction, now)
         return transaction

@@ -1,0 +1,220 @@
+"""Server groups in the place of the DNS: order, failover, what the group is told."""
+
+import pytest
+
+from sip.events import Refused
+from sip.locate import Target
+from sip.records import Query
+from sip.timers import Timers
+from sip.transport import Listener
+from tests.sip.usage.calls import SOON
+from tests.support.builders import response_text
+from tests.support.network import OFFER, Network, Party, Stranger
+
+
+class Group:
+    """A group that keeps what it is told."""
+
+    def __init__(self, *uris: str, patience: float = 1.0, by_tcp: bool = True) -> None:
+        self.order = list(uris)
+        self.patience = patience
+        self.tcp = by_tcp
+        self.owners: dict[str, str] = {}
+        self.heard: list[object] = []
+
+    def uris(self, now: float) -> list[str]:
+        return list(self.order)
+
+    def likely(self) -> str:
+        return self.order[0] if self.order else ""
+
+    def located(self, uri: str, target: Target) -> None:
+        self.owners[target.host] = uri
+
+    def name_of(self, target: Target) -> str:
+        return self.owners[target.host]
+
+    def by_tcp(self, target: Target) -> bool:
+        return self.tcp
+
+    def answered(self, target: Target, now: float) -> None:
+        self.heard.append(target.host)
+
+    def failed(self, target: Target, status: int, seconds: int | None, now: float) -> None:
+        self.heard.append((target.host, status, seconds))
+
+
+@pytest.fixture
+def servers(network: Network) -> list[Stranger]:
+    network.expect_idle = True
+    return [network.add_stranger(name) for name in ("first", "second", "third")]
+
+
+def grouped(alice: Party, servers: list[Stranger], **options: float) -> Group:
+    """alice knows the servers as ``agents.lab``."""
+    group = Group(*[f"sip:{one.address[0]}:5060" for one in servers], **options)  # type: ignore[arg-type]
+    alice.endpoint.locator.groups["agents.lab"] = group
+    return group
+
+
+def answer(stranger: Stranger, to: Party, status: int, lines: str = "") -> None:
+    invite = stranger.requests("INVITE")[-1]
+    stranger.send(to, response_text(invite, status, stranger.name, lines))
+    to.network.run(SOON)
+
+
+def test_a_group_is_asked_in_its_order_and_told(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    """RFC 3263 section 4.3, with the group's list in the place of SRV records."""
+    group = grouped(alice, servers)
+    alice.call("sip:1001@Agents.Lab")
+    network.run(SOON)
+    (invite,) = servers[0].requests("INVITE")
+    assert invite.uri == "sip:1001@Agents.Lab"  # as with a name in the DNS
+    answer(servers[0], alice, 503, "Retry-After: 7\r\n")
+    answer(servers[1], alice, 503)
+    answer(servers[2], alice, 486)
+    assert alice.take(Refused).status == 486
+    hosts = [one.address[0] for one in servers]
+    assert group.heard == [(hosts[0], 503, 7), (hosts[1], 503, None), hosts[2]]
+    assert network.asked == []
+
+
+def test_a_server_has_two_tries_by_udp(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    """CVP.md 4: twice, 500 ms apart; then the next one, half a second later."""
+    group = grouped(alice, servers[:2])
+    alice.call("sip:1001@agents.lab")
+    network.run(10.0)
+    assert network.times("INVITE") == pytest.approx([0.0, 0.5, 1.0, 1.5], abs=0.02)
+    assert alice.take(Refused).status == 408
+    hosts = [one.address[0] for one in servers]
+    assert group.heard == [(hosts[0], 408, None), (hosts[1], 408, None)]
+
+
+@pytest.mark.parametrize(("patience", "times"), [(0.5, [0.0]), (2.0, [0.0, 0.5, 1.5])])
+def test_a_server_has_as_many_tries_as_the_group_says(
+    network: Network, alice: Party, servers: list[Stranger], patience: float, times: list[float]
+) -> None:
+    grouped(alice, servers[:1], patience=patience)
+    alice.call("sip:1001@agents.lab")
+    network.run(10.0)
+    assert network.times("INVITE") == pytest.approx(times, abs=0.02)
+    assert alice.take(Refused).status == 408
+
+
+def test_what_rings_has_all_its_time(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    grouped(alice, servers)
+    session = alice.call("sip:1001@agents.lab")
+    network.run(SOON)
+    answer(servers[0], alice, 180)
+    network.run(100.0)
+    assert servers[1].received == []
+    session.cancel(alice.now)
+    network.run(SOON)
+    servers[0].send(alice, response_text(servers[0].requests("CANCEL")[0], 200))
+    answer(servers[0], alice, 487)
+
+
+def test_a_group_without_a_server_leads_nowhere(network: Network, alice: Party) -> None:
+    network.expect_idle = True
+    grouped(alice, [])
+    alice.call("sip:1001@agents.lab")
+    network.run(SOON)
+    assert alice.take(Refused).status == 503
+    assert network.log == []
+
+
+def test_other_names_are_still_the_dns(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    grouped(alice, servers)
+    network.names["elsewhere.lab"] = servers[2].address[0]
+    alice.call("sip:1001@elsewhere.lab")
+    network.run(SOON)
+    assert servers[2].requests("INVITE")
+    answer(servers[2], alice, 486)
+
+
+def test_a_server_may_have_a_name(network: Network, alice: Party, servers: list[Stranger]) -> None:
+    network.names["first.lab"] = servers[0].address[0]
+    group = grouped(alice, [])
+    group.order = ["sip:first.lab:5060", f"sip:{servers[1].address[0]}"]
+    alice.call("sip:1001@agents.lab")
+    network.run(SOON)
+    assert network.asked == [Query("first.lab", "A")]
+    answer(servers[0], alice, 503)
+    answer(servers[1], alice, 486)
+    assert set(group.owners.values()) == set(group.order)
+
+
+def test_a_name_that_leads_nowhere_is_passed_over(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    group = grouped(alice, [])
+    group.order = ["sip:nowhere.lab:5060", f"sip:{servers[1].address[0]}"]
+    alice.call("sip:1001@agents.lab")
+    network.run(SOON)
+    answer(servers[1], alice, 486)
+    assert alice.take(Refused).status == 486
+
+
+LONG = OFFER + b"a=x:" + b"y" * 1300 + b"\r\n"
+
+
+@pytest.mark.parametrize("by_tcp", [True, False])
+def test_what_is_too_long_goes_by_tcp_where_the_server_takes_it(
+    network: Network, alice: Party, servers: list[Stranger], by_tcp: bool
+) -> None:
+    """RFC 3261 section 18.1.1; the group is asked once only, so that turns stay turns."""
+    alice.listen("TCP", port=5070)
+    grouped(alice, servers[:1], by_tcp=by_tcp)
+    alice.call("sip:1001@agents.lab", LONG)
+    network.run(SOON)
+    (invite,) = servers[0].requests("INVITE")
+    assert invite.via.transport == ("TCP" if by_tcp else "UDP")
+    answer(servers[0], alice, 486)
+
+
+def test_the_request_may_ask_for_a_transport(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    alice.listen("TCP", port=5070)
+    grouped(alice, servers)
+    alice.call("sip:1001@agents.lab;transport=tcp")
+    network.run(SOON)
+    (invite,) = servers[0].requests("INVITE")
+    assert invite.via.transport == "TCP"
+    answer(servers[0], alice, 486)
+
+
+def test_sips_needs_tls(network: Network, alice: Party, servers: list[Stranger]) -> None:
+    """RFC 3261 section 26.2.2: a group does not make a sips: URI less secure."""
+    alice.listeners.append(Listener("TLS", alice.listener.host, 5061, True))
+    grouped(alice, servers)
+    found: list[Target] = []
+    locate = alice.endpoint.locator.locate
+    locate("sips:1001@agents.lab", lambda targets, _now: found.extend(targets), 0.0)
+    assert {one.transport for one in found} == {"TLS"}
+
+
+@pytest.mark.parametrize("uri", ["mailto:a@agents.lab", "sip:a@b;maddr=%"])
+def test_a_uri_that_cannot_be_read_leads_nowhere(alice: Party, uri: str) -> None:
+    grouped(alice, [])
+    reasons: list[str] = []
+    locator = alice.endpoint.locator
+    locator.locate(uri, lambda targets, _now: reasons.append(targets.reason), 0.0)
+    assert reasons != [""]
+    assert locator.likely(uri) == uri
+
+
+def test_a_slow_t1_is_the_measure(network: Network, servers: list[Stranger]) -> None:
+    slow = network.add("slow", timers=Timers(1.0, 4.0, 5.0))
+    grouped(slow, servers[:1], patience=1.0)
+    slow.call("sip:1001@agents.lab")
+    network.run(2.0)
+    assert network.times("INVITE") == [0.0]
