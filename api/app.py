@@ -15,6 +15,7 @@ from api.errors import Answer, error_middleware
 from api.guard import guard
 from api.handlers.calls import calls
 from api.handlers.health import health, probes
+from api.handlers.plan import plan
 from api.handlers.routing import routing
 from api.handlers.sessions import sessions
 from api.handlers.transfers import transfers
@@ -29,7 +30,7 @@ from simulator.config_base import User
 from simulator.config_values import HttpListen
 from simulator.errors import ServiceError
 
-GROUPS: Final = (calls, routing, health, sessions, transfers, probes)
+GROUPS: Final = (calls, routing, health, sessions, transfers, plan, probes)
 
 _DOCUMENT_PATH: Final = "/openapi.json"
 _HEALTH_PATHS: Final = frozenset(CONTRACT_PREFIX + operation.path for operation in health.declared)

@@ -20,7 +20,15 @@ from pydantic import BaseModel, ValidationError
 
 from api.listing import Json
 from api.models import Error
-from simulator.errors import CallNotFound, CallStateError, RecordNotStored, SessionNotFound
+from simulator.errors import (
+    CallNotFound,
+    CallStateError,
+    PlanConflict,
+    PlanEntryNotFound,
+    PlanNotStored,
+    RecordNotStored,
+    SessionNotFound,
+)
 from simulator.routing import NotRoutable
 from simulator.variables import VariableError
 
@@ -33,6 +41,9 @@ ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (CallStateError, 409, "CALL_STATE", "the state of the call does not allow this"),
     (NotRoutable, 400, "NOT_ROUTABLE", "no route leads there"),
     (VariableError, 400, "INVALID_VARIABLE", "a variable cannot be set"),
+    (PlanEntryNotFound, 404, "PLAN_ENTRY_NOT_FOUND", "the plan has no such entry"),
+    (PlanConflict, 409, "PLAN_CONFLICT", "the change does not fit to what is there"),
+    (PlanNotStored, 500, "PLAN_NOT_STORED", "the change could not be kept, and was not made"),
     (RecordNotStored, 500, "RECORD_NOT_STORED", "done, but its record is not stored yet"),
 )
 
@@ -68,9 +79,14 @@ class Answer:
 
     @classmethod
     def of(
-        cls, model: BaseModel | Json[Any], status: int, headers: Mapping[str, str] = _NO_HEADERS
+        cls,
+        model: BaseModel | Json[Any] | None,
+        status: int,
+        headers: Mapping[str, str] = _NO_HEADERS,
     ) -> "Answer":
-        """`model` as JSON; None is left out."""
+        """`model` as JSON; None is left out. Without a model the body is empty."""
+        if model is None:
+            return cls(status, b"", headers)
         if isinstance(model, Json):
             return cls(status, model.body, headers)
         body = model.model_dump_json(by_alias=True, exclude_none=True).encode()
@@ -80,8 +96,8 @@ class Answer:
         """A response for one request."""
         return web.Response(
             status=self.status,
-            body=self.body,
-            content_type="application/json",
+            body=self.body or None,
+            content_type="application/json" if self.body else None,
             headers={**_STANDARD_HEADERS, **self.headers},
         )
 

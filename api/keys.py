@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from api.idempotency import Answers
+    from simulator.administration import Administration
     from simulator.config_base import User
     from simulator.config_values import HttpListen
     from simulator.routing import Lookup
@@ -36,6 +37,10 @@ class CallServer(Protocol):
     @property
     def ready(self) -> bool:
         """Whether new calls are taken."""
+
+    @property
+    def administration(self) -> "Administration":
+        """The dial plan and server groups, to look at and to change."""
 
     def active_calls(
         self, state: str | None, called_number: str | None, limit: int

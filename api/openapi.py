@@ -97,7 +97,8 @@ def _schemas(operations: list[Operation]) -> tuple[dict[type[BaseModel], Any], d
     Mode = Literal["validation", "serialization"]
     wanted: dict[type[BaseModel], Mode] = {Error: "serialization"}
     for operation in operations:
-        wanted[operation.answer] = "serialization"
+        if operation.answer is not None:
+            wanted[operation.answer] = "serialization"
         for model in (operation.query, operation.body):
             if model is not None:
                 wanted[model] = "validation"
@@ -140,19 +141,20 @@ def _operation(
             "required": operation.body_required,
             "content": _json(names[operation.body]),
         }
-    shown["responses"] = _responses(operation, names[operation.answer])
+    shown["responses"] = _responses(operation, names)
     return shown
 
 
-def _responses(operation: Operation, answer: Any) -> dict[str, Any]:
+def _responses(operation: Operation, names: Mapping[type[BaseModel], Any]) -> dict[str, Any]:
     errors = {401: "", 500: "", **operation.errors}
     if operation.query is not None or operation.body is not None:
         errors.setdefault(400, "")
     if operation.once:
         errors.setdefault(409, "the Idempotency-Key came with another body before")
-    responses: dict[str, Any] = {
-        str(operation.status): {"description": operation.description, "content": _json(answer)}
-    }
+    good: dict[str, Any] = {"description": operation.description}
+    if operation.answer is not None:
+        good["content"] = _json(names[operation.answer])
+    responses: dict[str, Any] = {str(operation.status): good}
     for status, text in sorted(errors.items()):
         shared = f"#/components/responses/{_SHARED[status][0]}" if not text else None
         responses[str(status)] = {"$ref": shared} if shared else _error(text)

@@ -1,10 +1,10 @@
 """Declared operations: what turns a typed function into a route, validation and OpenAPI.
 
 The declaration is the handler's own signature. Its first argument is the call server;
-``query`` and ``body`` are pydantic models (a body with a default is optional); every other
-argument is a part of the path. The name is the operationId, the docstring the description,
-the returned model (or that of a `Json`) the schema of the answer. `api.openapi` reads the
-same declarations.
+``query`` and ``body`` are pydantic models (a body with a default is optional), ``user`` is
+the name of who asks; every other argument is a part of the path. The name is the
+operationId, the docstring the description, the returned model (or that of a `Json`) the
+schema of the answer, which is empty for None. `api.openapi` reads the same declarations.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _JSON: Final = re.compile(r"application/(json|[\w.!#$&^-]+\+json)", re.IGNORECASE)
 _NONE: Final[Mapping[int, str]] = MappingProxyType({})
 
-Function = TypeVar("Function", bound=Callable[..., Awaitable[BaseModel | Json[Any]]])
+Function = TypeVar("Function", bound=Callable[..., Awaitable[BaseModel | Json[Any] | None]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,13 @@ class Operation:
     description: str
     errors: Mapping[int, str]
     once: bool
-    function: Callable[..., Awaitable[BaseModel | Json[Any]]]
+    function: Callable[..., Awaitable[BaseModel | Json[Any] | None]]
     parts: Mapping[str, str]  # of the path: their names there, and as arguments
     query: type[BaseModel] | None
     body: type[BaseModel] | None
     body_required: bool
-    answer: type[BaseModel]
+    answer: type[BaseModel] | None
+    wants_user: bool
 
     @property
     def operation_id(self) -> str:
@@ -60,6 +61,8 @@ class Operation:
         arguments: dict[str, Any] = {
             name: request.match_info[part] for part, name in self.parts.items()
         }
+        if self.wants_user:
+            arguments["user"] = request[USER]
         self._read_query(request, arguments)
         raw = await self._read_body(request, arguments) if self.body else b""
 
@@ -181,12 +184,20 @@ class Operations:
                 query=hints.get("query"),
                 body=hints.get("body"),
                 body_required=body is not None and body.default is inspect.Parameter.empty,
-                answer=get_args(answer)[0] if get_origin(answer) is Json else answer,
+                answer=_answer_of(answer),
+                wants_user="user" in hints,
             )
             self.declared.append(operation)
             return function
 
         return declare
+
+
+def _answer_of(hint: Any) -> type[BaseModel] | None:
+    if hint is type(None):
+        return None
+    model: type[BaseModel] = get_args(hint)[0] if get_origin(hint) is Json else hint
+    return model
 
 
 def add_routes(app: web.Application, groups: Iterable[Operations]) -> None:

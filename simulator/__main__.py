@@ -7,11 +7,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from simulator.administration import merged
 from simulator.cdr import CdrStoreError
 from simulator.config import OPTION_KEYS, Config, ConfigError, Override, check_config
 from simulator.errors import ServiceError
@@ -90,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="run the call server until SIGTERM")
+    serve = commands.add_parser(
+        "serve", help="run the call server until SIGTERM; SIGHUP reads the configuration again"
+    )
     _add_server_options(serve)
     serve.set_defaults(run=_serve)
 
@@ -216,15 +219,16 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    return run(_run_server(load_config(options)))
+    return run(_run_server(options))
 
 
-async def _run_server(config: Config) -> int:
+async def _run_server(options: argparse.Namespace) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    async with _service(config) as (server, addresses):
+    async with _service(load_config(options)) as (server, addresses):
+        _reload_on_hangup(server, lambda: load_config(options))
         for listener in server.stack.endpoint.listeners:
             place = host_port(listener.host, listener.port)
             print(f"sip {listener.transport.lower()}:{place}")
@@ -242,8 +246,21 @@ async def _run_server(config: Config) -> int:
         await stop.wait()
         for task in collecting:
             task.cancel()
-        await server.drain(config.server.grace)
+        await server.drain(server.config.server.grace)
     return 0
+
+
+def _reload_on_hangup(server: CallServer, load: Callable[[], Config]) -> None:
+    """SIGHUP: read the configuration again."""
+    loop = asyncio.get_running_loop()
+    under_way: set[asyncio.Task[bool]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(server.administration.reload(load))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
 
 
 async def collect_young(every: float) -> None:
@@ -294,9 +311,11 @@ async def _service(config: Config) -> AsyncIterator[tuple[CallServer, list[str]]
 
 def _lookup(options: argparse.Namespace) -> int:
     config = load_config(options)
-    if config.lab.embedded:  # their ports are known only at start: names stand for them
-        config = config.with_lab("sip:agents.lab", "sip:vxml.lab")
-    plan = DialPlan(config)
+
+    def dress(config: Config) -> Config:  # the ports of neighbours are known only at start
+        return config.with_lab("sip:agents.lab", "sip:vxml.lab") if config.lab.embedded else config
+
+    plan = DialPlan(merged(config, dress)[1])
     found = plan.lookup(options.number, options.calling)
     from api.models import routing_result
 

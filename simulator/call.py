@@ -16,6 +16,7 @@ from simulator.errors import CallStateError
 from simulator.headers import NO_REFUSAL
 from simulator.hold import Hold
 from simulator.leg import Leg
+from simulator.origin import NO_ORIGIN
 from simulator.refer import Departure
 from simulator.routing import Route
 from simulator.states import (
@@ -66,6 +67,7 @@ class Call:
         "icm_label",
         "icm_skill_group",
         "legs",
+        "origin",
         "passed",
         "peer",
         "queue_time",
@@ -104,6 +106,7 @@ class Call:
         self.work: Work | None = None
         self.treatment: Treatment | None = None
         self.legs: list[Leg] = []
+        self.origin = NO_ORIGIN
         self.history: list[tuple[float, str, str]] = []
         self.variables: Variables | None = None
         self.passed = ""  # header lines of the caller that the other legs get as well

@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from simulator import config_dial_plan as dialing
 from simulator import config_plan as plan
 from simulator import config_sections as sections
 from simulator.config_base import Section, one_or_many
@@ -29,6 +30,7 @@ from simulator.config_source import (
 )
 from simulator.config_values import HttpListen, Listen, SipTarget
 from simulator.patterns import Pattern, PatternTable
+from simulator.profile_patterns import PriorityTable
 
 __all__ = [
     "OPTION_KEYS",
@@ -57,6 +59,10 @@ class Config(Section):
     events: sections.EventsSection = sections.EventsSection()
     health: sections.HealthSection = sections.HealthSection()
     variables: sections.VariablesSection = sections.VariablesSection()
+    dial_plan: dialing.DialPlanSection = dialing.DialPlanSection()
+    server_groups: dialing.ServerGroups = Field(
+        default=(), description="Servers under one name, which is the host in routes: sip:NAME."
+    )
     direct_routes: Annotated[tuple[plan.StaticRoute, ...], BeforeValidator(one_or_many)] = Field(
         default=(),
         description="Numbers that go straight to a callee, before the dial plan (--route).",
@@ -119,11 +125,24 @@ class Config(Section):
         ]
         return self.model_copy(update={"routes": (*self.routes, *added)})
 
-    def route_table(self) -> PatternTable[SipTarget]:
+    def route_table(self) -> PatternTable[plan.StaticRoute]:
         """The static routes as a table; ValueError when two have the same pattern."""
-        table = PatternTable[SipTarget]()
+        table = PatternTable[plan.StaticRoute]()
         for route in self.routes:
-            table.add(route.pattern, route.to)
+            table.add(route.pattern, route)
+        return table
+
+    def number_table(self) -> "PatternTable[plan.DialedNumber] | PriorityTable[plan.DialedNumber]":
+        """The dialed numbers in force as a table; ValueError as for the routes."""
+        numbers = [number for number in self.dialed_numbers if number.enabled]
+        if self.dial_plan.syntax == "profile":
+            by_priority = PriorityTable[plan.DialedNumber]()
+            for number in numbers:
+                by_priority.add(number.pattern, number, number.priority)
+            return by_priority
+        table = PatternTable[plan.DialedNumber]()
+        for number in numbers:
+            table.add(number.pattern, number)
         return table
 
     @property

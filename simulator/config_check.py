@@ -2,16 +2,21 @@
 shows when its parts are held against each other.
 """
 
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from simulator.config_plan import StaticRoute
 from simulator.config_source import KeyPath, Source, nearest
 from simulator.config_tls import faults
-from simulator.patterns import Pattern, PatternTable
+from simulator.config_values import SipTarget
+from simulator.patterns import PatternTable
+from simulator.profile_patterns import PriorityTable
 
 if TYPE_CHECKING:
     from simulator.config import Config
@@ -125,26 +130,40 @@ def cross_check(config: "Config", source: Source) -> None:
 
 
 def _check_duplicates(config: "Config", source: Source) -> None:
+    by_priority = config.dial_plan.syntax == "profile"
     lists = {
         "dialed_numbers": [(n.pattern, n.enabled) for n in config.dialed_numbers],
         "routes": [(route.pattern, True) for route in config.routes],
         "direct_routes": [(route.pattern, True) for route in config.direct_routes],
     }
     for name, patterns in lists.items():
-        table = PatternTable[int]()
+        profile = by_priority and name == "dialed_numbers"
+        table = PriorityTable[int]() if profile else PatternTable[int]()
         for index, (pattern, enabled) in enumerate(patterns):
             try:
                 if enabled:
                     table.add(pattern, index)
             except ValueError as error:
                 source.problem((name, index, "pattern"), str(error))
+    seen: set[str] = set()
+    for index, group in enumerate(config.server_groups):
+        if group.name in seen:
+            source.problem(("server_groups", index, "name"), f"{group.name!r} is there twice")
+        seen.add(group.name)
 
 
 def _check_references(config: "Config", source: Source) -> None:
     icm = config.icm
+    groups = [group.name for group in config.server_groups]
     for index, number in enumerate(config.dialed_numbers):
         if number.script is not None and number.script not in icm.scripts:
             _missing(source, ("dialed_numbers", index, "script"), number.script, icm.scripts)
+        if number.server_group is not None and number.server_group not in groups:
+            source.problem(
+                ("dialed_numbers", index, "server_group"),
+                f"{number.server_group!r} is not in server_groups; "
+                f"{nearest(number.server_group, groups)}",
+            )
     for name, steps in icm.scripts.items():
         for index, step in enumerate(steps):
             group = step.queue.skill_group if step.queue else None
@@ -179,11 +198,21 @@ def _check_listeners(config: "Config", source: Source) -> None:
         source.problem(("sip", "tls", name), fault)
 
 
+def _sample(pattern: str) -> str:
+    """A number that a pattern stands for, whichever language it is in."""
+    return re.sub(r"[.X]", "0", pattern.rstrip(">!").replace("*", "")) or "0"
+
+
 def _check_labels(config: "Config", source: Source) -> None:
     """Warn of labels that no static route takes, once the parts are known to be sound."""
     icm = config.icm
     routed = config.with_lab(_NOWHERE, _NOWHERE) if config.lab.embedded else config
     table = routed.route_table()
+    if config.sip.outbound_proxy is not None or config.dial_plan.significant_digits:
+        return  # every label goes to the proxy; what digits stand before one, calls tell
+    for pattern in config.dial_plan.send_to_originator:
+        with suppress(ValueError):
+            table.add(pattern, StaticRoute(pattern=pattern, to=SipTarget.parse(_NOWHERE)))
 
     def check(path: KeyPath, label: str) -> None:
         text = label.removeprefix("rf").partition(";CLI=")[0]
@@ -192,8 +221,8 @@ def _check_labels(config: "Config", source: Source) -> None:
             source.problem(path, message, warning=True)
 
     for index, number in enumerate(config.dialed_numbers):
-        if number.label is not None and number.enabled:
-            sample = Pattern.parse(number.pattern).body.replace(".", "0") or "0"
+        if number.label is not None and number.enabled and number.server_group is None:
+            sample = _sample(number.pattern)
             label = number.label.replace("{dnis}", sample)
             check(("dialed_numbers", index, "label"), label)
     needs_vru = False

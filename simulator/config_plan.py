@@ -14,9 +14,11 @@ from pydantic import (
 )
 
 from simulator.config_base import Name, Section, Text, one_or_many
+from simulator.config_dial_plan import GroupName
 from simulator.config_sections import DEFAULT_RING_NO_ANSWER, RingNoAnswer
 from simulator.config_values import SipTarget
 from simulator.patterns import Pattern
+from simulator.profile_patterns import check_pattern
 
 _EXTENSION: Final = re.compile(r"[A-Za-z0-9+*#._-]{1,32}", re.ASCII)
 _VRU_LABEL: Final = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
@@ -24,6 +26,12 @@ _VRU_LABEL: Final = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
 
 def _pattern(text: str) -> str:
     return Pattern.parse(text).text
+
+
+def _survey(text: str) -> str:
+    if text and not _EXTENSION.fullmatch(text):
+        raise ValueError(f"{text!r} is not a number: 1 to 32 letters, digits, + * # . _ -")
+    return text
 
 
 def _label(text: str) -> str:
@@ -52,10 +60,11 @@ Target = Annotated[SipTarget, PlainValidator(SipTarget.parse), PlainSerializer(s
 
 
 class DialedNumber(Section):
-    """One line of the dial plan; exactly one of `script` and `label`."""
+    """One line of the dial plan; exactly one of `script` and `label`, or a server group."""
 
-    pattern: PatternText = Field(
-        description="At most 24 letters and digits; . or X one character, last > any rest."
+    pattern: Annotated[str, AfterValidator(check_pattern)] = Field(
+        description="At most 24 letters and digits; . or X one character, last > any rest; or as "
+        "dial_plan.syntax says."
     )
     description: Text = ""
     call_type: Literal["preroute", "translation_route", "post_route"] = "preroute"
@@ -66,11 +75,29 @@ class DialedNumber(Section):
         default=None, description="Where the call goes; may hold {dnis}."
     )
     ring_no_answer: RingNoAnswer = DEFAULT_RING_NO_ANSWER
+    priority: int = Field(
+        default=1, ge=1, description="The lowest wins where dial_plan.syntax is profile."
+    )
+    server_group: GroupName | None = Field(
+        default=None,
+        description="Where the call goes without script and label; with one of them, where "
+        "labels go that no route takes.",
+    )
+    survival_application: Text = Field(
+        default="", description="Application for callers while ICM cannot be asked."
+    )
+    survey: Annotated[str, AfterValidator(_survey)] = Field(
+        default="",
+        description="Post-call survey: the dialed number that a caller goes to when the agent "
+        "has hung up.",
+    )
 
     @model_validator(mode="after")
     def _one_treatment(self) -> "DialedNumber":
+        if self.script is None and self.label is None and self.server_group is not None:
+            return self
         if (self.script is None) == (self.label is None):
-            raise ValueError("needs exactly one of 'script' and 'label'")
+            raise ValueError("needs exactly one of 'script' and 'label', or 'server_group' alone")
         return self
 
 
@@ -78,7 +105,13 @@ class StaticRoute(Section):
     """Numbers or labels of a pattern are sent to one place."""
 
     pattern: PatternText
-    to: Target = Field(description="sip:HOST:PORT, with ;transport=tcp or tls if not UDP.")
+    ring_no_answer: RingNoAnswer | None = Field(
+        default=None, description="Seconds for labels of this pattern; unset: as the number says."
+    )
+    to: Target = Field(
+        description="sip:HOST:PORT, with ;transport=tcp or tls if not UDP; HOST may be a server "
+        "group."
+    )
 
     @model_validator(mode="before")
     @classmethod

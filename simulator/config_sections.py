@@ -21,7 +21,7 @@ from pydantic import (
 
 from simulator.config_accounts import AuthenticationSection, Credential, RegistrarSection, Trunk
 from simulator.config_base import Name, Network, Section, Users, one_or_many, printable
-from simulator.config_values import HttpListen, Listen, check_probe_url, name_server
+from simulator.config_values import HttpListen, Listen, SipTarget, check_probe_url, name_server
 
 DEFAULT_RING_NO_ANSWER: Final = 60.0
 
@@ -186,6 +186,18 @@ class SipSection(Section):
     )
     authentication: AuthenticationSection = AuthenticationSection()
     registrar: RegistrarSection = RegistrarSection()
+    outbound_proxy: (
+        Annotated[SipTarget, PlainValidator(SipTarget.parse), PlainSerializer(str)] | None
+    ) = Field(
+        default=None,
+        description="sip:HOST:PORT or a server group: labels go there instead of by the routes.",
+    )
+    heartbeat_port: int = Field(
+        default=5067,
+        ge=0,
+        le=65_535,
+        description="UDP port that pings of server groups leave from. 0: that of the calls.",
+    )
     trunks: tuple[Trunk, ...] = Field(
         default=(), description="Where to register: registrar, aor, user, password, expires."
     )

@@ -23,3 +23,15 @@ class RecordNotStored(CallServerError):
 
 class ServiceError(Exception):
     """The server cannot start; the text names the option and the fix."""
+
+
+class PlanEntryNotFound(CallServerError, LookupError):
+    """The plan has no entry with this id."""
+
+
+class PlanConflict(CallServerError):
+    """The change does not fit to what is there; the text says to what, and the fix."""
+
+
+class PlanNotStored(CallServerError):
+    """The change could not be written to disk, so it was not made."""

@@ -1,5 +1,6 @@
 """The legs that the call server places, and what it answers by itself."""
 
+import logging
 import re
 from math import ceil
 from typing import TYPE_CHECKING, Final
@@ -9,10 +10,12 @@ from simulator.connection import Connection
 from simulator.headers import CalleeRefusal, guid_lines, media_warning
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
+from simulator.origin import NO_ORIGIN, CallOrigin
 from simulator.outpulse import Outpulse, outpulsed
 from simulator.queries import Queries
 from simulator.refer import ReferTransfer
-from simulator.routing import Label, NotRoutable
+from simulator.routing import Label, NotRoutable, no_route
+from simulator.server_groups import ServerGroups
 from simulator.states import CONNECT, NORMAL, TRANSFER
 from simulator.transfer_log import ICM, OUTPULSE, REFER, REINVITE, TransferLog
 from sip.dialog import route_uri
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from simulator.call import Call
     from simulator.dialog_events import DialogEvents
 
+log = logging.getLogger(__name__)
+
 _MEDIA_IN_USE: Final = re.compile(rb"^m=[^ ]+ [1-9]", re.MULTILINE)
 
 OVERRIDE_CLI: Final = "user.microapp.override_cli"
@@ -38,6 +43,7 @@ class Legs(Queries):
 
     access: "Access"
     dialogs: "DialogEvents"
+    server_groups: ServerGroups
     skill_groups: "SkillGroups"
     transfer_log: TransferLog
     agent_line: str
@@ -60,9 +66,10 @@ class Legs(Queries):
         if kind != VXML and call.caller.up and self._outpulsed(call, label, now):
             return
         try:
-            uri = self.plan.route_label(label)
+            found = self.plan.find(label, call.origin)
         except NotRoutable:
-            uri = None  # it cannot be dialed at all
+            found = None  # it cannot be dialed at all
+        uri = None if found is None else found.uri
         parsed = Label.parse(label) if uri else Label(label)
         leg = Leg(call, kind, parsed.text, now)
         leg.cli = parsed.cli
@@ -77,6 +84,7 @@ class Legs(Queries):
             return
         if uri is None:
             call.log(now, "no_route", f"label {label}: add it under routes")
+            log.warning("%s: %s", call.guid, no_route(f"{call.origin.digits}{label}"))
             leg.ended = now
             call.connect_failed(Connection(call, leg, "", 1.0), 404, "no route to the label", now)
             return
@@ -88,7 +96,7 @@ class Legs(Queries):
             # The VRU is released before the agent is called [TN178].
             call.peer = None
             old.hang_up(now, NORMAL)
-        self.connect(call, leg, uri, now)
+        self.connect(call, leg, uri, now, 0.0 if found is None else found.ring_no_answer)
 
     def refer(
         self, call: "Call", destination: str, uri: str | None, now: float, *, by_icm: bool = False
@@ -99,6 +107,7 @@ class Legs(Queries):
         if uri is None:  # a number of ours: the caller calls us again
             session = call.caller.session
             uri = f"sip:{destination}@{session.listener.sent_by(session.remote_address[0])}"
+        uri = self.server_groups.concrete(uri, now)
         work.start(uri, self.config.transfer.ring_no_answer, now)
 
     def outpulse(self, call: "Call", label: str, now: float, *, by_icm: bool = False) -> None:
@@ -118,15 +127,15 @@ class Legs(Queries):
 
     def connect_vxml(self, call: "Call", now: float) -> None:
         """TEMPORARY_CONNECT: VRU label and correlation id make the number [TN178]."""
-        self.connect_label(call, self.vru_number(), VXML, now)
+        self.connect_label(call, self.vru_number(call.origin), VXML, now)
 
-    def vru_number(self) -> str:
-        """The VRU label with the next correlation id."""
+    def vru_number(self, origin: CallOrigin = NO_ORIGIN) -> str:
+        """The VRU label with the next correlation id, and the site id of the caller."""
         icm = self.config.icm
         ids = icm.correlation_ids
         number = ids.first + self._correlation % (ids.last - ids.first + 1)
         self._correlation += 1
-        return f"{icm.vru_label}{number:0{ids.digits}d}"
+        return self.plan.vru_number(f"{number:0{ids.digits}d}", origin)
 
     def place(self, leg: Leg, uri: str, body: bytes, patience: float, now: float) -> None:
         """Send the INVITE of an outbound leg, which may ring for `patience` seconds.

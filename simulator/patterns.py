@@ -14,7 +14,10 @@ a fixed length before a trailing wildcard.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from simulator.profile_patterns import ProfilePattern
 
 T = TypeVar("T")
 
@@ -59,6 +62,15 @@ class Pattern:
         """How many characters are not wildcards: the measure of how specific it is."""
         return len(self.body) - self.body.count(".")
 
+    @property
+    def reason(self) -> str:
+        """Why it ranks where it does, for people."""
+        if self.exact:
+            return "exact"
+        many = self.literals
+        literals = f"{many} literal character{'' if many == 1 else 's'}"
+        return f"{literals}, {'any' if self.open_ended else 'fixed'} length"
+
     def matches(self, number: str) -> bool:
         """Whether `number` is one that the pattern stands for."""
         body = self.body
@@ -84,18 +96,14 @@ def _fault(text: str) -> str:
 class Entry(Generic[T]):
     """One line of a table: lower `order` means further up in the list."""
 
-    pattern: Pattern
+    pattern: "Pattern | ProfilePattern"
     value: T
     order: int
 
     @property
     def reason(self) -> str:
         """Why it ranks where it does, for people."""
-        if self.pattern.exact:
-            return "exact"
-        many = self.pattern.literals
-        literals = f"{many} literal character{'' if many == 1 else 's'}"
-        return f"{literals}, {'any' if self.pattern.open_ended else 'fixed'} length"
+        return self.pattern.reason
 
 
 class _Shape(Generic[T]):
@@ -157,14 +165,14 @@ class PatternTable(Generic[T]):
         if parsed.exact:
             self._exact[parsed.body] = entry
         else:
-            self._insert(entry)
+            self._insert(parsed, entry)
         self._cache.clear()
         return entry
 
-    def _insert(self, entry: Entry[T]) -> None:
-        shape = _Shape[T](entry.pattern)
+    def _insert(self, pattern: Pattern, entry: Entry[T]) -> None:
+        shape = _Shape[T](pattern)
         known = self._shapes.setdefault((shape.positions, shape.length, shape.open_ended), shape)
-        known.entries[known.key(entry.pattern.body)] = entry
+        known.entries[known.key(pattern.body)] = entry
         if known is shape:
             self._sorted = []
 

@@ -195,15 +195,15 @@ def _route(call: "Call", leg: Leg, uri: str) -> tuple[str, Route]:
         if isinstance(address, OtherUri):
             raise PeerError(reason_phrase(416), 416)
         if isinstance(address, TelUri):
-            text, route = address.number, plan.resolve_transfer(uri)
+            text, route = address.number, plan.resolve_transfer(uri, call.origin)
         else:
             text = address.number
             at = _place(address)
             if text and at in _our_places(leg):
-                route = plan.resolve_transfer(text)
+                route = plan.resolve_transfer(text, call.origin)
             else:
                 text, route = _elsewhere(call, text, at, uri)
-        server.check_reachable(route)
+        server.check_reachable(route, call.origin)
     except ParseError:
         raise PeerError("Refer-To is missing, repeated or malformed", 400) from None
     except InvalidNumber:
@@ -235,7 +235,7 @@ def _elsewhere(call: "Call", number: str, at: tuple[str, int], uri: str) -> tupl
     """Another host: one that the routes lead to for this number, or one that is allowed."""
     plan = call.server.plan
     try:
-        route = plan.resolve_transfer(number) if number else None
+        route = plan.resolve_transfer(number, call.origin) if number else None
     except NotRoutable:
         route = None
     leads_to = route.destination if route is not None else None
@@ -244,4 +244,4 @@ def _elsewhere(call: "Call", number: str, at: tuple[str, int], uri: str) -> tupl
     hosts = call.server.config.transfer.hosts
     if "*" not in hosts and at[0] not in [host.lower() for host in hosts]:
         raise PeerError("transfer.hosts does not allow that host", 403)
-    return number or at[0], plan.resolve_transfer(uri)
+    return number or at[0], plan.resolve_transfer(uri, call.origin)

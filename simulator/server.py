@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from simulator.access import Access
+from simulator.administration import Administration
 from simulator.agents import Agent, SkillGroups
 from simulator.audit import Audit
 from simulator.call import Call
@@ -33,6 +34,7 @@ from simulator.probes import Prober
 from simulator.records import row_of
 from simulator.refresh import session_timers
 from simulator.routing import DialPlan, NotRoutable, Route
+from simulator.server_groups import ServerGroups
 from simulator.states import REASONS
 from simulator.transfer_log import TransferLog
 from simulator.treatment import Treatment
@@ -85,6 +87,8 @@ class CallServer(Commands):
             stack.endpoint.support(OPTION)
         self.audit = Audit(self)
         self.transfer_log = TransferLog()
+        self.server_groups = ServerGroups(stack.endpoint)
+        self.administration = Administration(self, config)
         self.configure(config)
         self.nobody = Call(self, "", "", "", _NO_ROUTE, self.started)  # see `let_go`
         self.nobody.state = "ended"
@@ -96,10 +100,11 @@ class CallServer(Commands):
         Notifier(stack.endpoint, self.dialogs)
         self.prober = Prober(self)
 
-    def configure(self, config: Config) -> None:
-        """Take a configuration: calls in progress keep the routes they have."""
+    def configure(self, config: Config, plan: DialPlan | None = None) -> None:
+        """Take a configuration, and the plan made of it: calls keep the routes they have."""
         self.config = config
-        self.plan = DialPlan(config, self.phones)
+        self.plan = plan or DialPlan(config, self.phones)
+        self.server_groups.configure(config.server_groups, self.stack.now())
         session_timers(config.sip.session_timer).serve(self.stack.endpoint)
         self.skill_groups = SkillGroups(config, self.stack.endpoint.wheel, _offer_agent)
 
@@ -146,12 +151,15 @@ class CallServer(Commands):
         if guid is None or guid in self.calls:
             host = session.listener.local_host(session.remote_address[0])
             guid = new_guid(self.stack.endpoint.ids, host, int(self.wall(now) * 1000))
+        origin = self.plan.arrive(request, called, session.remote_address[0])
+        called = called[len(origin.digits) :]
         try:
             route = self.plan.route_call(called, calling)
         except NotRoutable as error:
             log.info("%s: %s", guid, error)
             route = Route("", called, "preroute", "", "label")
         call = Call(self, guid, calling, called, route, now)
+        call.origin = self.plan.origin_for(origin, route)
         call.hops = hops
         leg = Leg(call, CALLER, calling, now)
         leg.session = session
@@ -221,6 +229,7 @@ class CallServer(Commands):
         self.dialogs.close(self.stack.now())
         self.stack.pump()
         self.access.stop()
+        self.server_groups.stop()
         await self._end_calls(grace)
         await self.access.stopped(LAST_WORDS)
 

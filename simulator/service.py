@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 
+from simulator.administration import Administration, merged
 from simulator.cdr import SqliteCdrStore
 from simulator.config import Config
 from simulator.config_sections import Neighbour, TlsSection
@@ -14,6 +15,7 @@ from simulator.config_tls import faults
 from simulator.config_values import split_address
 from simulator.errors import ServiceError
 from simulator.lab.lab import Lab
+from simulator.plan_changes import FILE
 from simulator.server import CallServer
 from sip.aio.resolver import Resolver
 from sip.aio.stack import SipStack
@@ -59,21 +61,48 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         await _listen(stack, config)
         if lab is not None:
             await lab.start()
-            config = with_neighbours(config, lab)
-        server = CallServer(config, stack, store, version_)
+
+        def dress(config: Config) -> Config:
+            return config if lab is None else with_neighbours(config, lab)
+
+        changes, whole = merged(config, dress)
+        server = CallServer(whole, stack, store, version_)
+        path = config.server.data_dir / FILE
+        server.administration = Administration(server, config, changes, dress=dress, path=path)
         stack.handler = server.on_event
         server.access.start()
+        open_heartbeat_port(server)
+        server.server_groups.start(stack.now())
+        stack.pump()
         server.ready = True
         try:
             yield server
         finally:
             server.ready = False
-            await server.drain(0.0 if server.draining else config.server.grace)
+            await server.drain(0.0 if server.draining else server.config.server.grace)
     finally:
         if lab is not None:
             await lab.close()
         await asyncio.to_thread(store.close)
         stack.close()
+
+
+def open_heartbeat_port(server: CallServer) -> None:
+    """Where pings of server groups leave from, if any are wanted. Raises ServiceError."""
+    config, stack = server.config, server.stack
+    port = config.sip.heartbeat_port
+    if not port or not any(group.heartbeat.enabled for group in config.server_groups):
+        return
+    udp = [one for one in config.sip.listen if one.transport == "udp"]
+    if not udp or any(one.port == port for one in udp) or not isinstance(stack, SipStack):
+        return
+    try:
+        server.server_groups.listener = stack.listen_udp(udp[0].host, port, udp[0].advertise)
+    except OSError as error:
+        raise ServiceError(
+            f"sip.heartbeat_port: cannot open {port}: {error.strerror or error}; "
+            "choose another, or 0 for the port of the calls"
+        ) from error
 
 
 def raise_file_limit() -> None:

@@ -10,6 +10,7 @@ from simulator.hold import Hold
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
 from simulator.legs import Legs
+from simulator.origin import NO_ORIGIN, CallOrigin
 from simulator.outpulse import outpulsed
 from simulator.routing import Label, NotRoutable, Route
 from simulator.states import TRANSFER
@@ -58,8 +59,8 @@ class TransferCommands(Legs):
             if consult:
                 raise NotRoutable(f"{label.text!r} has digits for the gateway: nobody to consult")
         else:
-            route = self.plan.resolve_transfer(label.text)
-            self.check_reachable(route)
+            route = self.plan.resolve_transfer(label.text, call.origin)
+            self.check_reachable(route, call.origin)
         if command.ecc_variables:
             self.set_variables(guid, command.ecc_variables, None, None)
         now = self.stack.now()
@@ -82,8 +83,8 @@ class TransferCommands(Legs):
             self._transfer(call, label, route, now, consult=consult)
         self.stack.pump(now)
 
-    def check_reachable(self, route: Route) -> None:
-        """Raises NotRoutable where a transfer along `route` leads nowhere."""
+    def check_reachable(self, route: Route, origin: CallOrigin = NO_ORIGIN) -> None:
+        """Raises NotRoutable where a transfer of a call from `origin` leads nowhere."""
         if route.script is not None:
             first = self.config.icm.scripts[route.script][0].action
             if not isinstance(first, SelfService | Queue | Connect):
@@ -93,10 +94,16 @@ class TransferCommands(Legs):
                 )
             if isinstance(first, Connect):
                 label = first.label.replace("{dnis}", route.number)
-                if self.plan.route_label(label) is None:
+                if self.plan.route_label(label, origin) is None:
                     raise NotRoutable(f"no static route for {label!r}")
-        elif route.destination is None:
+        elif self._destination(route, origin) is None:
             raise NotRoutable(f"no static route for {route.label or route.number!r}")
+
+    def _destination(self, route: Route, origin: CallOrigin) -> str | None:
+        """The URI that `route` leads a call from `origin` to."""
+        if route.label is None or route.label == route.destination:
+            return route.destination
+        return self.plan.route_label(route.label, origin)
 
     def _transfer(
         self, call: "Call", label: Label, route: Route, now: float, *, consult: bool
@@ -115,15 +122,15 @@ class TransferCommands(Legs):
         self, call: "Call", number: str, route: Route, now: float
     ) -> tuple[Leg, str, Treatment | None]:
         """A leg to where `route` leads, its URI, and the script that goes on with it."""
-        kind, uri, run = TRANSFER_LEG, route.destination, None
+        kind, uri, run = TRANSFER_LEG, self._destination(route, call.origin), None
         if route.script is not None:
             steps: tuple[Step, ...] = self.config.icm.scripts[route.script]
             action = steps[0].action
             if isinstance(action, Connect):
-                uri = self.plan.route_label(action.label.replace("{dnis}", number))
+                uri = self.plan.route_label(action.label.replace("{dnis}", number), call.origin)
             else:
                 kind, run = VXML, Treatment(call, steps)
-                uri = self.plan.route_label(self.vru_number())
+                uri = self.plan.route_label(self.vru_number(call.origin), call.origin)
         return Leg(call, kind, number, now), uri or "", run
 
     # A transfer that is under way.

@@ -159,3 +159,43 @@ class ConnectionView:
     status: Literal["connected", "disconnected", "timeout", "error"]
     latency: int | None
     last_successful_contact: float | None
+
+
+@dataclass(slots=True)
+class ServerView:
+    """One server of a group; `latency` in milliseconds, of its last ping."""
+
+    hostname: str
+    ip_address: str
+    port: int
+    transport: Literal["udp", "tcp", "tls"] | None
+    priority: int
+    weight: int
+    status: Literal["up", "down", "overloaded"]
+    reason: str
+    since: float
+    last_contact: float | None
+    latency: int | None
+
+
+@dataclass(slots=True)
+class ServerGroupView:
+    """One server group with the state of each of its servers."""
+
+    group_id: str
+    group_name: str
+    description: str
+    load_balancing: Literal["round_robin", "top_down", "weight_based"]
+    heartbeat: bool
+    status: Literal["up", "partial", "down"]
+    servers: list[ServerView]
+
+
+@dataclass(slots=True)
+class TrunkView:
+    """A registrar where this server registers, and how that stands."""
+
+    registrar: str
+    aor: str
+    state: Literal["idle", "registering", "registered", "failed", "unregistering"]
+    sip_response_code: int | None

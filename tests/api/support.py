@@ -16,6 +16,7 @@ import aiohttp
 from api.app import create_app
 from api.keys import ApiOptions
 from api.runner import ApiServer
+from simulator.administration import Administration
 from simulator.config import Config
 from simulator.config_base import User
 from simulator.config_values import HttpListen
@@ -37,6 +38,8 @@ from simulator.views import (
     TransferView,
     VariablesView,
 )
+from tests.support.network import Network
+from tests.support.virtual_server import VirtualServer, configuration
 
 CONTRACT: Final[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "contract" / "call-control-api.json").read_text()
@@ -130,6 +133,12 @@ def transfer_view() -> TransferView:
     )
 
 
+def _administration() -> Administration:
+    """Of a real call server, which has no calls."""
+    neighbours = ("sip:127.0.0.1:5071", "sip:127.0.0.1:5072")
+    return VirtualServer(Network(), configuration(), *neighbours).server.administration
+
+
 @dataclass
 class FakeCallServer:
     """Two calls; what was asked is in `asked`. `failure` is raised by every command."""
@@ -154,6 +163,8 @@ class FakeCallServer:
             Config.builtin().with_lab("sip:127.0.0.1:5071", "sip:127.0.0.1:5072")
         )
     )
+
+    administration: Administration = field(default_factory=_administration)
 
     def _ask(self, *what: Any) -> None:
         self.asked.append(what)
