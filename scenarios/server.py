@@ -131,8 +131,17 @@ class ServerProcess:
 
         Raises RestError when the status is not `expect`; without `expect` any 2xx will do.
         """
+        return self._ask(method, urlsplit(self.api).path + path, body, expect)
+
+    def extension(
+        self, method: str, path: str, body: object = None, *, expect: int | None = None
+    ) -> Any:
+        """`rest`, but to a path from the root, such as ``/sim/v1/agents``."""
+        return self._ask(method, path, body, expect)
+
+    def _ask(self, method: str, path: str, body: object, expect: int | None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        status, text = self._exchange(method, urlsplit(self.api).path + path, data)
+        status, text = self._exchange(method, path, data)
         answer = json.loads(text) if text else None
         if status != expect and not (expect is None and 200 <= status < 300):
             raise RestError(f"{method} {path}", status, answer)

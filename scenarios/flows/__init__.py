@@ -19,6 +19,10 @@ class Line(Protocol):
     """One call of a phone, seen from the phone."""
 
     @property
+    def requests(self) -> Sequence[Any]:
+        """The requests that came."""
+
+    @property
     def statuses(self) -> Sequence[int]:
         """The responses to its requests that came."""
 

@@ -92,3 +92,65 @@ def phone_attended_transfer(stage: Stage) -> None:
     stage.refer(agent, "6002", second)
     stage.reach("transfer_completed")
     stage.line("1002").hang_up()
+
+
+@flow()
+def consultation(stage: Stage) -> None:
+    """POST transfer, consultation: the caller is held, the target called, and both are joined
+    as soon as the target answers.
+    """
+    caller = stage.dial("6000")
+    stage.reach("connected")
+    stage.transfer("1002", "consultation")
+    stage.reach("transfer_completed")
+    caller.hang_up()
+
+
+@flow(transfer={"consultation": "manual", "replaces": False})
+def consultation_completed(stage: Stage) -> None:
+    """The agent talks to the target while the caller is held; POST transfer/complete joins the
+    caller to the target, and the agent is out.
+    """
+    caller = stage.dial("6000")
+    stage.reach("connected")
+    stage.transfer("1002", "consultation")
+    stage.reach("consulting")
+    stage.extension("transfer/complete")
+    stage.reach("transfer_completed")
+    caller.hang_up()
+
+
+@flow(transfer={"consultation": "manual", "replaces": False})
+def consultation_cancelled(stage: Stage) -> None:
+    """POST transfer/cancel: the target is released, the agent has the caller back."""
+    caller = stage.dial("6000")
+    stage.reach("connected")
+    stage.transfer("1002", "consultation")
+    stage.reach("consulting")
+    stage.extension("transfer/cancel")
+    stage.reach("connected", 2)
+    caller.hang_up()
+
+
+@flow()
+def digits_to_the_gateway(stage: Stage) -> None:
+    """Label DTMF*8,,,444: each digit is an INFO, each comma a pause; then the gateway, which
+    takes the call away, says BYE.
+    """
+    caller = stage.dial("6000")
+    stage.reach("connected")
+    stage.transfer(label="DTMF*8,,,444")
+    stage.until(lambda: [r.method for r in caller.requests].count("INFO") == 5, "five digits")
+    caller.hang_up()
+
+
+@flow()
+def hold_by_rest(stage: Stage) -> None:
+    """POST hold and resume: both far ends are held by the call server, and taken back."""
+    caller = stage.dial("6000")
+    stage.reach("connected")
+    stage.extension("hold")
+    stage.reach("on_hold")
+    stage.extension("resume")
+    stage.reach("connected", 2)
+    caller.hang_up()

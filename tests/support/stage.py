@@ -220,7 +220,14 @@ class VirtualStage(Stage):
 
     def extension(self, operation: str) -> None:
         self.rest(f"REST: {operation}")
-        raise NotImplementedError(operation)
+        server = self.world.server
+        commands = {
+            "hold": server.hold,
+            "resume": server.resume,
+            "transfer/complete": server.complete_transfer,
+            "transfer/cancel": server.cancel_transfer,
+        }
+        commands[operation](self.guids[0])
 
     def over(self) -> None:
         self.until(lambda: not self.world.server.calls, "the end")
@@ -312,7 +319,7 @@ class WireStage(Stage):
 
     def extension(self, operation: str) -> None:
         self.rest(f"REST: {operation}")
-        raise NotImplementedError(operation)
+        self.server.extension("POST", f"/sim/v1/calls/{self.guids[0]}/{operation}")
 
     def over(self) -> None:
         phones = (self.caller, self.vxml, self.agents)
