@@ -10,8 +10,8 @@ the order in which they were sent. The others answer something and move nothing 
 leg: 100, the answers to BYE, CANCEL, NOTIFY and REFER, the 487 after a CANCEL, the ACK of a
 refusal. However late they came, they stand right behind what they belong to in their own
 dialog. Where the call server sends to two legs at once its own order stands: that is decided
-by one event. A flow lets the wire come to rest before somebody acts of their own accord, so
-nothing else is left to chance.
+by one event. A flow lets the wire come to rest before somebody acts of their own accord, and
+has one phone think a moment where two would answer at once, so nothing is left to chance.
 """
 
 import re

@@ -59,7 +59,7 @@ class Stage(Protocol):
     """
 
     def agent(self, number: str, **manner: Any) -> None:
-        """How the phone with this number takes calls: `ring`, `answer`, `refuse`, `reinvite`."""
+        """How the phone with this number takes calls: `ring`, `answer`, `refuse`, `think`."""
 
     def gateway(self, **manner: Any) -> None:
         """How the VXML gateway takes calls."""
@@ -78,6 +78,9 @@ class Stage(Protocol):
 
     def reach(self, event: str, times: int = 1) -> None:
         """`until` the first call's history has this event (so many times)."""
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
 
     def rest(self, text: str) -> None:
         """Let the wire come to rest, and write a note into the ladder."""

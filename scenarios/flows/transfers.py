@@ -123,6 +123,7 @@ def consultation_completed(stage: Stage) -> None:
 @flow(transfer={"consultation": "manual", "replaces": False})
 def consultation_cancelled(stage: Stage) -> None:
     """POST transfer/cancel: the target is released, the agent has the caller back."""
+    stage.agent("1001", think=0.1)
     caller = stage.dial("6000")
     stage.reach("connected")
     stage.transfer("1002", "consultation")
@@ -141,12 +142,14 @@ def digits_to_the_gateway(stage: Stage) -> None:
     stage.reach("connected")
     stage.transfer(label="DTMF*8,,,444")
     stage.until(lambda: [r.method for r in caller.requests].count("INFO") == 5, "five digits")
+    stage.pause(0.5)
     caller.hang_up()
 
 
 @flow()
 def hold_by_rest(stage: Stage) -> None:
     """POST hold and resume: both far ends are held by the call server, and taken back."""
+    stage.agent("1001", think=0.1)
     caller = stage.dial("6000")
     stage.reach("connected")
     stage.extension("hold")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scenarios.flows import Flow, load
-from tests.support.stage import WireStage
+from tests.support.stage import WireStage, difference
 
 FLOWS = load()
 
@@ -51,4 +51,5 @@ def test_the_ladder_is_the_golden_one(flow: Flow, stages: Stages) -> None:
         stage.close(failed=True)
         raise
     stages.give_back(flow.sections, stage)
-    assert page == flow.golden.read_text()
+    wrong = difference(flow, page)
+    assert not wrong, wrong

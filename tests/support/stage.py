@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
+from difflib import unified_diff
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,9 @@ class Stage(ABC):
             before = len(self.network.log)
             self.network.run(self.quiet)
 
+    def pause(self, seconds: float) -> None:
+        self.network.run(seconds)
+
     def new_guid(self) -> str:
         return f"{next(self._guids):032X}"
 
@@ -169,6 +173,14 @@ class Stage(ABC):
         """The CDRs of this flow, in order of their calls."""
 
 
+def difference(flow: Flow, page: str) -> str:
+    """How a page differs from the golden one, line by line; nothing where it does not."""
+    if not flow.golden.exists():
+        return f"{flow.golden} is not there: make ladders"
+    golden = flow.golden.read_text().splitlines()
+    return "\n".join(unified_diff(golden, page.splitlines(), "golden", "played", lineterm=""))
+
+
 def transfer_text(destination: str, kind: str, label: str | None) -> str:
     what = f"label {label}" if label else f"{destination}, {kind}"
     return f"REST: transfer to {what}"
@@ -188,7 +200,7 @@ def summary(record: CdrRecord) -> str:
 class VirtualStage(Stage):
     """A call server in memory: real seconds cost nothing."""
 
-    quiet = 0.05
+    quiet = 0.25
 
     def __init__(self, flow: Flow) -> None:
         super().__init__(Network())
@@ -252,7 +264,7 @@ class VirtualStage(Stage):
 class WireStage(Stage):
     """`callsim serve` on loopback; `capture` watches it. Flows of one plan share a server."""
 
-    quiet = 0.15
+    quiet = 0.25
 
     def __init__(self, directory: Path, sections: Mapping[str, Any]) -> None:
         super().__init__(WireNetwork())

@@ -41,6 +41,7 @@ class Manner:
     refuse: int = 0  # in place of an answer, at the same time
     acknowledge: bool = True
     reinvite: int = 200  # the answer to a re-INVITE; 0: none
+    think: float = 0.0  # before that answer
     update: int = 200
     info: int = 200  # 0: none
     early: bool = False  # it rings with a description, reliably where it may
@@ -354,9 +355,9 @@ class Phone:
     def _take_offer(self, line: Line) -> None:
         status = line.manner.reinvite
         if status == 200:
-            line.answer()
+            self.later(line.manner.think, line.answer)
         elif status:
-            line.refuse(status)
+            self.later(line.manner.think, lambda: line.refuse(status))
 
     def _take_request(self, line: Line, event: Requested, now: float) -> None:
         line.transaction = event

@@ -1,12 +1,12 @@
 """Each flow of `scenarios/flows`, in memory: its ladder is the one that is kept.
 
-`python -m tests.scenarios` writes the kept ones anew; read what changed before it is committed.
+`make ladders` writes the kept ones anew; read what changed before it is committed.
 """
 
 import pytest
 
 from scenarios.flows import LADDERS, Flow, load
-from tests.support.stage import VirtualStage
+from tests.support.stage import VirtualStage, difference
 
 FLOWS = load()
 HINT = "If that is as it should be: make ladders"
@@ -14,9 +14,8 @@ HINT = "If that is as it should be: make ladders"
 
 @pytest.mark.parametrize("flow", FLOWS.values(), ids=FLOWS)
 def test_the_ladder_is_the_golden_one(flow: Flow) -> None:
-    page = VirtualStage(flow).play(flow)
-    assert flow.golden.exists(), HINT
-    assert page == flow.golden.read_text(), HINT
+    wrong = difference(flow, VirtualStage(flow).play(flow))
+    assert not wrong, f"{wrong}\n\n{HINT}"
 
 
 def test_every_ladder_is_of_a_flow() -> None:
