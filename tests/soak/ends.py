@@ -20,6 +20,7 @@ from sip.usage.session import TERMINATED
 from tests.simulator.flows.phones import Line
 
 CANCELLED = 487
+UNASKED = (420, 481)  # refused by the phone's stack, such as Replaces of what is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class End:
     """One dialog, seen from a phone: `status` is the final response to its INVITE, 0 unknown.
 
     `left` says that this end hung up or gave up, `told` that the other did; `reason` is what
-    it said then.
+    it said then. `sent_on`: it was asked to go elsewhere, by REFER or by digits.
     """
 
     leg_id: str
@@ -39,7 +40,7 @@ class End:
     told: bool
     reason: str
     over: bool
-    referred: bool = False
+    sent_on: bool = False
 
     @classmethod
     def of(cls, line: Line, number: str, refused: int, *, left: bool) -> "End":
@@ -64,16 +65,18 @@ class End:
             bool(ends),
             (ends[-1].get("reason") or "") if ends else "",
             session.state == TERMINATED,
-            line.refer is not None,
+            line.refer is not None or any(r.method == "INFO" for r in line.requests),
         )
 
 
 def judge(record: CdrRecord, ends: Sequence[End]) -> list[str]:
-    """What is wrong with a record, given all ends of its call; nothing when it is right."""
+    """What is wrong with a record, given the ends of its legs; nothing when it is right."""
     by_leg = {end.leg_id: end for end in ends}
-    wrong = [f"{leg.leg_id} has no end" for leg in record.legs if leg.leg_id not in by_leg]
-    legs = {leg.leg_id for leg in record.legs}
-    wrong += [f"{end} has no leg" for end in ends if end.leg_id not in legs]
+    wrong = [
+        f"{leg.leg_id} has no end"
+        for leg in record.legs
+        if leg.leg_id not in by_leg and leg.sip_response_code not in UNASKED
+    ]
     wrong += [f"{end} is not over" for end in ends if not end.over]
     for leg in record.legs:
         end = by_leg.get(leg.leg_id)
@@ -93,7 +96,7 @@ def _agree(leg: LegRecord, end: End) -> bool:
     if end.outgoing:  # the caller's CANCEL crossed our 200: it has acknowledged and hung up
         return code == 200 and end.left and not end.answered
     if code == CANCELLED:  # our CANCEL crossed what the callee said
-        return end.told if end.answered else end.status >= 300
+        return end.told or end.left if end.answered else end.status >= 300
     return not end.status and code in (408, 503)
 
 
@@ -110,7 +113,7 @@ def _result(record: CdrRecord, caller: End, others: Sequence[End]) -> list[str]:
         told = caller.told and not caller.reason.startswith("Q.850;cause=16")
         return [] if told or code in (408, 481) or caller.left else ["the caller saw no error"]
     if result == "transferred":
-        reached = caller.referred or any(end.answered for end in others)
+        reached = caller.sent_on or any(end.answered for end in others)
         return [] if reached else ["nobody took the call"]
     if result == "abandoned":
         return [] if caller.left or caller.told else ["the caller never left"]

@@ -35,7 +35,9 @@ NUMBERS: Final = (
     "5000 6000 6001 7000 7000 7001 7002 7100 3000 2000 4000 9404 9486 9503 9999 8000".split()
 )
 TARGETS: Final = "1001 1002 1003 7000 3000 4000 9486 9404".split()
-LABELS: Final = "1002 rf1002 1002;CLI=5550000 rf1003".split()
+LABELS: Final = (
+    "1002 rf1002 1002;CLI=5550000 rf1003 DTMF*8,,,4441234 TBCT99#8005551212# HF,,,12".split()
+)
 SECTIONS: Final[dict[str, Any]] = {
     "icm": {
         "scripts": {
@@ -101,12 +103,19 @@ class Mix:
         plan = lay(PLAN, SECTIONS)
         plan["direct_routes"] = [f"2>={self.agents.uri}"]
         plan["dialed_numbers"] = [{"pattern": "8>", "script": "long"}, *plan["dialed_numbers"]]
+        plan["transfer"] = {
+            **plan["transfer"],
+            "consultation": self.random.choice(["automatic", "manual"]),
+            "replaces": self.chance(0.5),
+        }
         config = configuration(**plan)
         self.world = VirtualServer(self.network, config, self.agents.uri, self.vxml.uri)
         self.server = self.world.server
         self.server.store = Records(self.recorded)
         self.server.watch = self._watch
-        self.lines: dict[str, list[tuple[Phone, Line, str]]] = {}  # by GUID
+        self.lines: dict[str, list[tuple[Line, str]]] = {}  # by GUID
+        self.all_ends: dict[str, End] = {}  # by leg: one may have moved to another call
+        self.no_leg: set[str] = set()
         self.left: set[Line] = set()  # whose phone has hung up or given up
         self.refused: dict[Line, int] = {}
         self.placed: dict[str, str] = {}  # number dialled, by GUID, until its record came
@@ -125,6 +134,7 @@ class Mix:
         self.network.run(self.calls / self.rate + PATIENCE + 3 * LONG_OVER)
         self.wrong += [f"raised: {error!r}" for error in self.network.errors]
         self.wrong += [f"broke a rule: {text}" for text in self.log.rules.broken]
+        self.wrong += [f"{self.all_ends[leg]} is in no record" for leg in self.no_leg]
         self.wrong += [f"{guid} to {n} has no record" for guid, n in self.placed.items()]
         self.wrong += [f"left over: {name} {what}" for name, what in self.leftovers().items()]
 
@@ -155,22 +165,27 @@ class Mix:
         """A call, what its caller will do, and what REST will do to it."""
         guid = f"{self.random.getrandbits(128):032X}"
         number = self.random.choice(NUMBERS)
-        self.placed[guid] = number
-        line = self.caller.dial(
-            f"sip:{number}@{self.world.address}",
-            f"555{self.random.randrange(10_000):04}",
-            offer=not self.chance(0.05),
-            lines=f"Cisco-Guid: {guid_words(guid)}\r\n",
-        )
+        line = self.place(guid, self.caller, number, offer=not self.chance(0.05))
         line.manner = Manner(reinvite=self.random.choice([200] * 12 + [488, 491]))
-        self.caller.lines.clear()
-        self.lines[guid] = [(self.caller, line, number)]
         leave = PATIENCE if self.chance(0.5) else 12.0
         self.later(leave, lambda: self.leave(line))
         self.network.at(self.network.now + PATIENCE, lambda: self.leave(line))
         self.act(line)
-        while self.chance(0.35):
+        while self.chance(0.5):
             self.later(10.0, lambda: self.command(guid))
+
+    def place(self, guid: str, phone: Phone, number: str, *, offer: bool = True) -> Line:
+        """A phone calls the server."""
+        self.placed[guid] = number
+        line = phone.dial(
+            f"sip:{number}@{self.world.address}",
+            f"555{self.random.randrange(10_000):04}",
+            offer=offer,
+            lines=f"Cisco-Guid: {guid_words(guid)}\r\n",
+        )
+        phone.lines.clear()
+        self.lines.setdefault(guid, []).append((line, number))
+        return line
 
     def leave(self, line: Line) -> None:
         """Hang up or give up, whatever the state."""
@@ -208,7 +223,7 @@ class Mix:
         """A phone has been called: its line is kept with its call."""
         guid = line.invite.get("cisco-gucid") or ""
         number = line.invite.uri.removeprefix("sip:").partition("@")[0]
-        self.lines.setdefault(guid, []).append((phone, line, number))
+        self.lines.setdefault(guid, []).append((line, number))
         if line.manner.refuse:
             self.refused[line] = line.manner.refuse
         elif self.chance(0.3):
@@ -225,15 +240,22 @@ class Mix:
                                                  "application/dtmf-relay"))  # fmt: skip
         if self.chance(0.1) and line.phone is self.agents:
             self.later(8.0, lambda: self.transfer(line))
+        if self.chance(0.05) and line.phone is self.agents and not line.session.outgoing:
+            self.later(8.0, lambda: self.consult(line))
 
     def transfer(self, line: Line) -> None:
         """A transfer started by the phone: blind."""
         target = f"sip:{self.random.choice(TARGETS)}@{self.world.address}"
         line.transfer(target, subscribe=self.chance(0.8))
 
-    def attended(self, line: Line, other: Line) -> None:
-        """A transfer to another call of the phone."""
-        line.transfer(replaces_of(other.session).in_uri(f"sip:1002@{self.world.address}"))
+    def consult(self, line: Line) -> None:
+        """The phone calls somebody else, and joins both a little later (attended)."""
+        if line.session.state != CONFIRMED:
+            return
+        other = self.place(f"{self.random.getrandbits(128):032X}", self.agents, "6002")
+        self.network.at(self.network.now + PATIENCE, lambda: self.leave(other))
+        target = f"sip:1002@{self.world.address}"
+        self.later(4.0, lambda: line.transfer(replaces_of(other.session).in_uri(target)))
 
     def referred(self, line: Line) -> None:
         """The caller's gateway has got a REFER."""
@@ -281,6 +303,10 @@ class Mix:
             ("consultation", transfer("consultation")),
             ("label", transfer("blind", label=True)),
             ("variables", lambda: server.set_variables(guid, {"user.tier": "1"}, None, None)),
+            ("hold", lambda: server.hold(guid)),
+            ("resume", lambda: server.resume(guid)),
+            ("complete", lambda: server.complete_transfer(guid)),
+            ("cancel", lambda: server.cancel_transfer(guid)),
             ("terminate", lambda: self.world.wait_for(server.terminate(guid, reason))),
         ]
 
@@ -296,11 +322,20 @@ class Mix:
             self.wrong.append(f"{guid} has a second record, or nobody placed it")
         self.network.at(self.network.now + LONG_OVER, lambda: self.judge(record))
 
-    def judge(self, record: CdrRecord) -> None:
-        ends = []
-        for _, line, number in self.lines.pop(record.call_guid, ()):
-            ends.append(End.of(line, number, self.refused.pop(line, 0), left=line in self.left))
+    def judge(self, record: CdrRecord, *, again: bool = True) -> None:
+        """Compare; once more later where a leg came from a call whose turn has not come yet."""
+        guid = record.call_guid
+        for line, number in self.lines.pop(guid, ()):
+            end = End.of(line, number, self.refused.pop(line, 0), left=line in self.left)
             self.left.discard(line)
-        self.wrong += judge(record, ends)
+            self.all_ends[end.leg_id] = end
+            self.no_leg.add(end.leg_id)
+        legs = [leg.leg_id for leg in record.legs]
+        if again and any(leg not in self.all_ends for leg in legs):
+            at = self.network.now + LONG_OVER
+            self.network.at(at, lambda: self.judge(record, again=False))
+            return
+        self.no_leg.difference_update(legs)
+        self.wrong += judge(record, [self.all_ends[leg] for leg in legs if leg in self.all_ends])
         self.ends[record.called_number, record.call_result] += 1
         self.judged += 1

@@ -15,7 +15,7 @@ def test_each_call_has_the_record_that_its_ends_saw(seed: int) -> None:
     mix = Mix(seed, CALLS)
     mix.run()
     assert mix.wrong == []
-    assert mix.judged == CALLS
+    assert mix.judged >= CALLS, "and those that agents placed"
     assert {result for _, result in mix.ends} == {
         "abandoned", "completed", "error", "transferred",
     }  # fmt: skip

@@ -28,7 +28,6 @@ def test_what_agrees() -> None:
     ("changes", "ends"),
     [
         ({}, [CALLER]),
-        ({}, [CALLER, AGENT, replace(AGENT, leg_id="other")]),
         ({}, [CALLER, replace(AGENT, over=False)]),
         ({}, [CALLER, replace(AGENT, answered=False, status=486)]),
         ({}, [replace(CALLER, left=False), AGENT]),
