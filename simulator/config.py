@@ -29,6 +29,7 @@ from simulator.config_source import (
     read_file,
 )
 from simulator.config_values import HttpListen, Listen, SipTarget
+from simulator.config_vxml import VxmlSection
 from simulator.patterns import Pattern, PatternTable
 from simulator.profile_patterns import PriorityTable
 
@@ -80,6 +81,7 @@ class Config(Section):
     neighbours: tuple[sections.Neighbour, ...] = Field(
         default=(), description="What the connectivity check probes."
     )
+    vxml: VxmlSection = VxmlSection()
     lab: sections.LabSection = sections.LabSection()
 
     @classmethod

@@ -180,7 +180,7 @@ class Queries:
         status: Literal["healthy", "degraded", "unhealthy"] = "healthy"
         if not listening:
             status = "unhealthy"
-        elif self.draining or not self.store.healthy:
+        elif self.draining or not self.store.healthy or self.prober.missing:
             status = "degraded"
         return HealthView(
             server_name=self.config.server.name,

@@ -70,7 +70,7 @@ async def test_the_probe_of_a_slow_cdr_store() -> None:
         return 0.5
 
     store = SimpleNamespace(ping=ping, healthy=True)
-    config = SimpleNamespace(neighbours=())
+    config = Config()
     prober = Prober(cast(Any, SimpleNamespace(config=config, store=store)))
     found = await asyncio.wait_for(prober.probe_all(), 10)
     assert [(view.component, view.status, view.latency) for view in found] == [
