@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Final
 
 from simulator.connection import Connection
 from simulator.headers import passed_lines, refusal_lines
+from simulator.ivr import script_result
 from simulator.leg import Leg
+from simulator.script_messages import is_package
 from simulator.states import HELD_FROM, HOLD
 from sip.errors import PeerError, SipError
 from sip.events import Requested, Responded, Withdrawn
@@ -257,6 +259,9 @@ class RequestRelay:
     def start(cls, call: "Call", origin: Leg, event: Requested, now: float) -> None:
         """Send the request on; with nobody at the other end answer it here."""
         request = event.request
+        if is_package(request.get("info-package") or ""):
+            script_result(call, origin, event, now)
+            return
         target = partner(call, origin) or early_partner(call, origin)
         relay = cls(call, origin, request, event.transaction)
         body = request.body

@@ -15,6 +15,7 @@ from simulator.ended import let_go
 from simulator.errors import CallStateError
 from simulator.headers import NO_REFUSAL
 from simulator.hold import Hold
+from simulator.ivr import Ivr
 from simulator.leg import Leg
 from simulator.origin import NO_ORIGIN
 from simulator.refer import Departure
@@ -66,6 +67,7 @@ class Call:
         "icm_agent",
         "icm_label",
         "icm_skill_group",
+        "ivr",
         "legs",
         "origin",
         "passed",
@@ -105,6 +107,7 @@ class Call:
         self.peer: Leg | None = None
         self.work: Work | None = None
         self.treatment: Treatment | None = None
+        self.ivr: Ivr | None = None  # once an application was run
         self.legs: list[Leg] = []
         self.origin = NO_ORIGIN
         self.history: list[tuple[float, str, str]] = []

@@ -8,7 +8,8 @@ from simulator.bridge import OfferRelay, RequestRelay, withdrawn
 from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.headers import parting, refusal_of
-from simulator.leg import Leg, note_oddity
+from simulator.ivr import Ivr, note_gateway
+from simulator.leg import VXML, Leg, note_oddity
 from simulator.outpulse import Outpulse
 from simulator.refer import Departure, ReferTransfer
 from simulator.referred import refer_received
@@ -50,6 +51,8 @@ def _answered(call: "Call", leg: Leg, event: Answered, now: float) -> None:
         leg.answered = now
         leg.status = event.response.status
         leg.take(event.response)
+        if leg.kind == VXML:
+            note_gateway(call, leg, event.response)
         if isinstance(call.work, Connection) and leg is call.work.target:
             call.work.target_answered(event.response, now)
         elif leg.owner is not None and leg.ended == 0.0:
@@ -164,7 +167,7 @@ def _reinvited(call: "Call", leg: Leg, event: Reinvited, now: float) -> None:
 
 
 def _responded(call: "Call", leg: Leg, event: Responded, now: float) -> None:
-    if isinstance(event.context, RequestRelay | AuditCheck | Outpulse):
+    if isinstance(event.context, RequestRelay | AuditCheck | Outpulse | Ivr):
         event.context.responded(event, now)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_or
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from simulator.applications_check import check_applications, near_names
 from simulator.config_plan import StaticRoute
 from simulator.config_source import KeyPath, Source, nearest
 from simulator.config_tls import faults
@@ -124,9 +125,11 @@ def cross_check(config: "Config", source: Source) -> None:
     """Note references that lead nowhere, duplicates and labels without a route."""
     _check_duplicates(config, source)
     _check_references(config, source)
+    check_applications(config, source)
     _check_listeners(config, source)
     if not any(not problem.warning for problem in source.problems):
         _check_labels(config, source)
+        near_names(config, source)
 
 
 def _check_duplicates(config: "Config", source: Source) -> None:

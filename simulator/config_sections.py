@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from simulator.applications import Applications
 from simulator.config_accounts import AuthenticationSection, Credential, RegistrarSection, Trunk
 from simulator.config_base import Name, Network, Section, Users, one_or_many, printable
 from simulator.config_values import HttpListen, Listen, SipTarget, check_probe_url, name_server
@@ -358,4 +359,9 @@ class LabSection(Section):
 
     embedded: bool = Field(
         default=False, description="true: VXML gateway and agents run in the server, on loopback."
+    )
+    applications: Applications = Field(
+        default_factory=dict,
+        description="Dialogues that the VXML gateway runs for self_service, by name. Steps each: "
+        "prompt, collect, set, branch, exit; each goes on at the one below, or at its next.",
     )

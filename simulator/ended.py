@@ -27,6 +27,9 @@ def let_go(call: "Call") -> None:
         if leg.call is call:
             leg.session.user = None
             leg.call = server.nobody
+    if call.ivr is not None:
+        call.ivr.call = server.nobody
+        call.ivr.leg = None
 
 
 def late(event: Event | Responded, now: float) -> None:

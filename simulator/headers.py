@@ -11,6 +11,7 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple
 
+from simulator.script_messages import PACKAGE
 from simulator.states import NORMAL
 from sip.fields import header_key
 from sip.grammar import format_host
@@ -87,7 +88,11 @@ def passed_lines(message: Message, passed: frozenset[str] = PASSED) -> str:
     if not keys:
         return ""
     return "".join(
-        [f"{name}: {value}\r\n" for name, value in message.lines() if header_key(name) in keys]
+        [
+            f"{name}: {value}\r\n"
+            for name, value in message.lines()
+            if header_key(name) in keys and value != PACKAGE  # that is for us
+        ]
     )
 
 

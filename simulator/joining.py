@@ -156,6 +156,8 @@ def _finish(work: "Connection", now: float, _message: object) -> None:
     call = work.call
     if call.work is work:
         call.work = None
+        if call.ivr is not None:
+            call.ivr.go_on(now)
         if call.treatment is not None:
             call.treatment.resume(now)
 

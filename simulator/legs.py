@@ -15,6 +15,7 @@ from simulator.outpulse import Outpulse, outpulsed
 from simulator.queries import Queries
 from simulator.refer import ReferTransfer
 from simulator.routing import Label, NotRoutable, no_route
+from simulator.script_messages import RECV_INFO
 from simulator.server_groups import ServerGroups
 from simulator.states import CONNECT, NORMAL, TRANSFER
 from simulator.transfer_log import ICM, OUTPULSE, REFER, REINVITE, TransferLog
@@ -165,7 +166,7 @@ class Legs(Queries):
             contact_user=number,
             body=leg.describe(body),
             lines=f"Expires: {expires}\r\n{guid_lines(call.guid)}"
-            f"{call.passed}{leg.lines}{self.agent_line}",
+            f"{call.passed}{leg.lines}{RECV_INFO if leg.kind == VXML else ''}{self.agent_line}",
             routes=routes,
             max_forwards=call.hops - 1,
             session_expires=self.config.sip.session_timer.expires

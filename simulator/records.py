@@ -44,6 +44,7 @@ def row_of(call: "Call", now: float) -> Row:
     server = call.server
     epoch = server.wall(0.0)
     legs = call.legs
+    ivr = call.ivr
     return (
         call.guid,
         int((epoch + call.started) * 1000),
@@ -65,10 +66,10 @@ def row_of(call: "Call", now: float) -> Row:
         SIP_SUB_SYSTEM,
         None,  # uui
         call.holds,
-        0,  # application_count
+        ivr.applications if ivr is not None else 0,
         call.transfers,
-        0,  # timeout_count
-        0,  # error_count
+        ivr.timeouts if ivr is not None else 0,
+        ivr.errors if ivr is not None else 0,
         as_json(call.variables.ecc) if call.variables is not None else None,
         as_json([_leg_values(call, leg, epoch, now) for leg in legs]),
     )

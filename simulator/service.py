@@ -56,7 +56,9 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         stack.resolver = Resolver([(host, port or 53) for host, port in known])
     raise_file_limit()
     store = SqliteCdrStore(config.cdr_path, notify)
-    lab = Lab(timers=timers) if config.lab.embedded else None
+    lab = None
+    if config.lab.embedded:
+        lab = Lab(applications=config.lab.applications, timers=timers)
     try:
         await _listen(stack, config)
         if lab is not None:
@@ -73,12 +75,14 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         server.access.start()
         open_heartbeat_port(server)
         server.server_groups.start(stack.now())
+        server.prober.start()
         stack.pump()
         server.ready = True
         try:
             yield server
         finally:
             server.ready = False
+            server.prober.stop()
             await server.drain(0.0 if server.draining else server.config.server.grace)
     finally:
         if lab is not None:
@@ -151,6 +155,8 @@ def with_neighbours(config: Config, lab: Lab) -> Config:
     addresses = lab.addresses
     config = config.with_lab(addresses["agents"], addresses["vxml"])
     named = {neighbour.component for neighbour in config.neighbours}
+    if config.vxml.servers:
+        named.add("VXMLServer")
     found = [("VXMLServer", addresses["vxml"]), ("CUCM", addresses["agents"])]
     added = [
         Neighbour.model_validate({"component": component, "url": url})

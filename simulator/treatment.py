@@ -5,11 +5,14 @@ a leg to the VXML gateway under VRU label plus correlation id, a leg to an agent
 label, the end of the call [TN178].
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from simulator.config_plan import Answer, Connect, Queue, Release, SelfService, Step
+from simulator.ivr import run_script
 from simulator.leg import AGENT, VXML, Leg
 from simulator.states import QUEUE, SELF_SERVICE
+from simulator.variables import VariableError, Variables
 
 if TYPE_CHECKING:
     from simulator.agents import Agent
@@ -109,6 +112,7 @@ class Treatment:
         if isinstance(action, SelfService):
             call.enter(SELF_SERVICE, now, action.application)
             call.note_holder(now)
+            run_script(call, action.application, now)
             if action.seconds is not None:
                 self._start_timer(now, action.seconds)
         elif isinstance(action, Queue):
@@ -156,6 +160,32 @@ class Treatment:
                 self.next(now)
                 return True
         return False
+
+    def application_result(
+        self, result: Mapping[str, str], now: float, *, failed: bool = False
+    ) -> bool:
+        """The application is over, the caller still with the gateway: the next step.
+
+        Call and ECC variables of the result are set. False when no application is running.
+        """
+        action = self._action()
+        if not isinstance(action, SelfService) or self.due:
+            return False
+        call = self.call
+        shown = " ".join(f"{name}={value}" for name, value in result.items())
+        call.log(now, "application_ended", f"{action.application} {shown}".rstrip())
+        ecc = {k: v for k, v in result.items() if not k.startswith(("callVariable", "peripheral"))}
+        variables = call.variables or Variables(separate=call.server.config.variables.separate)
+        try:
+            variables.update(ecc, None, {k: v for k, v in result.items() if k not in ecc})
+        except VariableError as error:
+            call.log(now, "variable_refused", str(error))
+        call.variables = variables
+        if call.work is None:
+            self.next(now)
+        else:
+            self.due = True
+        return True
 
     def resume(self, now: float) -> None:
         """A transfer failed, or a late ACK came: go on where the script was."""

@@ -9,7 +9,7 @@ from simulator.lab.call import Ending, LabCall
 from simulator.lab.caller import Caller, CallerCall
 from simulator.lab.endpoint import LabEndpoint
 from simulator.lab.lab import Lab
-from simulator.lab.vxml import VxmlGateway
+from simulator.lab.vxml import VxmlCall, VxmlGateway
 
 __all__ = [
     "Agents",
@@ -20,5 +20,6 @@ __all__ = [
     "Lab",
     "LabCall",
     "LabEndpoint",
+    "VxmlCall",
     "VxmlGateway",
 ]

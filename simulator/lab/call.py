@@ -105,6 +105,7 @@ class LabCall(Watched):
         self.received: Counter[str] = Counter()
         self.messages: list[Request | Response] = []
         self.refuse_reinvites = 0
+        self.answer_lines = ""  # header lines of our 200 to the INVITE
         self._timers: list[Timer] = []
         self.invite_offer: SessionDescription | None = None  # in our INVITE or re-INVITE
         self._answer_offer: SessionDescription | None = None  # in our 200, for ACK to answer
@@ -150,7 +151,7 @@ class LabCall(Watched):
     def answer(self) -> None:
         """Accept the call."""
         if self.session.server_invite is not None and not self.established:
-            self.session.answer(self._now(), self._body)
+            self.session.answer(self._now(), self._body, self.answer_lines)
             self._pump()
 
     def answer_after(self, seconds: float) -> None:
@@ -185,6 +186,12 @@ class LabCall(Watched):
         """End the call in a while; at once when `seconds` is 0."""
         self._after(seconds, _HANG_UP)
 
+    def stay(self) -> None:
+        """Take back `answer_after` and `hang_up_after`."""
+        for timer in self._timers:
+            timer.stop()
+        self._timers.clear()
+
     # These raise InvalidState unless the call is established.
 
     async def hold(self) -> int:
@@ -201,7 +208,7 @@ class LabCall(Watched):
         Returns the status that the peer reports at last, or refused the REFER with; 0
         when it did not tell.
         """
-        self._check_established("refer")
+        self.check_established("refer")
         self._refer_status = None
         self.session.refer(self._now(), target)
         self._pump()
@@ -209,7 +216,7 @@ class LabCall(Watched):
         return self._refer_status or 0
 
     async def _reoffer(self, *, held: bool) -> int:
-        self._check_established("hold" if held else "resume")
+        self.check_established("hold" if held else "resume")
         was_held = self.negotiation.held
         self.negotiation.held = held
         self._offer_status = 0
@@ -221,7 +228,8 @@ class LabCall(Watched):
             self.negotiation.held = was_held
         return self._offer_status
 
-    def _check_established(self, verb: str) -> None:
+    def check_established(self, verb: str) -> None:
+        """Raises InvalidState unless the call is established."""
         if not self.established or self._leaving or self.ending is not None:
             raise InvalidState(f"{verb}: the call is not established")
 
@@ -284,8 +292,7 @@ class LabCall(Watched):
         """The call is over; only the first ending counts."""
         if self.ending is None:
             self.ending = ending
-            for timer in self._timers:
-                timer.stop()
+            self.stay()
             self.owner.call_ended(self)
             self.changed()
 
@@ -381,7 +388,7 @@ class LabCall(Watched):
         respond = event.transaction.respond
         session = self.session
         if event.request.method not in ("UPDATE", "PRACK"):
-            respond(200, now)
+            respond(self.asked(event.request, now), now)
             return
         try:
             offer = sdp_of(event.request)
@@ -392,6 +399,10 @@ class LabCall(Watched):
                 respond(200, now, session.contact)
         except PeerError as error:
             respond(error.status, now, _lines_for(error), reason=error.reason)
+
+    def asked(self, request: Request, now: float) -> int:
+        """The peer's INFO or the like; the status to answer it with."""
+        return 200
 
     # Helpers.
 

@@ -1,5 +1,6 @@
 """The caller: an ingress gateway with a person behind it."""
 
+import asyncio
 import contextlib
 import re
 from collections.abc import Mapping
@@ -7,8 +8,9 @@ from dataclasses import replace
 from typing import ClassVar, Final, Literal
 
 from simulator.lab.call import LabCall
+from simulator.lab.dtmf import DTMF, DTMF_RELAY, EventSender, event_type, info_body
 from simulator.lab.endpoint import LabEndpoint
-from simulator.lab.media import Negotiation
+from simulator.lab.media import Negotiation, rtp_address
 from sip.errors import InvalidState, InvalidValue, ParseError
 from sip.grammar import check_token, escape_user, format_host_port, safe_text
 from sip.timers import Timers
@@ -24,6 +26,10 @@ ReferPolicy = Literal["follow", "stay", "fail", "reject"]
 same without the BYE. ``fail``: 202, then report failure. ``reject``: refuse it.
 """
 
+KeysBy = Literal["rtp", "dtmf-relay", "dtmf"]
+"""How keys are sent: RFC 4733 events in RTP, or INFO of either content type."""
+
+_CONTENT_TYPES: Final[Mapping[KeysBy, str]] = {"dtmf-relay": DTMF_RELAY, "dtmf": DTMF}
 _URI: Final = re.compile(r"sips?:", re.IGNORECASE)
 
 
@@ -50,10 +56,55 @@ class CallerCall(LabCall):
         self.refer_status = owner.refer_status
         self.transfer: CallerCall | None = None
         self.referral: tuple[CallerCall, ReceivedRefer] | None = None  # what made this call
+        ids = owner.stack.endpoint.ids
+        self._events = EventSender(ids.below(2**32), ids.below(2**16), ids.below(2**32))
 
     def cancel(self) -> None:
         """Give up before the answer; a call that is answered already is hung up."""
         self.hang_up()
+
+    async def press(
+        self, keys: str, by: KeysBy | None = None, *, held: float = 0.1, gap: float = 0.1
+    ) -> None:
+        """Press keys, each for `held` seconds, `gap` seconds apart; returns when all are sent.
+
+        `by` is how; left out it is RTP where that is agreed on, else application/dtmf-relay.
+        Raises InvalidState when the call is not established or ends meanwhile, and
+        InvalidValue for what is no key.
+        """
+        agreed = event_type(self.negotiation.remote)
+        if by is None:
+            by = "rtp" if agreed is not None else "dtmf-relay"
+        for number, key in enumerate(keys):
+            self.check_established("press")
+            if number:
+                await asyncio.sleep(gap)
+                self.check_established("press")
+            if by == "rtp":
+                await self._press_rtp(key, held)
+            else:
+                await self._press_info(key, _CONTENT_TYPES[by], held)
+
+    async def _press_rtp(self, key: str, held: float) -> None:
+        target = rtp_address(self.negotiation.remote)
+        payload_type = event_type(self.negotiation.remote)
+        if target is None or payload_type is None:
+            raise InvalidState("press: telephone-event is not agreed on; use INFO")
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        for time, data in self._events.packets(key, held, payload_type, begin):
+            await asyncio.sleep(max(0.0, begin + time - loop.time()))
+            self.owner.sink.send(data, target)
+
+    async def _press_info(self, key: str, content_type: str, held: float) -> None:
+        body = info_body(content_type, key, round(held * 1000))
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        now = self.owner.stack.now()
+        self.session.request(now, "INFO", "", body, content_type, answer)
+        self.owner.stack.pump()
+        status = await answer
+        if status >= 300:
+            raise InvalidState(f"press: INFO was answered {status}")
 
     def hang_up(self, cause: int = 16) -> None:
         """The caller is gone: the call ends, and one to a target that has not answered yet."""

@@ -112,11 +112,11 @@ class LabEndpoint(Watched):
 
     # What the calls and subclasses use.
 
-    def new_negotiation(self, remote: str) -> Negotiation:
-        """The media side of a new session with the host `remote`."""
+    def new_negotiation(self, remote: str, port: int = 0) -> Negotiation:
+        """The media side of a new session with the host `remote`, at an RTP port of its own."""
         address = self.listener.local_host(remote)
         session_id = self.stack.endpoint.ids.below(2**31)
-        return Negotiation(address, self.sink.port, session_id)
+        return Negotiation(address, port or self.sink.port, session_id)
 
     def add(self, call: LabCall) -> None:
         """A call begins."""
@@ -133,7 +133,10 @@ class LabEndpoint(Watched):
         try:
             if isinstance(event, Invited):
                 self._invited(event, now)
-            elif isinstance(session.user, LabCall) and isinstance(event, Event):
+            elif isinstance(event, Responded):
+                if isinstance(event.context, asyncio.Future) and not event.context.done():
+                    event.context.set_result(event.status)
+            elif isinstance(session.user, LabCall):
                 session.user.handle(event, now)
         except InvalidState as error:
             # The session has gone on: what ended it is among the next events.

@@ -1,9 +1,10 @@
 """All neighbours together."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 
+from simulator.applications import Application
 from simulator.lab.agents import Agents, Extension
 from simulator.lab.caller import Caller
 from simulator.lab.endpoint import LabEndpoint
@@ -31,12 +32,14 @@ class Lab:
         agents_port: int = 0,
         caller_port: int = 0,
         extensions: Iterable[Extension] | None = None,
+        applications: Mapping[str, Application] | None = None,
         timers: Timers | None = None,
     ) -> None:
         self._server = server
         self._host = host
         self._ports = (vxml_port, agents_port, caller_port)
         self._extensions = extensions
+        self._applications = applications
         self._timers = timers
         self._open: list[LabEndpoint] = []
 
@@ -45,7 +48,8 @@ class Lab:
         host, timers = self._host, self._timers
         vxml_port, agents_port, caller_port = self._ports
         try:
-            self.vxml = VxmlGateway(host, vxml_port, timers=timers)
+            applications = self._applications
+            self.vxml = VxmlGateway(host, vxml_port, applications=applications, timers=timers)
             self._open.append(self.vxml)
             self.agents = Agents(host, agents_port, extensions=self._extensions, timers=timers)
             self._open.append(self.agents)

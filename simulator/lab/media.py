@@ -1,8 +1,11 @@
-"""The media side of a lab endpoint: its SDP, and a socket where RTP is swallowed."""
+"""The media side of a lab endpoint: its SDP, and its RTP sockets."""
 
+import asyncio
+import contextlib
 import email
 import socket
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from sip.errors import PeerError
 from sip.message import Message
@@ -11,6 +14,7 @@ from sip.sdp import Direction, Origin, SessionDescription
 
 SDP: Final = "application/sdp"
 _EVEN_PORT_TRIES: Final = 16
+_AT_ONCE: Final = 32  # datagrams that are read before others have their turn
 
 # What is left of the direction in an answer when we do not want to hear the peer.
 _WITHOUT_HEARING: Final[dict[Direction, Direction]] = {
@@ -29,12 +33,49 @@ class MediaSink:
 
     def __init__(self, host: str) -> None:
         self._socket = _bound_to_even_port(host)
+        self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         self.port: int = self._socket.getsockname()[1]
+
+    def send(self, data: bytes, address: tuple[str, int]) -> None:
+        """Send RTP from `port`; where it cannot be sent it is lost, as RTP is."""
+        with contextlib.suppress(OSError):
+            self._socket.sendto(data, address)
 
     def close(self) -> None:
         """Give the port back."""
         self._socket.close()
+
+
+class RtpPort:
+    """A UDP socket of one call; `take` gets each datagram. Made in a running event loop.
+
+    Raises OSError when there is no port left.
+    """
+
+    def __init__(self, host: str, take: Callable[[bytes], None]) -> None:
+        self._socket = _bound_to_even_port(host)
+        self._socket.setblocking(False)
+        self._take = take
+        self._loop: Any = asyncio.get_running_loop()  # uvloop's returns other types
+        self.port: int = self._socket.getsockname()[1]
+        self._loop.add_reader(self._socket, self._read)
+
+    def _read(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                data = self._socket.recv(2048)
+            except OSError:  # nothing more, or an ICMP error for what we never sent
+                return
+            self._take(data)
+            if self._socket.fileno() < 0:
+                return
+
+    def close(self) -> None:
+        """Give the port back; once."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
 
 
 def _bound_to_even_port(host: str) -> socket.socket:
@@ -114,6 +155,14 @@ class Negotiation:
             return description
         same = description.with_origin(self.local.origin)
         return same if same == self.local else same.with_origin(self.local.origin.bumped())
+
+
+def rtp_address(description: SessionDescription | None) -> tuple[str, int] | None:
+    """Where the audio of a description is wanted; None where it has none."""
+    for media in description.media if description is not None else ():
+        if media.kind == "audio" and not media.rejected and media.connection is not None:
+            return media.connection, media.port
+    return None
 
 
 def sdp_of(message: Message) -> bytes:

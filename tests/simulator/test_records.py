@@ -57,6 +57,7 @@ def test_each_value_stands_in_its_column() -> None:
         error_code=486,
         holds=3,
         transfers=2,
+        ivr=SimpleNamespace(applications=4, timeouts=5, errors=6),
         variables=SimpleNamespace(ecc={"user.a": "\u00e4"}),
     )
 
@@ -92,7 +93,10 @@ def test_each_value_stands_in_its_column() -> None:
         error_code="486",
         cause_id=5,
         hold_count=3,
+        application_count=4,
         transfer_count=2,
+        timeout_count=5,
+        error_count=6,
         ecc_variables={"user.a": "\u00e4"},
         legs=[
             # One that came over from another call was here no longer than this call is.
