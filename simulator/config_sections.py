@@ -62,6 +62,12 @@ class ServerSection(Section):
         ge=-1,
         description="Calls at a time; more get 503. -1: no limit (SIP.CallsMaxThreshold).",
     )
+    licences: int = Field(
+        default=0,
+        ge=0,
+        description="Ports licensed, one for each call; who gets none is answered 503. "
+        "0: not counted.",
+    )
     grace: float = Field(
         default=30.0, ge=0, le=86_400, description="Seconds calls may go on after SIGTERM."
     )

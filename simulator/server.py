@@ -28,6 +28,7 @@ from simulator.headers import (
     user_part,
 )
 from simulator.leg import CALLER, Leg
+from simulator.licence import Licences
 from simulator.pickup import take_place
 from simulator.ports import Stack, Store
 from simulator.probes import Prober
@@ -89,6 +90,7 @@ class CallServer(Commands):
         self.transfer_log = TransferLog()
         self.server_groups = ServerGroups(stack.endpoint)
         self.administration = Administration(self, config)
+        self.licences = Licences()
         self.configure(config)
         self.nobody = Call(self, "", "", "", _NO_ROUTE, self.started)  # see `let_go`
         self.nobody.state = "ended"
@@ -107,6 +109,7 @@ class CallServer(Commands):
         self.server_groups.configure(config.server_groups, self.stack.now())
         session_timers(config.sip.session_timer).serve(self.stack.endpoint)
         self.skill_groups = SkillGroups(config, self.stack.endpoint.wheel, _offer_agent)
+        self.licences.use(len(self.calls), config.server.licences, self.stack.now())
 
     def wall(self, now: float) -> float:
         """Seconds since the epoch for a time of the loop's clock."""
@@ -145,6 +148,8 @@ class CallServer(Commands):
             if replaced is not None:
                 take_place(session, request, replaced, now)
                 return
+        if not over and not self._capacity(session, now):
+            return
         called = user_part(request.uri) or user_part(name_addr_uri(request.get("to") or ""))
         calling = user_part(name_addr_uri(request.get("from") or ""))
         guid = received_guid(request)
@@ -170,17 +175,34 @@ class CallServer(Commands):
             self.dialogs.changed(leg, now)
         leg.take(request)
         call.passed = passed_lines(request)
-        self.calls[guid] = call
-        self.index.add(call)
-        self.audit.begin(now)
+        self.begin(call, now)
         call.log(now, "offered", f"{calling} to {called}")
         if not over:
             self._treat(call, route, now)
 
+    def begin(self, call: Call, now: float) -> None:
+        """A call is in the tables from now on, and has its licence."""
+        self.calls[call.guid] = call
+        self.index.add(call)
+        self.audit.begin(now)
+        licences = self.licences
+        if licences.limit:
+            licences.use(len(self.calls), licences.limit, now)
+
+    def _capacity(self, session: InviteSession, now: float) -> bool:
+        """Whether there is room and a licence for one more call; if not it is refused here."""
+        used = len(self.calls)
+        licences = self.licences
+        if 0 < licences.limit <= used:
+            licences.deny()
+        elif not 0 <= self.config.server.max_calls <= used:
+            return True
+        session.reject(now, 503, lines=f"Retry-After: 5\r\n{self.server_line}")
+        return False
+
     def _admitted(self, session: InviteSession, hops: int, now: float) -> bool:
-        """Whether a new call may come in; the others are refused here."""
-        limit = self.config.server.max_calls
-        if self.draining or 0 <= limit <= len(self.calls):
+        """Whether anybody may come in now; who may not is refused here."""
+        if self.draining:
             session.reject(now, 503, lines=f"Retry-After: 5\r\n{self.server_line}")
             return False
         if hops == 0:  # RFC 7332: a back-to-back user agent counts hops as well
@@ -206,6 +228,9 @@ class CallServer(Commands):
     def finished(self, call: Call, by: Leg | None, now: float) -> None:
         """A call has ended: its CDR goes to the store, then the BYE is answered."""
         del self.calls[call.guid]
+        licences = self.licences
+        if licences.limit:
+            licences.use(len(self.calls), licences.limit, now)
         if not self.calls:
             self.audit.rest()
         if call.steps.on:
