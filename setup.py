@@ -22,8 +22,9 @@ SIP += [f"sip/aio/{name}.py" for name in "listener stack stream udp".split()]
 SIMULATOR = [
     f"simulator/{name}.py"
     for name in "agents audit bridge call call_events call_index commands connection consultation "
-    "early ended headers hold ivr joining leg legs outpulse pickup queries records refer referred "
-    "refresh server states takeover transfer_commands transfer_log treatment".split()
+    "early ended headers hold ivr joining leg legs licence outpulse pickup queries "
+    "records refer referred refresh ringtone server states takeover transfer_commands "
+    "transfer_log treatment".split()
 ]
 
 

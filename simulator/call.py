@@ -16,7 +16,7 @@ from simulator.errors import CallStateError
 from simulator.headers import NO_REFUSAL
 from simulator.hold import Hold
 from simulator.ivr import Ivr
-from simulator.leg import Leg
+from simulator.leg import RINGTONE, Leg
 from simulator.origin import NO_ORIGIN
 from simulator.refer import Departure
 from simulator.routing import Route
@@ -221,7 +221,8 @@ class Call:
             if isinstance(work, Departure) and work.by_icm and self.treatment is not None:
                 self.treatment.failed(status, reason, now)
                 return
-            if self.peer is not None or self.standalone:
+            peer = self.peer
+            if (peer is not None and peer.kind != RINGTONE) or self.standalone:
                 if self.treatment is not None:
                     self.treatment.resume(now)
             elif self.treatment is not None and self.state == "queued":

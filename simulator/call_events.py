@@ -9,7 +9,7 @@ from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.headers import parting, refusal_of
 from simulator.ivr import Ivr, note_gateway
-from simulator.leg import VXML, Leg, note_oddity
+from simulator.leg import RINGTONE, VXML, Leg, note_oddity
 from simulator.outpulse import Outpulse
 from simulator.refer import Departure, ReferTransfer
 from simulator.referred import refer_received
@@ -147,7 +147,7 @@ def _goes_on_without(call: "Call", leg: Leg, now: float) -> bool:
             leg.owner.leg_left(leg, now)
         return True
     call.peer = None
-    if isinstance(call.work, Departure):
+    if isinstance(call.work, Departure) or leg.kind == RINGTONE:
         return True
     return call.treatment is not None and call.treatment.peer_left(leg, now)
 

@@ -18,6 +18,7 @@ from simulator import config_sections as sections
 from simulator.config_base import Section, one_or_many
 from simulator.config_check import cross_check, translate
 from simulator.config_defaults import BUILTIN, LAB_AGENT_LABELS, LAB_SERVICE_LABELS, write_yaml
+from simulator.config_services import ServicesSection
 from simulator.config_source import (
     OPTION_KEYS,
     ConfigError,
@@ -77,6 +78,7 @@ class Config(Section):
         default=(), description="Static routes: where labels and extensions are."
     )
     icm: plan.IcmSection = plan.IcmSection()
+    services: ServicesSection = ServicesSection()
     transfer: sections.TransferSection = sections.TransferSection()
     neighbours: tuple[sections.Neighbour, ...] = Field(
         default=(), description="What the connectivity check probes."

@@ -40,7 +40,7 @@ from simulator.joining import (
 from simulator.leg import Leg
 from simulator.states import NORMAL
 from sip.errors import LocalError
-from sip.message import Request, Response
+from sip.message import Request, Response, reason_phrase
 from sip.sdp import same_media
 from sip.timers import Timer
 
@@ -258,6 +258,26 @@ class Connection:
         """It has come to nothing."""
         if self.target.ended == 0.0:
             self.target.hang_up(now, NORMAL, self.status or 480)
+
+    def adopted(self, now: float) -> None:
+        """The caller has agreed to the target."""
+        self.call.connected(self, now)
+        self.release_old(now)
+
+    def done(self, now: float) -> None:
+        """Nothing is left to do."""
+        call = self.call
+        if call.work is self:
+            call.work = None
+            if call.ivr is not None:
+                call.ivr.go_on(now)
+            if call.treatment is not None:
+                call.treatment.resume(now)
+
+    def failed(self, now: float) -> None:
+        """It has come to nothing."""
+        status = self.status or 500
+        self.call.connect_failed(self, status, self.reason or reason_phrase(status), now)
 
     def release_old(self, now: float) -> None:
         """The target has taken the place of the old leg."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulator.early import EarlyOffers
 from simulator.headers import ANSWERED, passed_lines
+from simulator.leg import RINGTONE
+from simulator.states import NORMAL
 from sip.errors import PeerError
-from sip.message import Request, Response, reason_phrase
+from sip.message import Request, Response
 from sip.sdp import SessionDescription
 
 if TYPE_CHECKING:
@@ -99,6 +101,10 @@ def _answer_caller(work: "Connection", now: float, answer: Request | Response) -
 
 def _offer_to_caller(work: "Connection", now: float, answer: Request | Response) -> None:
     work.stop_timer()
+    old = work.old
+    if old is not None and old.kind == RINGTONE:  # it is released first [TN178]
+        work.call.peer = None
+        old.hang_up(now, NORMAL)
     work.call.caller.offer(now, answer.sdp or work.target.received, work)
 
 
@@ -139,8 +145,7 @@ def _ack_caller(work: "Connection", now: float, _message: object) -> None:
 
 
 def _adopt(work: "Connection", now: float, _message: object) -> None:
-    work.call.connected(work, now)
-    work.release_old(now)
+    work.adopted(now)
 
 
 def _realign_target(work: "Connection", now: float, _message: object) -> None:
@@ -153,13 +158,7 @@ def _ack_target_again(work: "Connection", now: float, message: object) -> None:
 
 
 def _finish(work: "Connection", now: float, _message: object) -> None:
-    call = work.call
-    if call.work is work:
-        call.work = None
-        if call.ivr is not None:
-            call.ivr.go_on(now)
-        if call.treatment is not None:
-            call.treatment.resume(now)
+    work.done(now)
 
 
 def _end_target(work: "Connection", now: float, _message: object) -> None:
@@ -177,8 +176,7 @@ def _retrieve_caller(work: "Connection", now: float, _message: object) -> None:
 
 def _report_failure(work: "Connection", now: float, _message: object) -> None:
     work.stop_timer()
-    status = work.status or 500
-    work.call.connect_failed(work, status, work.reason or reason_phrase(status), now)
+    work.failed(now)
 
 
 Effect = Callable[["Connection", float, Any], None]

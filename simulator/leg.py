@@ -18,6 +18,9 @@ CALLER: Final = "caller"
 VXML: Final = "vxml"
 AGENT: Final = "agent"
 TRANSFER: Final = "transfer"
+RINGTONE: Final = "ringtone"  # what plays ringback between queue and agent
+WHISPER: Final = "whisper"
+GREETING: Final = "greeting"
 
 
 class OfferUser(Protocol):
@@ -242,13 +245,18 @@ class Leg:
             if dialogs.watched:
                 dialogs.changed(self, now)
             if self.agent is not None:
-                self.call.server.skill_groups.release(self.agent, now)
-                self.agent = None
+                self.release_agent(now)
             user, self.ack_user = self.ack_user, None
             if user is not None:
                 user.not_acknowledged(now)
             if self.offer_user is not None or self.offers:
                 self._nobody_agrees(now)
+
+    def release_agent(self, now: float) -> None:
+        """The agent that ICM chose for this leg takes other calls again."""
+        agent, self.agent = self.agent, None
+        if agent is not None:
+            self.call.server.skill_groups.release(agent, now)
 
     def _nobody_agrees(self, now: float) -> None:
         """Whoever has sent an offer, or waits to, hears that the leg is over."""

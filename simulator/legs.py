@@ -14,6 +14,7 @@ from simulator.origin import NO_ORIGIN, CallOrigin
 from simulator.outpulse import Outpulse, outpulsed
 from simulator.queries import Queries
 from simulator.refer import ReferTransfer
+from simulator.ringtone import lead_in
 from simulator.routing import Label, NotRoutable, no_route
 from simulator.script_messages import RECV_INFO
 from simulator.server_groups import ServerGroups
@@ -55,8 +56,10 @@ class Legs(Queries):
     def connect(
         self, call: "Call", leg: Leg, uri: str, now: float, ring_no_answer: float = 0.0
     ) -> None:
-        """Connect the caller to `uri` by a new leg."""
+        """Connect the caller to `uri` by a new leg; an answered one hears ringback meanwhile."""
         work = Connection(call, leg, uri, ring_no_answer or call.route.ring_no_answer)
+        if call.caller.answered and leg.kind != VXML:
+            work = lead_in(work, self.config.services.ringtone, now)
         call.work = work
         work.start(now)
 

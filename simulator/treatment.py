@@ -227,16 +227,18 @@ class Treatment:
 class Refusal:
     """A call that is given up when its time is over, unless something else happens first."""
 
-    __slots__ = ("_call", "_reason", "_status")
+    __slots__ = ("_call", "_peer", "_reason", "_status")
 
     def __init__(self, call: "Call", status: int, reason: str) -> None:
         self._call = call
+        self._peer = call.peer  # a ringtone, if anything
         self._status = status
         self._reason = reason
 
     def timer_fired(self, _what: int, now: float) -> None:
         """Nothing else has happened."""
         call = self._call
-        if call.work is None and call.peer is None and call.state != "ended":
+        unchanged = call.peer is None or call.peer is self._peer
+        if call.work is None and unchanged and call.state != "ended":
             call.refuse(now, self._status, self._reason)
             call.server.stack.pump(now)

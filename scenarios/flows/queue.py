@@ -6,8 +6,9 @@ from scenarios.flows import Stage, flow
 @flow()
 def comprehensive(stage: Stage) -> None:
     """Self-service, queue, agent: TEMPORARY_CONNECT to the VXML gateway, whose answer is the
-    first the caller gets; then CONNECT: the gateway is released and the caller is joined to
-    the agent by re-INVITE. The agent's 180 is absorbed: the caller is answered already.
+    first the caller gets; then CONNECT: the gateway is released, and the caller is joined by
+    re-INVITE to the ringtone service and, at its answer, to the agent. The agent's 180 is
+    absorbed: the caller is answered already.
     """
     caller = stage.dial("7000")
     stage.reach("connected")

@@ -12,7 +12,10 @@ CALLING = "5551234"
 
 
 class World(VirtualServer):
-    """A server and three phones; `sections` are laid over the built-in plan."""
+    """A server and three phones; `sections` are laid over the built-in plan.
+
+    There is no ringtone leg from queue to agent, unless `services` says so.
+    """
 
     def __init__(self, network: Network, **sections: Any) -> None:
         self.caller = Phone(network, "caller", Manner())
@@ -20,6 +23,7 @@ class World(VirtualServer):
         self.agents = Phone(network, "agents", Manner(ring=0.0, answer=1.0))
         for number in ("404", "486", "503", "603"):
             self.agents.manners[f"9{number}"] = Manner(refuse=int(number))
+        sections.setdefault("services", {"ringtone": ""})
         super().__init__(network, configuration(**sections), self.agents.uri, self.vxml.uri)
 
     def dial(self, number: str, *, offer: bool = True, lines: str = "") -> Line:
