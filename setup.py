@@ -24,7 +24,7 @@ SIMULATOR = [
     for name in "agents audit bridge call call_events call_index commands connection consultation "
     "early ended headers hold ivr joining leg legs licence outpulse pickup queries "
     "records refer referred refresh ringtone server states takeover transfer_commands "
-    "transfer_log treatment".split()
+    "transfer_log treatment vru_return".split()
 ]
 
 

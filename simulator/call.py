@@ -85,6 +85,7 @@ class Call:
         "transfers",
         "treatment",
         "variables",
+        "vru_number",
         "work",
     )
 
@@ -113,6 +114,7 @@ class Call:
         self.history: list[tuple[float, str, str]] = []
         self.variables: Variables | None = None
         self.passed = ""  # header lines of the caller that the other legs get as well
+        self.vru_number = ""  # label and correlation id, by which a return finds this call
         self.icm_label = ""
         self.icm_skill_group = ""
         self.icm_agent = ""

@@ -120,7 +120,9 @@ class Config(Section):
         configuration for the same labels stand.
         """
         wanted = dict.fromkeys(LAB_AGENT_LABELS, agents)
-        wanted |= dict.fromkeys([f"{self.icm.vru_label}>", *LAB_SERVICE_LABELS], vxml)
+        vru_labels = {self.icm.vru_label, self.services.vru_return or self.icm.vru_label}
+        labels = [f"{label}>" for label in sorted(vru_labels)]
+        wanted |= dict.fromkeys([*labels, *LAB_SERVICE_LABELS], vxml)
         present = {(p.body, p.open_ended) for r in self.routes if (p := Pattern.parse(r.pattern))}
         added = [
             plan.StaticRoute(pattern=pattern, to=SipTarget.parse(to))

@@ -1,4 +1,4 @@
-"""Service numbers in the configuration: ringtone, error, whisper, greeting [CG-CS]."""
+"""Service numbers in the configuration [CG-CS]."""
 
 import re
 from typing import Annotated, Final
@@ -25,15 +25,8 @@ class ServicesSection(Section):
     ringtone: Number = Field(
         default="9191", description="What a caller hears from the queue to the agent's answer."
     )
-    error: Number = Field(
-        default="9292", description="Where a failed call goes if sip.error_refer is on."
-    )
-    whisper: Number = Field(
-        default="9191919100", description="What an agent hears before the caller is joined."
-    )
-    greeting: Number = Field(
-        default="9191919101", description="The voice browser that plays an agent's greeting."
-    )
-    longest: float = Field(
-        default=30.0, gt=0, le=300, description="Seconds after which an announcement is cut off."
+    vru_return: Number = Field(
+        default="",
+        description="Label of the VXML gateway for a call that has come back from the VRU, its "
+        "correlation id appended. Unset: icm.vru_label, whose route must not lead back here then.",
     )

@@ -10,7 +10,6 @@ from simulator.connection import Connection
 from simulator.headers import CalleeRefusal, guid_lines, media_warning
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
-from simulator.origin import NO_ORIGIN, CallOrigin
 from simulator.outpulse import Outpulse, outpulsed
 from simulator.queries import Queries
 from simulator.refer import ReferTransfer
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from simulator.agents import SkillGroups
     from simulator.call import Call
     from simulator.dialog_events import DialogEvents
+    from simulator.vru_return import WaitingCalls
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class Legs(Queries):
     server_groups: ServerGroups
     skill_groups: "SkillGroups"
     transfer_log: TransferLog
+    waiting: "WaitingCalls"
     agent_line: str
     server_line: str
     media_port: int
@@ -131,15 +132,20 @@ class Legs(Queries):
 
     def connect_vxml(self, call: "Call", now: float) -> None:
         """TEMPORARY_CONNECT: VRU label and correlation id make the number [TN178]."""
-        self.connect_label(call, self.vru_number(call.origin), VXML, now)
+        self.connect_label(call, self.vru_number(call), VXML, now)
 
-    def vru_number(self, origin: CallOrigin = NO_ORIGIN) -> str:
-        """The VRU label with the next correlation id, and the site id of the caller."""
+    def vru_number(self, call: "Call") -> str:
+        """The VRU label with the next correlation id, and the site id of the caller.
+
+        A return from the VRU finds the call by it.
+        """
         icm = self.config.icm
         ids = icm.correlation_ids
         number = ids.first + self._correlation % (ids.last - ids.first + 1)
         self._correlation += 1
-        return self.plan.vru_number(f"{number:0{ids.digits}d}", origin)
+        vru_number = self.plan.vru_number(f"{number:0{ids.digits}d}", call.origin)
+        self.waiting.expect(call, vru_number)
+        return vru_number
 
     def place(self, leg: Leg, uri: str, body: bytes, patience: float, now: float) -> None:
         """Send the INVITE of an outbound leg, which may ring for `patience` seconds.

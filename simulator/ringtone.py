@@ -52,6 +52,11 @@ class Ringtone(Connection):
         if leg is self.target:
             self.apply(TARGET_AGREED, now)
 
+    def give_up(self, now: float) -> None:
+        """A transfer comes first; where the caller hears the ringtone, it does so still."""
+        super().give_up(now)
+        self.after.target.release_agent(now)
+
     def abandon(self, now: float) -> None:
         """The call ends, or goes elsewhere: the agent is not called any more."""
         super().abandon(now)

@@ -27,7 +27,7 @@ from simulator.headers import (
     received_guid,
     user_part,
 )
-from simulator.leg import CALLER, Leg
+from simulator.leg import CALLER, VXML, Leg
 from simulator.licence import Licences
 from simulator.pickup import take_place
 from simulator.ports import Stack, Store
@@ -39,6 +39,7 @@ from simulator.server_groups import ServerGroups
 from simulator.states import REASONS
 from simulator.transfer_log import TransferLog
 from simulator.treatment import Treatment
+from simulator.vru_return import WaitingCalls
 from sip.dialog import name_addr_uri
 from sip.errors import PeerError
 from sip.events import Event, Invited, Responded
@@ -90,6 +91,7 @@ class CallServer(Commands):
         self.transfer_log = TransferLog()
         self.server_groups = ServerGroups(stack.endpoint)
         self.administration = Administration(self, config)
+        self.waiting = WaitingCalls()
         self.licences = Licences()
         self.configure(config)
         self.nobody = Call(self, "", "", "", _NO_ROUTE, self.started)  # see `let_go`
@@ -220,6 +222,9 @@ class CallServer(Commands):
             self.connect(call, Leg(call, "callee", call.called, now), route.destination, now)
         elif route.kind == "label" and route.label is not None:
             self.connect_label(call, route.label, "callee", now)
+        elif route.correlation_id and self.waiting.returned(call, now):
+            label = self.config.services.vru_return or self.config.icm.vru_label
+            self.connect_label(call, label + route.correlation_id, VXML, now)
         else:
             call.refuse(now, 404, "no route to this number")
 
@@ -228,6 +233,8 @@ class CallServer(Commands):
     def finished(self, call: Call, by: Leg | None, now: float) -> None:
         """A call has ended: its CDR goes to the store, then the BYE is answered."""
         del self.calls[call.guid]
+        if call.vru_number:
+            self.waiting.forget(call)
         licences = self.licences
         if licences.limit:
             licences.use(len(self.calls), licences.limit, now)

@@ -130,7 +130,7 @@ class TransferCommands(Legs):
                 uri = self.plan.route_label(action.label.replace("{dnis}", number), call.origin)
             else:
                 kind, run = VXML, Treatment(call, steps)
-                uri = self.plan.route_label(self.vru_number(call.origin), call.origin)
+                uri = self.plan.route_label(self.vru_number(call), call.origin)
         return Leg(call, kind, number, now), uri or "", run
 
     # A transfer that is under way.

@@ -27,6 +27,7 @@ def leftovers(server: CallServer) -> dict[str, Any]:
         "calls": list(server.calls),
         "index": [state for state in CALL_STATES if server.index.oldest(state, None, 1)[0]],
         "commands": list(server._stored),
+        "waiting for the VRU": list(server.waiting.calls),
         "busy": {e: a.busy for e, a in groups.agents.items() if a.busy},
         "queues": {n: len(q.waiting) for n, q in groups.queues.items() if q.waiting},
         **endpoint_leftovers(server.stack.endpoint),

@@ -3,7 +3,7 @@
 from sip.message import Response
 from sip.usage.named import replaces_of
 from tests.simulator.flows.conftest import Build
-from tests.simulator.flows.world import Line, Manner, Phone, World
+from tests.simulator.flows.world import SILENT, Line, Manner, Phone, World
 
 
 def refused(world: World, line: Line) -> Response:
@@ -52,7 +52,8 @@ def test_a_call_that_is_refused_or_given_up_gives_its_licence_back(build: Build)
         line = world.dial("9486")
         world.run(2.0)
         assert line.statuses[-1] == 486
-    line = world.dial("8044")
+    world.agents.manners["844"] = SILENT
+    line = world.dial("844")
     world.run(1.0)
     line.cancel()
     world.run()

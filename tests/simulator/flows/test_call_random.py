@@ -66,7 +66,9 @@ class Chaos:
             "mid_call": self.random.choice(["offer", "offerless"]),
         }
         sip = {"reliable_provisional": self.random.choice(["required", "supported"])}
-        self.world = World(network, **{**SECTIONS, "icm": icm, "sdp": sdp, "sip": sip})
+        services = {"ringtone": self.random.choice(["", "9191", "9191"])}
+        sections = {**SECTIONS, "icm": icm, "sdp": sdp, "sip": sip, "services": services}
+        self.world = World(network, **sections)
         for phone in (self.world.caller, self.world.vxml, self.world.agents):
             if self.random.random() < 0.7:
                 phone.party.endpoint.support("100rel")

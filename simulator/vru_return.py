@@ -1,0 +1,75 @@
+"""Returns from the VRU: calls to a VRU label with a correlation id [TN178].
+
+Where the route of the VRU label leads by way of somebody who sends the call back to us
+(a CUCM, a proxy, a translation route), the number tells which call waits for it. That is
+REQUEST_INSTRUCTION, not NEW_CALL: the call that comes is the VRU dialogue of the one that
+waits, whose script goes on; it is connected to the VXML gateway and ends with it.
+"""
+
+from typing import TYPE_CHECKING
+
+from simulator.states import SELF_SERVICE
+from simulator.treatment import Treatment
+
+if TYPE_CHECKING:
+    from simulator.call import Call
+    from simulator.connection import Connection
+
+
+class WaitingCalls:
+    """The calls that have been sent to the VRU, by label and correlation id."""
+
+    __slots__ = ("calls",)
+
+    def __init__(self) -> None:
+        self.calls: dict[str, Call] = {}
+
+    def expect(self, call: "Call", vru_number: str) -> None:
+        """`call` waits for this number, and no longer for the one before."""
+        self.forget(call)
+        call.vru_number = vru_number
+        self.calls[vru_number] = call
+
+    def forget(self, call: "Call") -> None:
+        """`call` waits no longer."""
+        if self.calls.get(call.vru_number) is call:
+            del self.calls[call.vru_number]
+        call.vru_number = ""
+
+    def returned(self, call: "Call", now: float) -> bool:
+        """`call` has come from the VRU: whether another waits for it, whose VRU it is then."""
+        number = call.route.number
+        waiting = self.calls.get(number)
+        correlation_id = call.route.correlation_id
+        if waiting is None:
+            details = f"correlation id {correlation_id} is that of no call"
+        elif waiting.route.kind == "vru_return":
+            details = f"{number} leads back here: its route must lead to the VXML gateway"
+        else:
+            details = f"correlation id {correlation_id}: call {waiting.guid}"
+        call.log(now, "request_instruction", details)
+        if waiting is None or waiting.route.kind == "vru_return":
+            return False
+        waiting.log(now, "vru_returned", f"as call {call.guid}")
+        self.expect(call, number)  # a second one has lost its way
+        call.application = waiting.application
+        call.icm_skill_group = waiting.icm_skill_group
+        call.variables = waiting.variables
+        call.treatment = VruDialogue(call, ())
+        return True
+
+
+class VruDialogue(Treatment):
+    """What a call does that is another one's VRU: it has a VXML gateway, and no script."""
+
+    __slots__ = ()
+
+    def connected(self, work: "Connection", now: float) -> bool:
+        """The VXML gateway has answered."""
+        self.call.enter(SELF_SERVICE, now, self.call.application)
+        self.call.note_holder(now)
+        return True
+
+    def failed(self, status: int, reason: str, now: float) -> None:
+        """It has not: the call that waits hears so."""
+        self.call.give_up(now, status, reason)
