@@ -140,12 +140,13 @@ class Demo:
             raise DemoFailed(f"the CDR says {record.call_result!r}")
 
 
-Change = Callable[[Config], Config]
+Change = Callable[[Config, Lab], Config]
+"""Makes another plan; the neighbours may be changed with it."""
 
 
 @asynccontextmanager
 async def stage(
-    config: Config, service: Service, change: Change = lambda config: config
+    config: Config, service: Service, change: Change = lambda config, _: config
 ) -> AsyncIterator[Demo]:
     """A server with its neighbours on loopback, ready for a call; `change` comes last."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -154,7 +155,7 @@ async def stage(
     with tempfile.TemporaryDirectory(prefix="callsim-demo-") as folder:
         config, password = _prepared(config, folder)
         async with Lab() as lab:
-            config = change(with_neighbours(config, lab))
+            config = change(with_neighbours(config, lab), lab)
             async with service(config) as (server, addresses):
                 lab.caller.server = _sip_address(server)
                 url = next(address for address in addresses if address.startswith("http:"))

@@ -2,7 +2,7 @@
 
 A scenario is a plan with one fault in it. The call is real: the ladder and the log are printed
 as it happens, then what a lab engineer sees of it and what to change. With ``--mended`` that
-has been changed, and the call goes as it should.
+has been changed, and the call goes as it should. The faults are in `simulator.demo_faults`.
 """
 
 import asyncio
@@ -12,35 +12,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from simulator.config import Config
-from simulator.demo import PATIENCE, Change, Demo, Service, stage
+from simulator.demo import PATIENCE, Demo, Service, stage
+from simulator.demo_faults import SCENARIOS, Scenario
 from simulator.lab.call import Ending
 from simulator.lab.caller import CallerCall
+from simulator.lab.lab import Lab
+
+__all__ = ["SCENARIOS", "Outcome", "Scenario", "play", "run_scenario"]
 
 _LINGER: Final = 10.0
 
 
 @dataclass(frozen=True)
-class Scenario:
-    """One misconfiguration.
-
-    `fault` lays it into the plan; the caller dials `number`. `sign` is what one knows it by, in
-    the call's history or the log, and `status` what the caller gets: 200 if it is answered
-    first. Without the fault the call's history has `good` instead.
-    """
-
-    title: str
-    fault: Change
-    number: str
-    sign: str
-    status: int
-    seen: str
-    mend: str
-    good: str = "connected"
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What became of the call; `log` is its history and what the server wrote."""
+    """What became of the call; `log` is its history and what the server wrote.
+
+    `spoilt` and `good` say whether the signs of the scenario were seen.
+    """
 
     spoilt: bool
     good: bool
@@ -64,35 +52,44 @@ class _Shown(logging.Handler):
 
 async def play(scenario: Scenario, config: Config, service: Service, *, mended: bool) -> Outcome:
     """The call of a scenario, with the fault or without. Raises TimeoutError."""
+
+    def change(config: Config, lab: Lab) -> Config:
+        config = scenario.base(config, lab)
+        return config if mended else scenario.fault(config, lab)
+
     shown = _Shown()
     logger = logging.getLogger("simulator")
     level = logger.level
     logger.addHandler(shown)
     logger.setLevel(logging.INFO)
     try:
-        change: Change = (lambda config: config) if mended else scenario.fault
         async with stage(config, service, change) as demo, asyncio.timeout(PATIENCE):
             print(f"\nThe caller dials {scenario.number}.\n\n{demo.ladder.header()}")
-            caller = await demo.lab.caller.call(scenario.number)
-            await _until_decided(demo, caller, scenario)
-            if caller.ending is None:
-                caller.hang_up()
-                await caller.until(lambda: caller.ending is not None)
-            ending = caller.ending
-            answered = any(message == "200" for message in caller.received)
-            status = 200 if answered or ending is None else ending.status
-            log = [*demo.notes, *shown.lines]
-            spoilt = any(scenario.sign in line for line in log)
-            return Outcome(spoilt, scenario.good in demo.history, status, ending, log)
+            calls = [await demo.lab.caller.call(scenario.number)]
+            if scenario.then:
+                await demo.until(scenario.then[0])
+                print(f"\n{scenario.then[1]}\n")
+                calls.append(await demo.lab.caller.call(scenario.then[2]))
+            await _until_decided(demo, calls[-1], scenario.good)
+            for call in calls:
+                call.hang_up()
+                await call.ended()
+            return _outcome(scenario, calls[-1], [*demo.notes, *shown.lines])
     finally:
         logger.removeHandler(shown)
         logger.setLevel(level)
 
 
-async def _until_decided(demo: Demo, caller: CallerCall, scenario: Scenario) -> None:
-    """Wait until the call is as it should be, or spoilt and over, or nothing more comes of it."""
-    looking = asyncio.ensure_future(demo.until(scenario.good))
-    ending = asyncio.ensure_future(caller.ended())
+def _outcome(scenario: Scenario, call: CallerCall, log: list[str]) -> Outcome:
+    status = 200 if call.received["200"] or call.ending is None else call.ending.status
+    seen = [any(sign in line for line in log) for sign in (scenario.sign, scenario.good)]
+    return Outcome(seen[0], seen[1], status, call.ending, log)
+
+
+async def _until_decided(demo: Demo, call: CallerCall, good: str) -> None:
+    """Wait until the call is as it should be, or over, or nothing more comes of it."""
+    looking = asyncio.ensure_future(demo.until(good.partition(":")[0]))
+    ending = asyncio.ensure_future(call.ended())
     await asyncio.wait((looking, ending), timeout=_LINGER, return_when=asyncio.FIRST_COMPLETED)
     for task in (looking, ending):
         task.cancel()
@@ -108,61 +105,15 @@ async def run_scenario(
     except TimeoutError:
         print("\nThe call took too long.")
         return 1
-    print(f"\nThe caller got {outcome.status}" + _said(outcome.ending))
-    if not mended:
-        for title, text in (("What you see", scenario.seen), ("What to change", scenario.mend)):
-            print(textwrap.fill(f"{title}: {text}", 90, subsequent_indent="  "))
+    ending = outcome.ending
+    said = f" ({ending.reason})" if ending is not None and ending.reason else ""
+    print(f"\nThe caller got {outcome.status}{said}.")
     if mended:
         as_told = outcome.good and not outcome.spoilt
     else:
         as_told = outcome.spoilt and not outcome.good and outcome.status == scenario.status
+        for title, text in (("What you see", scenario.seen), ("What to change", scenario.mend)):
+            print(textwrap.fill(f"{title}: {text}", 90, subsequent_indent="  "))
     if not as_told:
         print("\nThat is not how this scenario goes.")
     return 0 if as_told else 1
-
-
-def _said(ending: Ending | None) -> str:
-    return f" ({ending.reason})." if ending is not None and ending.reason else "."
-
-
-def _without_route(*starts: str) -> Change:
-    """No static route for what begins so."""
-
-    def change(config: Config) -> Config:
-        kept = tuple(route for route in config.routes if not route.pattern.startswith(starts))
-        return config.model_copy(update={"routes": kept})
-
-    return change
-
-
-def _unknown_number(config: Config) -> Config:
-    kept = tuple(number for number in config.dialed_numbers if number.pattern not in (">", "7>"))
-    return config.model_copy(update={"dialed_numbers": kept})
-
-
-SCENARIOS: Final[dict[str, Scenario]] = {
-    "no-customer": Scenario(
-        title="A dialed number that the router knows no customer for",
-        fault=_unknown_number,
-        number="7001",
-        sign="ended: SIP 404 no route to this number",
-        status=404,
-        seen="The router answers NEW_CALL with DIALOGUE_FAILURE. The caller gets 404 before "
-        "anything else has been called: no VXML leg, no label.",
-        mend="dialed_numbers: add the number with its script (in ICM: a Dialed Number with a "
-        "customer and a call type).",
-        good="self_service",
-    ),
-    "no-vru-route": Scenario(
-        title="No static route for the VRU label",
-        fault=_without_route("777"),
-        number="7001",
-        sign="no_route: label 777",
-        status=404,
-        seen="TEMPORARY_CONNECT comes, but label and correlation id lead nowhere: "
-        "CONNECT_FAILURE, a wait for other instructions, then 404.",
-        mend="routes: add the VRU label to the VXML gateway. The pattern must end with > for the "
-        "correlation id behind the label.",
-        good="self_service",
-    ),
-}

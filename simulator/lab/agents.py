@@ -57,7 +57,9 @@ class Agents(LabEndpoint):
     ======================  =============================================================
 
     `talk` is the seconds after which an agent hangs up (None: never), `redirect_to` the
-    URI in the Contact of a 3xx (default: extension 1001 here).
+    URI in the Contact of a 3xx (default: extension 1001 here). `prefix` are leading digits
+    that the gateway in front of the phones strips; with `strict` it has no way to a number
+    that is none of `extensions`: 404.
     """
 
     user_agent: ClassVar[str] = "Callsim-Lab/Agent-Phone"
@@ -65,6 +67,8 @@ class Agents(LabEndpoint):
     answer_after: float = 1.0
     talk: float | None = None
     redirect_to: str = ""
+    prefix: str = ""
+    strict: bool = False
 
     def __init__(
         self,
@@ -88,6 +92,10 @@ class Agents(LabEndpoint):
 
     def invited(self, call: LabCall, now: float) -> None:
         """Refuse, or ring and answer."""
+        call.number = call.number.removeprefix(self.prefix)
+        if self.strict and call.number not in self.extensions:
+            call.reject(404)
+            return
         if refused := _REFUSED.fullmatch(call.number):
             self._refuse(call, int(refused[1]))
             return

@@ -3,10 +3,16 @@
 import argparse
 import sys
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
 from tests.soak.calls import Play
-from tests.soak.mix import RATE, Mix
+from tests.soak.mix import RATE, Mix, VirtualMix
+from tests.soak.mix_live import WireMix
 from tests.soak.verdict import judge
+
+LIVE_RATE: Final = 10.0
 
 
 def main() -> int:
@@ -17,6 +23,7 @@ def main() -> int:
         "and reorders packets; with --mix calls of all flows through a call server.",
     )
     parser.add_argument("--mix", action="store_true", help="all flows, commands, hang-ups, mixed")
+    parser.add_argument("--live", action="store_true", help="the mix through `callsim serve`")
     parser.add_argument("--calls", type=int, help="default 10,000; 20,000 of the mix")
     parser.add_argument("--loss", type=float, default=0.3, help="share of all packets")
     parser.add_argument("--duplication", type=float, default=0.15, help="share of all packets")
@@ -26,7 +33,11 @@ def main() -> int:
     options = parser.parse_args()
     started = time.perf_counter()
     if options.mix:
-        wrong = _mix(options.seed, options.calls or 20_000, options.rate or RATE)
+        wrong = _mix(VirtualMix(options.seed, options.calls or 20_000, options.rate or RATE))
+    elif options.live:
+        with TemporaryDirectory(prefix="callsim-mix-") as folder:
+            rate = options.rate or LIVE_RATE
+            wrong = _mix(WireMix(Path(folder), options.seed, options.calls or 300, rate))
     else:
         wrong = _soak(options)
     print(f"{time.perf_counter() - started:.1f} s; wrong: {len(wrong)}")
@@ -51,8 +62,7 @@ def _soak(options: argparse.Namespace) -> list[str]:
     return wrong
 
 
-def _mix(seed: int, calls: int, rate: float) -> list[str]:
-    mix = Mix(seed, calls, rate)
+def _mix(mix: Mix) -> list[str]:
     mix.run()
     results = sorted({result for _, result in mix.ends})
     print(f"{'dialled':>8}" + "".join(f"{result:>13}" for result in results))
@@ -62,8 +72,8 @@ def _mix(seed: int, calls: int, rate: float) -> list[str]:
     for title, counter in (("REST", mix.commands), ("history", mix.events)):
         print(f"{title}: " + ", ".join(f"{n:,} {what}" for what, n in counter.most_common()))
     print(
-        f"seed {seed}: {mix.judged:,} calls, {mix.log.rules.packets:,} packets, "
-        f"{mix.network.now:,.0f} s of virtual time"
+        f"{mix.judged:,} calls, {mix.log.rules.packets:,} packets, "
+        f"{mix.network.now:,.0f} s of its clock"
     )
     return mix.wrong
 

@@ -5,14 +5,17 @@ up, and which REST commands come in between. Of each call its ends and its recor
 (`tests.soak.ends`) once it is long over; then it is forgotten, so that any number can run.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any, Final
 
 from scenarios.flows.plan import PLAN
 from simulator.call import Call
 from simulator.cdr_records import CdrRecord
+from simulator.config import Config
 from simulator.errors import CallServerError
 from simulator.lab.caller import guid_words
 from simulator.views import TransferCommand
@@ -35,6 +38,7 @@ NUMBERS: Final = (
     "5000 6000 6001 7000 7000 7001 7002 7100 3000 2000 4000 9404 9486 9503 9999 8000".split()
 )
 TARGETS: Final = "1001 1002 1003 7000 3000 4000 9486 9404".split()
+REASONS: Final = "requested administrative timeout error".split()
 LABELS: Final = (
     "1002 rf1002 1002;CLI=5550000 rf1003 DTMF*8,,,4441234 TBCT99#8005551212# HF,,,12".split()
 )
@@ -86,33 +90,22 @@ class Records(MemoryStore):
         self.records.clear()
 
 
-class Mix:
-    """One run: `calls` calls at `rate` a second."""
+class Mix(ABC):
+    """One run: `calls` calls at `rate` a second; where the call server is a subclass says."""
 
-    def __init__(self, seed: int, calls: int, rate: float = RATE) -> None:
+    def __init__(self, network: Network, seed: int, calls: int, rate: float) -> None:
         self.random = Random(seed)
         self.calls = calls
         self.rate = rate
-        self.network = Network(seed, latency=0.02)
+        self.network = network
         self.network.log = self.log = CheckedLog(keep=False)
-        self.caller = MixPhone(self.network, "caller", Manner())
-        self.vxml = MixPhone(self.network, "vxml", Manner())
-        self.agents = MixPhone(self.network, "agents", Manner())
-        for phone in (self.caller, self.vxml, self.agents):
+        self.caller = MixPhone(network, "caller", Manner())
+        self.vxml = MixPhone(network, "vxml", Manner())
+        self.agents = MixPhone(network, "agents", Manner())
+        self.phones = (self.caller, self.vxml, self.agents)
+        for phone in self.phones:
             phone.mix = self
-        plan = lay(PLAN, SECTIONS)
-        plan["direct_routes"] = [f"2>={self.agents.uri}"]
-        plan["dialed_numbers"] = [{"pattern": "8>", "script": "long"}, *plan["dialed_numbers"]]
-        plan["transfer"] = {
-            **plan["transfer"],
-            "consultation": self.random.choice(["automatic", "manual"]),
-            "replaces": self.chance(0.5),
-        }
-        config = configuration(**plan)
-        self.world = VirtualServer(self.network, config, self.agents.uri, self.vxml.uri)
-        self.server = self.world.server
-        self.server.store = Records(self.recorded)
-        self.server.watch = self._watch
+        self.address = ""  # of the call server
         self.lines: dict[str, list[tuple[Line, str]]] = {}  # by GUID
         self.all_ends: dict[str, End] = {}  # by leg: one may have moved to another call
         self.no_leg: set[str] = set()
@@ -125,23 +118,49 @@ class Mix:
         self.wrong: list[str] = []
         self.judged = 0
 
+    def config(self) -> Config:
+        """The plan; how consultations end is drawn."""
+        plan = lay(PLAN, SECTIONS)
+        plan["direct_routes"] = [f"2>={self.agents.uri}"]
+        plan["dialed_numbers"] = [{"pattern": "8>", "script": "long"}, *plan["dialed_numbers"]]
+        plan["transfer"] = {
+            **plan["transfer"],
+            "consultation": self.random.choice(["automatic", "manual"]),
+            "replaces": self.chance(0.5),
+        }
+        config = configuration(**plan, lab={"embedded": False})
+        return config.with_lab(self.agents.uri, self.vxml.uri)
+
     # The run.
 
     def run(self) -> None:
         """Place all calls, and let time pass until the last has been judged."""
+        start = self.network.now
         for number in range(self.calls):
-            self.network.at(number / self.rate, self.dial)
-        self.network.run(self.calls / self.rate + PATIENCE + 3 * LONG_OVER)
+            self.network.at(start + number / self.rate, self.dial)
+        self.finish()
         self.wrong += [f"raised: {error!r}" for error in self.network.errors]
         self.wrong += [f"broke a rule: {text}" for text in self.log.rules.broken]
         self.wrong += [f"{self.all_ends[leg]} is in no record" for leg in self.no_leg]
         self.wrong += [f"{guid} to {n} has no record" for guid, n in self.placed.items()]
         self.wrong += [f"left over: {name} {what}" for name, what in self.leftovers().items()]
 
+    @abstractmethod
+    def finish(self) -> None:
+        """Let time pass until all calls are over and judged."""
+
+    @abstractmethod
+    def is_up(self, guid: str) -> bool:
+        """Whether the call is there."""
+
+    @abstractmethod
+    def rest(self, guid: str) -> list[tuple[str, Callable[[], object]]]:
+        """What can be asked for, by name; a command may be refused."""
+
     def leftovers(self) -> dict[str, Any]:
-        """What is in any table, at the server or a phone."""
-        found = dict(self.world.leftovers())
-        for phone in (self.caller, self.vxml, self.agents):
+        """What is in any table of a phone."""
+        found: dict[str, Any] = {}
+        for phone in self.phones:
             found |= {f"{phone.name} {k}": v for k, v in phone.party.leftovers().items()}
         return found
 
@@ -178,7 +197,7 @@ class Mix:
         """A phone calls the server."""
         self.placed[guid] = number
         line = phone.dial(
-            f"sip:{number}@{self.world.address}",
+            f"sip:{number}@{self.address}",
             f"555{self.random.randrange(10_000):04}",
             offer=offer,
             lines=f"Cisco-Guid: {guid_words(guid)}\r\n",
@@ -245,7 +264,7 @@ class Mix:
 
     def transfer(self, line: Line) -> None:
         """A transfer started by the phone: blind."""
-        target = f"sip:{self.random.choice(TARGETS)}@{self.world.address}"
+        target = f"sip:{self.random.choice(TARGETS)}@{self.address}"
         line.transfer(target, subscribe=self.chance(0.8))
 
     def consult(self, line: Line) -> None:
@@ -254,7 +273,7 @@ class Mix:
             return
         other = self.place(f"{self.random.getrandbits(128):032X}", self.agents, "6002")
         self.network.at(self.network.now + PATIENCE, lambda: self.leave(other))
-        target = f"sip:1002@{self.world.address}"
+        target = f"sip:1002@{self.address}"
         self.later(4.0, lambda: line.transfer(replaces_of(other.session).in_uri(target)))
 
     def referred(self, line: Line) -> None:
@@ -282,26 +301,71 @@ class Mix:
 
     def command(self, guid: str) -> None:
         """A command for a call, if it is up."""
-        if guid not in self.server.calls:
+        if self.is_up(guid):
+            name, command = self.random.choice(self.rest(guid))
+            command()
+            self.commands[name] += 1
+
+    def transfer_command(self, kind: Any, *, label: bool = False) -> TransferCommand:
+        """A transfer to wherever."""
+        pick = self.random.choice
+        return TransferCommand(pick(TARGETS), kind, pick(LABELS) if label else None)
+
+    # Judging.
+
+    def judge(self, record: CdrRecord, *, again: bool = True) -> None:
+        """Compare; once more later where a leg came from a call whose turn has not come yet."""
+        self.gather(record.call_guid)
+        legs = [leg.leg_id for leg in record.legs]
+        if again and any(leg not in self.all_ends for leg in legs):
+            at = self.network.now + LONG_OVER
+            self.network.at(at, lambda: self.judge(record, again=False))
             return
-        name, command = self.random.choice(self.rest(guid))
-        command()
-        self.commands[name] += 1
+        self.no_leg.difference_update(legs)
+        self.wrong += judge(record, [self.all_ends[leg] for leg in legs if leg in self.all_ends])
+        self.ends[record.called_number, record.call_result] += 1
+        self.judged += 1
+
+    def gather(self, guid: str) -> None:
+        """What the phones of a call saw, once it is long over."""
+        for line, number in self.lines.pop(guid, ()):
+            end = End.of(line, number, self.refused.pop(line, 0), left=line in self.left)
+            self.left.discard(line)
+            self.all_ends[end.leg_id] = end
+            self.no_leg.add(end.leg_id)
+
+
+class VirtualMix(Mix):
+    """In memory, on a clock of its own."""
+
+    def __init__(self, seed: int, calls: int, rate: float = RATE) -> None:
+        super().__init__(Network(seed, latency=0.02), seed, calls, rate)
+        self.world = VirtualServer(self.network, self.config(), self.agents.uri, self.vxml.uri)
+        self.address = self.world.address
+        self.server = self.world.server
+        self.server.store = Records(self.recorded)
+        self.server.watch = self._watch
+
+    def finish(self) -> None:
+        self.network.run(self.calls / self.rate + PATIENCE + 3 * LONG_OVER)
+
+    def leftovers(self) -> dict[str, Any]:
+        """And what is in the tables of the call server."""
+        return {**self.world.leftovers(), **super().leftovers()}
+
+    def is_up(self, guid: str) -> bool:
+        return guid in self.server.calls
 
     def rest(self, guid: str) -> list[tuple[str, Callable[[], object]]]:
-        """What can be asked for."""
-        server, pick = self.server, self.random.choice
-
-        def transfer(kind: Any, label: bool = False) -> Callable[[], object]:
-            target = pick(LABELS) if label else None
-            command = TransferCommand(pick(TARGETS), kind, target)
-            return lambda: server.transfer(guid, command)
-
-        reason: Any = pick(["requested", "administrative", "timeout", "error"])
+        server = self.server
+        kinds = {
+            "blind": self.transfer_command("blind"),
+            "consultation": self.transfer_command("consultation"),
+            "label": self.transfer_command("blind", label=True),
+        }
+        reason: Any = self.random.choice(REASONS)
         return [
-            ("blind", transfer("blind")),
-            ("consultation", transfer("consultation")),
-            ("label", transfer("blind", label=True)),
+            *[(name, partial(server.transfer, guid, what)) for name, what in kinds.items()],
             ("variables", lambda: server.set_variables(guid, {"user.tier": "1"}, None, None)),
             ("hold", lambda: server.hold(guid)),
             ("resume", lambda: server.resume(guid)),
@@ -309,8 +373,6 @@ class Mix:
             ("cancel", lambda: server.cancel_transfer(guid)),
             ("terminate", lambda: self.world.wait_for(server.terminate(guid, reason))),
         ]
-
-    # Judging.
 
     def _watch(self, call: Call, _now: float, event: str, _details: str) -> None:
         self.events[event] += 1
@@ -321,21 +383,3 @@ class Mix:
         if self.placed.pop(guid, None) is None:
             self.wrong.append(f"{guid} has a second record, or nobody placed it")
         self.network.at(self.network.now + LONG_OVER, lambda: self.judge(record))
-
-    def judge(self, record: CdrRecord, *, again: bool = True) -> None:
-        """Compare; once more later where a leg came from a call whose turn has not come yet."""
-        guid = record.call_guid
-        for line, number in self.lines.pop(guid, ()):
-            end = End.of(line, number, self.refused.pop(line, 0), left=line in self.left)
-            self.left.discard(line)
-            self.all_ends[end.leg_id] = end
-            self.no_leg.add(end.leg_id)
-        legs = [leg.leg_id for leg in record.legs]
-        if again and any(leg not in self.all_ends for leg in legs):
-            at = self.network.now + LONG_OVER
-            self.network.at(at, lambda: self.judge(record, again=False))
-            return
-        self.no_leg.difference_update(legs)
-        self.wrong += judge(record, [self.all_ends[leg] for leg in legs if leg in self.all_ends])
-        self.ends[record.called_number, record.call_result] += 1
-        self.judged += 1

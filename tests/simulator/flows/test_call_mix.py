@@ -5,14 +5,14 @@
 
 import pytest
 
-from tests.soak.mix import Mix
+from tests.soak.mix import VirtualMix
 
 CALLS = 250
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_each_call_has_the_record_that_its_ends_saw(seed: int) -> None:
-    mix = Mix(seed, CALLS)
+    mix = VirtualMix(seed, CALLS)
     mix.run()
     assert mix.wrong == []
     assert mix.judged >= CALLS, "and those that agents placed"

@@ -1,0 +1,119 @@
+"""The misconfigurations that real labs run into [TN178], as changes to a plan that works."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from simulator.config import Config
+from simulator.demo import Change
+from simulator.lab.agents import Agents
+from simulator.lab.lab import Lab
+
+
+def unchanged(config: Config, _lab: Lab) -> Config:
+    """The built-in plan, as it is."""
+    return config
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One misconfiguration.
+
+    `fault` spoils the plan of `base`; the caller dials `number`, and `then`: once the history
+    has an event, a text is shown and another number is dialled. `sign` is what one knows the
+    fault by, in the call's history or the log; without the fault it is `good` that stands there.
+    `status` is what the caller gets: 200 if it is answered first.
+    """
+
+    title: str
+    fault: Change
+    number: str
+    sign: str
+    status: int
+    seen: str
+    mend: str
+    good: str = "connected"
+    base: Change = unchanged
+    then: tuple[str, str, str] | None = None
+
+
+def with_sections(**sections: Any) -> Change:
+    """These sections laid over the plan, one level deep."""
+
+    def change(config: Config, _lab: Lab) -> Config:
+        tree = config.model_dump(exclude_defaults=True, mode="json")
+        for name, section in sections.items():
+            both = isinstance(section, dict) and isinstance(tree.get(name), dict)
+            tree[name] = {**tree[name], **section} if both else section
+        return Config.model_validate(tree)
+
+    return change
+
+
+def without_route(*starts: str) -> Change:
+    """No static route for what begins so."""
+
+    def change(config: Config, _lab: Lab) -> Config:
+        kept = tuple(route for route in config.routes if not route.pattern.startswith(starts))
+        return config.model_copy(update={"routes": kept})
+
+    return change
+
+
+def _unknown_number(config: Config, _lab: Lab) -> Config:
+    kept = tuple(number for number in config.dialed_numbers if number.pattern not in (">", "7>"))
+    return config.model_copy(update={"dialed_numbers": kept})
+
+
+def _significant_digits(config: Config, lab: Lab) -> Config:
+    lab.agents.prefix, lab.agents.strict = "606", True
+    change = with_sections(
+        dial_plan={"significant_digits": 3},
+        routes=[{"pattern": "606>", "to": lab.agents.uri}],
+    )
+    return change(config, lab)
+
+
+def _digits_stay(config: Config, lab: Lab) -> Config:
+    lab.agents.prefix = Agents.prefix
+    return config
+
+
+SCENARIOS: Final[dict[str, Scenario]] = {
+    "no-customer": Scenario(
+        title="A dialed number that the router knows no customer for",
+        fault=_unknown_number,
+        number="7001",
+        sign="ended: SIP 404 no route to this number",
+        status=404,
+        seen="The router does not know the number: the caller gets 404 before anything else has "
+        "been called. No VXML leg, no label; the log says which pattern is missing.",
+        mend="dialed_numbers: add the number with its script (in ICM: a Dialed Number with a "
+        "customer and a call type).",
+        good="self_service",
+    ),
+    "no-vru-route": Scenario(
+        title="No static route for the VRU label",
+        fault=without_route("777"),
+        number="7001",
+        sign="no_route: label 777",
+        status=404,
+        seen="TEMPORARY_CONNECT comes, but label and correlation id lead nowhere: "
+        "CONNECT_FAILURE, a wait for other instructions, then 404.",
+        mend="routes: add the VRU label to the VXML gateway. The pattern must end with > for the "
+        "correlation id behind the label.",
+        good="self_service",
+    ),
+    "sigdigits": Scenario(
+        title="SigDigits that the gateway does not strip",
+        base=_significant_digits,
+        fault=_digits_stay,
+        number="6066000",
+        sign="connect_failed: 1001: SIP 404",
+        status=404,
+        seen="The call server takes 606 off before ICM and puts it before the label again: the "
+        "INVITE goes to 6061001. The gateway, which should strip 606, looks for that number and "
+        "answers 404.",
+        mend="the gateway: a translation rule on the dial peer that strips as many digits as "
+        "dial_plan.significant_digits says. Or set that to 0.",
+    ),
+}
