@@ -99,7 +99,9 @@ class Outpulse(Departure):
         self.apply(what, now)
 
     def caller_left(self, now: float) -> bool:
-        """BYE before the last digit is no transfer."""
+        """BYE before the last digit is no transfer; in the middle of it, it is."""
+        if self.state == SENDING and self._at == len(self._signals):
+            self.state = WAITING
         return self.apply(CALLER_LEFT, now)
 
     def send_next(self, now: float) -> None:

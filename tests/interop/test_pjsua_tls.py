@@ -109,3 +109,36 @@ def test_a_server_that_nobody_vouches_for(
     alice.call(line.server.listeners["tls"], "2000")
     assert alice.wait("state", state="DISCONNECTED")["code"] in (502, 503)
     assert line.wire.messages() == []
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+@pytest.mark.parametrize("asker", ["server", "caller"])
+def test_refer_by_the_callers_own_connection(
+    phones: PhoneFactory, exchange: ExchangeFactory, pki: Pki, transport: str, asker: str
+) -> None:
+    """RFC 5923, RFC 3515 2.4: REFER and NOTIFY go by the connection of the INVITE, either way."""
+    files = pki.of_phone() if transport == "tls" else {}
+    alice, carol = phones("1000", transport, **files), phones("3000", transport, **files)
+    bob = phones("2000")
+    line = exchange(bob, carol, transports=["tcp", "tls"], settings=pki.settings())
+    call, other = line.connect(alice, bob)
+    server = line.server.listeners[transport]
+    if asker == "server":
+        line.server.transfer(line.guid, "unused", label="rf3000")
+        alice.wait("referred")
+        alice.wait("state", call=call, state="DISCONNECTED")
+        alice.wait_for_rtp(2)
+        line.hang_up(alice, 2, carol)
+    else:
+        alice.do("transfer", call=call, uri=f"sip:3000@{server[0]}:{server[1]}")
+        alice.wait("transfer", code=200, final=True)
+        bob.wait_for_rtp(other)
+        line.hang_up(bob, other, carol)
+    messages = line.finish()
+    invite = next(m for m in messages if m.name == "INVITE" and m.destination == server)
+    asked = [m for m in messages if m.call_id == invite.call_id]
+    assert {m.name for m in asked} >= {"REFER", "202 REFER", "NOTIFY", "200 NOTIFY"}
+    assert {frozenset((m.source, m.destination)) for m in asked} == {
+        frozenset((invite.source, server))
+    }
+    assert {m.transport for m in asked} == {transport}

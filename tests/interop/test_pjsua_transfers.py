@@ -40,6 +40,92 @@ def test_consultation(phones: PhoneFactory, exchange: ExchangeFactory) -> None:
     assert results(line.server) == [("transferred", [200, 200, 200])]
 
 
+def test_consultation_completed_by_replaces(
+    phones: PhoneFactory, exchange: ExchangeFactory
+) -> None:
+    """RFC 5589 7.3, RFC 3891: bob talks to carol, then alice calls carol in our place."""
+    alice, bob, carol = phones("1000"), phones("2000"), phones("3000")
+    line = exchange(bob, carol, settings={"transfer.consultation": "manual"})
+    _, other = line.connect(alice, bob)
+    guid = line.guid
+    line.server.transfer(guid, "3000", transferType="consultation")
+    line.server.wait_for_history(guid, "consulting")
+    bob.wait_for_rtp(other)
+    carol.wait_for_rtp(1)
+    line.server.rest("POST", f"/sim/v1/calls/{guid}/transfer/complete", expect=202)
+    alice.wait("referred")
+    carol.wait("replaced", call=1)
+    for phone in (alice, bob, carol):
+        phone.wait("state", call=1, state="DISCONNECTED")
+    carol.wait_for_rtp(2)
+    alice.wait_for_rtp(2)
+    messages = line.finish()
+    (refer,) = [m for m in messages if m.name == "REFER"]
+    assert "Replaces=" in refer.header("Refer-To")
+    (transfer,) = line.server.rest("GET", f"/sim/v1/calls/{guid}/transfers")["transfers"]
+    assert (transfer["method"], transfer["state"]) == ("replaces", "completed")
+    assert results(line.server) == [("transferred", [200, 200, 200])]
+
+
+@pytest.mark.parametrize("end", ["complete", "cancel"])
+def test_consultation_by_reinvite(
+    phones: PhoneFactory, exchange: ExchangeFactory, end: str
+) -> None:
+    """RFC 3264 8: the agent is moved to the target, and the caller or he himself back."""
+    alice, bob, carol = phones("1000"), phones("2000"), phones("3000")
+    settings = {"transfer.consultation": "manual", "transfer.replaces": False}
+    line = exchange(bob, carol, settings=settings)
+    call, other = line.connect(alice, bob)
+    guid = line.guid
+    line.server.transfer(guid, "3000", transferType="consultation")
+    line.server.wait_for_history(guid, "consulting")
+    alice.wait("media", status="remote hold")
+    bob.wait_for_rtp(other)
+    carol.wait_for_rtp(1)
+    line.server.rest("POST", f"/sim/v1/calls/{guid}/transfer/{end}", expect=202)
+    left, stays, leg = (bob, carol, 1) if end == "complete" else (carol, bob, other)
+    left.wait("state", call=1, state="DISCONNECTED")
+    alice.wait("media", status="active")
+    alice.wait_for_rtp(call)
+    stays.wait_for_rtp(leg)
+    line.hang_up(alice, call, stays)
+    line.finish()
+    result = "transferred" if end == "complete" else "completed"
+    assert results(line.server) == [(result, [200, 200, 200])]
+
+
+def test_hold_by_a_command(phones: PhoneFactory, exchange: ExchangeFactory) -> None:
+    """RFC 3264 8.4: both phones are on hold until the command to resume."""
+    alice, bob = phones("1000"), phones("2000")
+    line = exchange(bob)
+    call, other = line.connect(alice, bob)
+    guid = line.guid
+    line.server.rest("POST", f"/sim/v1/calls/{guid}/hold", expect=202)
+    for phone in (alice, bob):
+        phone.wait("media", status="remote hold")
+    line.server.wait_for_history(guid, "on_hold")
+    line.server.rest("POST", f"/sim/v1/calls/{guid}/resume", expect=202)
+    for phone in (alice, bob):
+        phone.wait("media", status="active")
+    alice.wait_for_rtp(call)
+    bob.wait_for_rtp(other)
+    line.hang_up(alice, call, bob)
+    line.finish()
+
+
+def test_digits_for_the_gateway(phones: PhoneFactory, exchange: ExchangeFactory) -> None:
+    """INFO with application/dtmf-relay, as a phone reads it; then the gateway says BYE."""
+    alice, bob = phones("1000"), phones("2000")
+    line = exchange(bob)
+    call, _ = line.connect(alice, bob)
+    line.server.transfer(line.guid, "unused", label="DTMF*8,,123")
+    for digit in "*8123":
+        alice.wait("dtmf", digit=digit, method="info")
+    line.hang_up(alice, call, bob)
+    line.finish()
+    assert results(line.server) == [("transferred", [200, 200])]
+
+
 def test_transfer_by_refer(phones: PhoneFactory, exchange: ExchangeFactory) -> None:
     """RFC 3515 2.4: the caller's phone takes our REFER, calls the target, and tells us."""
     alice, bob, carol = phones("1000"), phones("2000"), phones("3000")

@@ -167,6 +167,18 @@ def test_the_caller_leaves_before_the_last_digit(world: World) -> None:
     world.over()
 
 
+def test_the_gateway_acts_at_the_last_digit(world: World) -> None:
+    """It need not hear the end of it."""
+    caller = world.connected()
+    world.transfer(label="DTMF12")
+    world.run(0.13)
+    assert len(signals(world)) == 2
+    caller.hang_up()
+    world.run()
+    assert world.cdr.call_result == "transferred"
+    world.over()
+
+
 @pytest.mark.parametrize("stage", [0.0, 0.015, 0.3, 3.0])
 def test_terminate(world: World, stage: float) -> None:
     caller = world.connected()
