@@ -343,6 +343,10 @@ class TransferSection(Section):
         description="automatic: the caller is joined when the target answers. manual: the agent "
         "talks to the target until a command completes or cancels the transfer.",
     )
+    consultation_caller: Literal["hold", "ringtone"] = Field(
+        default="hold",
+        description="A caller during a manual consultation: on hold, or with services.ringtone.",
+    )
     replaces: bool = Field(
         default=True,
         description="A command completes a consultation by REFER with Replaces where both far "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from simulator.bridge import Restored, partner
 from simulator.connection import Connection
 from simulator.errors import CallStateError
+from simulator.held_ringtone import HeldRingtone
 from simulator.joining import (
     DIALLING,
     DIALLING_HELD,
@@ -20,8 +21,11 @@ from simulator.joining import (
     HOLDING,
     REALIGNING,
     RETRIEVING,
+    RING_TIMEOUT,
+    TARGET_ANSWERED,
+    TARGET_REFUSED,
 )
-from simulator.leg import VXML, Leg
+from simulator.leg import RINGTONE, VXML, Leg
 from simulator.refer import ReferTransfer
 from simulator.transfer_log import REPLACES
 from sip.errors import PeerError, SipError
@@ -41,7 +45,15 @@ TALKING: Final = 21  # the target has answered: waiting for the command
 class Consultation(Connection):
     """A transfer in two steps; `agent` is who talks to the target meanwhile, if anybody."""
 
-    __slots__ = ("_caller_refers", "_completing", "_held", "_moved", "_target_replaces", "agent")
+    __slots__ = (
+        "_caller_refers",
+        "_completing",
+        "_held",
+        "_moved",
+        "_ringtone",
+        "_target_replaces",
+        "agent",
+    )
 
     def __init__(
         self,
@@ -55,7 +67,8 @@ class Consultation(Connection):
     ) -> None:
         super().__init__(call, target, uri, ring_no_answer, transfer=transfer, run=run)
         agent = partner(call, call.caller)
-        self.agent = None if agent is None or agent.kind == VXML else agent
+        self.agent = None if agent is None or agent.kind in (VXML, RINGTONE) else agent
+        self._ringtone: HeldRingtone | None = None  # what the caller hears meanwhile
         self._held = False
         self._moved = False  # the agent has been offered the target's description
         self._completing = False
@@ -157,12 +170,25 @@ class Consultation(Connection):
         """Take one input; where it has come to nothing the agent has the caller back."""
         if self.state in (ASKING, TALKING):
             return
+        self._stop_ringtone(what, now)
         super().apply(what, now, message)
         agent = self.agent
         if self._moved and self.state in (RETRIEVING, FAILED):
             self._moved = False
             if agent is not None and agent.up and self.call.peer is agent:
                 agent.offer(now, self.call.caller.offer_of(), Restored())
+
+    def call_target(self, now: float) -> None:
+        """The INVITE; the caller hears ringback from now on, where that is wanted."""
+        super().call_target(now)
+        if self._held and self.call.server.config.transfer.consultation_caller == "ringtone":
+            self._ringtone = HeldRingtone.begin(self.call, now)
+
+    def _stop_ringtone(self, what: int, now: float) -> None:
+        """The caller is about to be offered something else."""
+        if self._ringtone is not None and what in (TARGET_ANSWERED, TARGET_REFUSED, RING_TIMEOUT):
+            self._ringtone.stop(now)
+            self._ringtone = None
 
     # Commands.
 

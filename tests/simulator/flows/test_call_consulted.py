@@ -1,5 +1,7 @@
 """Consultation that a command completes: the agent talks to the target, then the caller does."""
 
+from collections.abc import Callable
+
 import pytest
 
 from simulator.errors import CallStateError
@@ -413,6 +415,106 @@ def test_a_transfer_of_a_transfer(desk: World) -> None:
     talk.caller.hang_up()
     desk.run()
     assert (desk.cdr.transfer_destination, len(desk.cdr.legs)) == ("1003", 4)
+
+
+# What the caller hears.
+
+
+@pytest.fixture
+def ringing(build: Build) -> World:
+    """A server that leads the caller to the ringtone service meanwhile."""
+    return build(
+        transfer={"consultation": "manual", "consultation_caller": "ringtone", "replaces": False},
+        services={"ringtone": "9191"},
+    )
+
+
+@pytest.mark.parametrize("end", [complete, cancel])
+def test_the_caller_hears_ringback(ringing: World, end: Callable[[World], None]) -> None:
+    world = ringing
+    talk = Talk(world)
+    service = world.vxml.line
+    assert service.invite.uri.startswith("sip:9191@")
+    assert talk_to_each_other(talk.caller, service)
+    assert talk_to_each_other(talk.agent, talk.target)
+    assert [leg.kind for leg in world.call.legs][-2:] == ["transfer", "ringtone"]
+    end(world)
+    world.run()
+    assert service.heard[-1] == "Hungup"
+    assert world.state == "connected"
+    assert talk_to_each_other(talk.caller, talk.target if end is complete else talk.agent)
+    talk.caller.hang_up()
+    world.run()
+    world.over()
+
+
+@pytest.mark.parametrize("status", [404, 486])
+def test_no_ringback(ringing: World, status: int) -> None:
+    """The caller is on hold then."""
+    world = ringing
+    world.vxml.manners["9191"] = Manner(refuse=status)
+    talk = Talk(world)
+    assert direction_of(talk.caller.received) == "sendonly"
+    assert any(e.startswith(f"no_ringtone 9191: SIP {status}") for e in world.history)
+    cancel(world)
+    world.run()
+    assert talk.together()
+    talk.caller.hang_up()
+
+
+def test_no_way_to_the_ringback(build: Build) -> None:
+    world = build(
+        transfer={"consultation": "manual", "consultation_caller": "ringtone"},
+        services={"ringtone": "5191"},
+    )
+    talk = Talk(world)
+    assert "no_route ringtone 5191: add it under routes" in world.history
+    complete(world)
+    world.run()
+    assert talk_to_each_other(talk.caller, talk.target)
+    talk.caller.hang_up()
+
+
+def test_a_caller_that_wants_no_ringback(ringing: World) -> None:
+    world = ringing
+    world.vxml.manners["9191"] = Manner(ring=0.0, answer=0.5)
+    caller = world.connected()
+    world.transfer("1002", "consultation")
+    world.run(0.3)
+    caller.manner = Manner(reinvite=488)
+    world.run(0.5)
+    caller.manner = Manner()
+    world.run(0.7)
+    assert world.vxml.line.heard[-1] == "Hungup"
+    assert any(e.startswith("no_ringtone caller: SIP 488") for e in world.history)
+    complete(world)
+    world.run()
+    assert talk_to_each_other(caller, world.agents.line)
+    caller.hang_up()
+
+
+@pytest.mark.parametrize("stage", [0.0, 0.03, 0.05, 0.5, 1.02, 1.2])
+@pytest.mark.parametrize("who", ["caller", "agent", "ringtone", "target"])
+def test_one_leaves_during_the_ringback(ringing: World, who: str, stage: float) -> None:
+    world = ringing
+    caller = world.connected()
+    agent = world.agents.line
+    world.transfer("1002", "consultation")
+    world.run(stage)
+    lines = {"caller": caller, "agent": agent}
+    if who == "ringtone" and world.vxml.lines:
+        lines[who] = world.vxml.line
+    if who == "target" and len(world.agents.lines) > 1:
+        lines[who] = world.agents.line
+    leaver = lines.get(who)
+    if leaver is not None and leaver.session.state == 2:
+        leaver.drop()
+    world.run(2.0)
+    if world.state != "ended":
+        world.terminate()
+        world.run()
+    assert all(line.session.state == 3 for line in (*world.agents.lines, *world.vxml.lines))
+    world.over()
 
 
 # With Replaces.
