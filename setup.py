@@ -23,7 +23,7 @@ SIMULATOR = [
     f"simulator/{name}.py"
     for name in "agents audit bridge call call_events call_index commands connection consultation "
     "early ended headers held_ringtone hold ivr joining leg legs licence outpulse pickup queries "
-    "records refer referred refresh ringtone server states takeover transfer_commands "
+    "records refer referred refresh ringtone server states statistics takeover transfer_commands "
     "transfer_log treatment vru_return".split()
 ]
 

@@ -16,6 +16,7 @@ from api.guard import guard
 from api.handlers.calls import calls
 from api.handlers.health import health, probes
 from api.handlers.plan import plan
+from api.handlers.reporting import reporting, statistics
 from api.handlers.routing import routing
 from api.handlers.sessions import sessions
 from api.handlers.transfers import transfers
@@ -30,7 +31,9 @@ from simulator.config_base import User
 from simulator.config_values import HttpListen
 from simulator.errors import ServiceError
 
-GROUPS: Final = (calls, routing, health, sessions, transfers, plan, probes)
+GROUPS: Final = (
+    calls, routing, health, sessions, transfers, plan, reporting, statistics, probes
+)  # fmt: skip
 
 _DOCUMENT_PATH: Final = "/openapi.json"
 _HEALTH_PATHS: Final = frozenset(CONTRACT_PREFIX + operation.path for operation in health.declared)

@@ -20,15 +20,18 @@ from pydantic import BaseModel, ValidationError
 
 from api.listing import Json
 from api.models import Error
+from simulator.cdr_records import CdrStoreError
 from simulator.errors import (
     CallNotFound,
     CallStateError,
     PlanConflict,
     PlanEntryNotFound,
     PlanNotStored,
+    RecordNotFound,
     RecordNotStored,
     SessionNotFound,
 )
+from simulator.reports import ReportsBusy
 from simulator.routing import NotRoutable
 from simulator.variables import VariableError
 
@@ -37,6 +40,7 @@ _log = logging.getLogger(__name__)
 # The first row that fits decides.
 ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (CallNotFound, 404, "CALL_NOT_FOUND", "the call is not known or no longer active"),
+    (RecordNotFound, 404, "CDR_NOT_FOUND", "no call that has ended has this GUID"),
     (SessionNotFound, 404, "SESSION_NOT_FOUND", "the SIP session is not known or has ended"),
     (CallStateError, 409, "CALL_STATE", "the state of the call does not allow this"),
     (NotRoutable, 400, "NOT_ROUTABLE", "no route leads there"),
@@ -45,6 +49,8 @@ ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (PlanConflict, 409, "PLAN_CONFLICT", "the change does not fit to what is there"),
     (PlanNotStored, 500, "PLAN_NOT_STORED", "the change could not be kept, and was not made"),
     (RecordNotStored, 500, "RECORD_NOT_STORED", "done, but its record is not stored yet"),
+    (CdrStoreError, 503, "CDR_STORE", "the store of the records cannot be read"),
+    (ReportsBusy, 503, "REPORTS_BUSY", "too many reports are asked for at a time"),
 )
 
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})

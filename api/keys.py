@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from simulator.administration import Administration
     from simulator.config_base import User
     from simulator.config_values import HttpListen
+    from simulator.reports import Reports
     from simulator.routing import Lookup
     from simulator.views import (
         CallDetailView,
@@ -41,6 +42,10 @@ class CallServer(Protocol):
     @property
     def administration(self) -> "Administration":
         """The dial plan and server groups, to look at and to change."""
+
+    @property
+    def reports(self) -> "Reports":
+        """What the reporting interface asks."""
 
     def active_calls(
         self, state: str | None, called_number: str | None, limit: int

@@ -73,6 +73,7 @@ def _digits(value: object) -> object:
     return value
 
 
+WholeNumber = Annotated[int, BeforeValidator(_digits)]
 Number = Annotated[
     str,
     Field(max_length=MAX_NUMBER, json_schema_extra={"pattern": _DIALABLE}),
@@ -127,7 +128,7 @@ class ActiveCallsQuery(Query):
     called_number: PlainText | SkipJsonSchema[None] = Field(
         None, description="Only calls to exactly this number."
     )
-    limit: Annotated[int, BeforeValidator(_digits)] = Field(
+    limit: WholeNumber = Field(
         100, ge=1, le=MAX_LIMIT, description="How many calls to list at most."
     )
 
@@ -135,9 +136,7 @@ class ActiveCallsQuery(Query):
 class SipSessionsQuery(Query):
     """How many sessions to list."""
 
-    limit: Annotated[int, BeforeValidator(_digits)] = Field(
-        100, ge=1, description="How many sessions to list at most."
-    )
+    limit: WholeNumber = Field(100, ge=1, description="How many sessions to list at most.")
 
 
 class TransferRequest(Request):

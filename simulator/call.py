@@ -7,6 +7,7 @@ on the legs mean is in `simulator.call_events`.
 
 from typing import TYPE_CHECKING
 
+from simulator.abnormal import note_abnormal_end
 from simulator.bridge import held_by, is_hold
 from simulator.call_events import HANDLERS
 from simulator.cdr_records import CallResult
@@ -199,6 +200,7 @@ class Call:
         self.peer = work.target
         self.hold = None
         self.steps.completed(now)
+        self.server.statistics.answered(now - work.target.started)
         if work.transfer:
             self.transferred(now, work.target.number)
             self._drop_treatment(now)
@@ -215,6 +217,7 @@ class Call:
         """`work` has come to nothing; the legs are as they were before it."""
         self.work = None
         self.steps.failed(status, reason, now)
+        self.server.statistics.failed(in_dialog=self.caller.answered != 0.0)
         details = f"SIP {status} {reason}"
         if work.transfer:
             self.log(now, "transfer_failed", f"{work.destination}: {details}")
@@ -305,6 +308,8 @@ class Call:
             # Its CANCEL has been answered, and is told next: that is how the call ended.
             result, details = "abandoned", "the caller gave up before the answer"
             self.error_code = 487
+        if result == "error":
+            note_abnormal_end(self, reason, now)
         self._set_state("ended", now, details)
         self.result = "transferred" if self.transfer_destination and result != "error" else result
         if self.work is not None:

@@ -10,15 +10,28 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
+from simulator.cdr_queries import (
+    ALL,
+    ApplicationLine,
+    CdrFilter,
+    CdrPage,
+    ServerLine,
+    SummaryLine,
+    applications,
+    page,
+    servers,
+    summary,
+)
 from simulator.cdr_records import (
     COLUMNS,
     CallResult,
     CdrRecord,
+    CdrStoreError,
     LegRecord,
     LegType,
     Row,
@@ -31,17 +44,13 @@ __all__ = ["CallResult", "CdrRecord", "CdrStoreError", "LegRecord", "LegType", "
 Done: TypeAlias = Callable[[], None]
 Notify: TypeAlias = Callable[[list[Done]], None]
 _Group: TypeAlias = list[tuple[Row, Done | None]]
+_T = TypeVar("_T")
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _log = logging.getLogger(__name__)
 
 
-class CdrStoreError(Exception):
-    """The store cannot be opened or read; the text names the file and the fix."""
-
-
-_ALL: Final = ", ".join(COLUMNS)
 _SCHEMA: Final = f"""
 CREATE TABLE schema_version (version INTEGER NOT NULL);
 INSERT INTO schema_version VALUES ({SCHEMA_VERSION});
@@ -56,6 +65,9 @@ CREATE UNIQUE INDEX cdr_guid ON cdr (call_guid, call_start_time);
 CREATE INDEX cdr_start ON cdr (call_start_time);
 """
 
+# What makes a file of the version before one of this version. SQLite rewrites nothing for it.
+_MIGRATIONS: Final[Mapping[int, str]] = {1: "ALTER TABLE cdr ADD COLUMN marks"}
+
 # Indexes of former versions that no query uses; each costs a page or more in every commit.
 _UNUSED_INDEXES: Final = ("cdr_end", "cdr_called", "cdr_calling")
 
@@ -63,7 +75,7 @@ _UNUSED_INDEXES: Final = ("cdr_end", "cdr_called", "cdr_calling")
 # group that is tried again after an unclear failure does not come out double.
 _ROW: Final = f"({', '.join('?' * (len(COLUMNS)))})"
 _INSERT: Final = {
-    size: f"INSERT INTO cdr ({_ALL}) VALUES {', '.join([_ROW] * size)} "
+    size: f"INSERT INTO cdr ({ALL}) VALUES {', '.join([_ROW] * size)} "
     "ON CONFLICT (call_guid, call_start_time) DO NOTHING"
     for size in (1, 2, 4, 8, 16, 32, 64)
 }
@@ -100,7 +112,13 @@ class SqliteCdrStore:
         self._written = threading.Event()
         self._cut_log = False
         self._read_lock = threading.Lock()
-        self._writer_connection, self._reader_connection, self._tidy_connection = self._open()
+        self._report_lock = threading.Lock()
+        (
+            self._writer_connection,
+            self._reader_connection,
+            self._tidy_connection,
+            self._report_connection,
+        ) = self._open()
         self._writer = threading.Thread(target=self._write_all, name="cdr-writer", daemon=True)
         self._tidier = threading.Thread(target=self._tidy, name="cdr-checkpoint", daemon=True)
         self._writer.start()
@@ -118,11 +136,11 @@ class SqliteCdrStore:
         return connection
 
     def _open(self) -> list[sqlite3.Connection]:
-        """Three connections to a file with the present schema, the writer's first."""
+        """Four connections to a file with the present schema, the writer's first."""
         connections: list[sqlite3.Connection] = []
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connections += [self._connect() for _ in range(3)]
+            connections += [self._connect() for _ in range(4)]
             connections[0].execute("PRAGMA journal_mode=WAL").fetchone()
             connections[0].execute("PRAGMA cache_size=-16384")  # KiB: the index of GUIDs is wide
             self._prepare(connections[0])
@@ -144,6 +162,10 @@ class SqliteCdrStore:
         tables = "SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'"
         if connection.execute(tables).fetchone()[0]:
             (version,) = connection.execute("SELECT max(version) FROM schema_version").fetchone()
+            while version in _MIGRATIONS:
+                connection.execute(_MIGRATIONS[version])
+                version += 1
+                connection.execute("UPDATE schema_version SET version = ?", (version,))
             connection.execute("COMMIT")
             if version != SCHEMA_VERSION:
                 raise CdrStoreError(
@@ -320,7 +342,7 @@ class SqliteCdrStore:
 
     def get(self, guid: str) -> CdrRecord | None:
         """The record of a call, the last one if the GUID came more than once."""
-        query = f"SELECT {_ALL} FROM cdr WHERE call_guid = ? ORDER BY call_start_time DESC LIMIT 1"
+        query = f"SELECT {ALL} FROM cdr WHERE call_guid = ? ORDER BY call_start_time DESC LIMIT 1"
         rows = self._read(query, (guid,))
         return from_row(rows[0]) if rows else None
 
@@ -331,12 +353,39 @@ class SqliteCdrStore:
 
     def recent(self, limit: int = 100) -> list[CdrRecord]:
         """The records stored last, newest first."""
-        rows = self._read(f"SELECT {_ALL} FROM cdr ORDER BY id DESC LIMIT ?", (max(0, limit),))
+        rows = self._read(f"SELECT {ALL} FROM cdr ORDER BY id DESC LIMIT ?", (max(0, limit),))
         return [from_row(row) for row in rows]
 
     def count(self) -> int:
         """How many records there are (walks an index: not for every request)."""
         return int(self._read("SELECT count(*) FROM cdr")[0][0])
+
+    # Reports may take long: they have a connection of their own, and wait for one another.
+
+    def page(self, wanted: CdrFilter) -> CdrPage:
+        """How many records match, and those of one page."""
+        return self._report(lambda connection: page(connection, wanted))
+
+    def summary(self, wanted: CdrFilter, interval: int) -> list[SummaryLine]:
+        """Figures of the calls that match, by intervals of so many milliseconds."""
+        return self._report(lambda connection: summary(connection, wanted, interval))
+
+    def applications(self, wanted: CdrFilter, name: str | None) -> list[ApplicationLine]:
+        """Figures by application."""
+        return self._report(lambda connection: applications(connection, wanted, name))
+
+    def servers(self, start: int, end: int) -> list[ServerLine]:
+        """Figures by call server and by VXML server."""
+        return self._report(lambda connection: servers(connection, start, end))
+
+    def _report(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+        try:
+            with self._report_lock:
+                return query(self._report_connection)
+        except sqlite3.Error as error:
+            raise CdrStoreError(f"the CDR store {str(self.path)!r} cannot be read: {error}") from (
+                error
+            )
 
     def ping(self) -> float:
         """Seconds that a trivial read took; raises `CdrStoreError` when it fails.
@@ -362,6 +411,12 @@ class SqliteCdrStore:
                 _log.error("%d CDRs could not be stored: %s", self.pending, self.reason)
             with self._read_lock:
                 self._reader_connection.close()
+            if not self._report_lock.acquire(blocking=False):
+                self._report_connection.interrupt()  # a report is not waited for
+                self._report_lock.acquire()
+                self._report_connection.execute("SELECT 1")  # closing is not to be interrupted
+            self._report_connection.close()
+            self._report_lock.release()
         return self.pending
 
     def __enter__(self) -> "SqliteCdrStore":

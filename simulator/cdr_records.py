@@ -13,6 +13,15 @@ from typing import Any, Final, Literal, TypeAlias
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from simulator.cdr_events import (
+    CALL_TYPES,
+    CAUSES,
+    SUB_SYSTEMS,
+    CallEvent,
+    Mark,
+    events_of,
+)
+
 CallResult: TypeAlias = Literal["completed", "abandoned", "transferred", "error"]
 LegType: TypeAlias = Literal["inbound", "outbound", "transfer", "conference"]
 
@@ -21,9 +30,16 @@ SIP_CALL: Final = 4
 SIP_SUB_SYSTEM: Final = 0
 
 
+class CdrStoreError(Exception):
+    """The store cannot be opened or read; the text names the file and the fix."""
+
+
 @dataclass(slots=True)
 class LegRecord:
-    """One leg of a call. `leg_id` is its Call-ID up to the ``@`` [TN178]."""
+    """One leg of a call. `leg_id` is its Call-ID up to the ``@`` [TN178].
+
+    `kind` is what the call server calls it: caller, callee, vxml, agent, transfer and so on.
+    """
 
     leg_id: str
     call_guid: str
@@ -34,6 +50,8 @@ class LegRecord:
     to_uri: str = ""
     server_hostname: str = ""
     sip_response_code: int | None = None
+    answer_time: int | None = None
+    kind: str = ""
 
     @property
     def duration(self) -> int:
@@ -47,7 +65,8 @@ class CdrRecord:
 
     `cause_id`, `call_type_id` and `sub_system_type_id` are numbers of [RG]: 1 normal
     completion, 4 SIP call, 0 SIP sub-system. `transfer_count` counts transfers to the VRU
-    and to agents alike, as there.
+    and to agents alike, as there. `icm_call_key` is ``DAY-KEY-SEQUENCE`` of the router.
+    `marks` is what `simulator.cdr_events` makes events of, besides the legs.
     """
 
     call_guid: str
@@ -76,23 +95,65 @@ class CdrRecord:
     error_count: int = 0
     ecc_variables: dict[str, str] = field(default_factory=dict)
     legs: list[LegRecord] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
 
     @property
     def call_duration(self) -> int:
         """Milliseconds from start to end."""
         return self.call_end_time - self.call_start_time
 
+    @property
+    def events(self) -> list[CallEvent]:
+        """The rows of the table `CallEvent`."""
+        return events_of(self)
 
-# The columns of the table but its id: those of plain values, then two of JSON.
-PLAIN_COLUMNS: Final = tuple(
-    name for name in CdrRecord.__slots__ if name not in ("ecc_variables", "legs")
-)
-COLUMNS: Final = (*PLAIN_COLUMNS, "ecc_variables", "legs")
+    @property
+    def cause(self) -> str:
+        """The name of the cause."""
+        return CAUSES.get(self.cause_id, "")
+
+    @property
+    def call_type(self) -> str:
+        """The name of the call type."""
+        return CALL_TYPES.get(self.call_type_id, "")
+
+    @property
+    def sub_system_type(self) -> str:
+        """The name of the sub-system."""
+        return SUB_SYSTEMS.get(self.sub_system_type_id, "")
+
+    @property
+    def router_call_key_day(self) -> int | None:
+        """RouterCallKeyDay of `CallICMInfo`; None without ICM."""
+        return self._router_key(0)
+
+    @property
+    def router_call_key(self) -> int | None:
+        """RouterCallKey."""
+        return self._router_key(1)
+
+    @property
+    def router_call_key_sequence_number(self) -> int | None:
+        """RouterCallKeySequenceNumber."""
+        return self._router_key(2)
+
+    def _router_key(self, part: int) -> int | None:
+        parts = self.icm_call_key.split("-")
+        return int(parts[part]) if len(parts) > part and parts[part].isdecimal() else None
+
+
+# The columns of the table but its id: those of plain values, then three of JSON.
+_JSON_COLUMNS: Final = ("ecc_variables", "legs", "marks")
+PLAIN_COLUMNS: Final = tuple(name for name in CdrRecord.__slots__ if name not in _JSON_COLUMNS)
+COLUMNS: Final = (*PLAIN_COLUMNS, *_JSON_COLUMNS)
 Row: TypeAlias = tuple[Any, ...]
 """The values of `COLUMNS`: what the store takes, and what it keeps."""
 
-LegValues: TypeAlias = tuple[str, LegType, int, int, str, str, str, int | None]
-"""A leg as the JSON of a row has it: the fields of `LegRecord` but the GUID."""
+LegValues: TypeAlias = tuple[str, LegType, int, int, str, str, str, int | None, int | None, str]
+"""A leg as the JSON of a row has it: the fields of `LegRecord` but the GUID.
+
+Rows of former versions lack the last ones.
+"""
 
 _LEG_FIELDS: Final = tuple(name for name in LegRecord.__slots__ if name != "call_guid")
 _plain_values: Final = attrgetter(*PLAIN_COLUMNS)
@@ -102,10 +163,15 @@ _leg_values: Final = attrgetter(*_LEG_FIELDS)
 def to_row(record: CdrRecord) -> Row:
     """The row of `record`."""
     legs = [_leg_values(leg) for leg in record.legs]
-    return (*_plain_values(record), as_json(record.ecc_variables), as_json(legs))
+    return (
+        *_plain_values(record),
+        as_json(record.ecc_variables),
+        as_json(legs),
+        as_json(record.marks),
+    )
 
 
-def as_json(value: Mapping[str, str] | Sequence[LegValues]) -> str | None:
+def as_json(value: Mapping[str, str] | Sequence[LegValues] | Sequence[Mark]) -> str | None:
     """The text of a JSON column, None for an empty one."""
     if not value:
         return None
@@ -117,12 +183,13 @@ def as_json(value: Mapping[str, str] | Sequence[LegValues]) -> str | None:
 
 def from_row(row: Row) -> CdrRecord:
     """The record whose `COLUMNS` have these values."""
-    *plain, ecc, legs = row
+    *plain, ecc, legs, marks = row
     record = CdrRecord(*plain)
     record.ecc_variables = json.loads(ecc) if ecc else {}
     for values in json.loads(legs) if legs else ():
-        leg = dict(zip(_LEG_FIELDS, values, strict=True))
+        leg = dict(zip(_LEG_FIELDS, values, strict=False))
         record.legs.append(LegRecord(call_guid=record.call_guid, **leg))
+    record.marks = [tuple(mark) for mark in json.loads(marks)] if marks else []
     return record
 
 
@@ -142,4 +209,5 @@ def repaired(row: Row) -> Row:
     fields |= {name: value for name, value in required.items() if fields[name] is None}
     ecc = {plain(str(name)): plain(value) for name, value in record.ecc_variables.items()}
     legs = [LegRecord(**{k: plain(v) for k, v in asdict(leg).items()}) for leg in record.legs]
-    return to_row(CdrRecord(**fields, ecc_variables=ecc, legs=legs))
+    marks = [(*map(plain, mark[:4]), plain(mark[4])) for mark in record.marks]
+    return to_row(CdrRecord(**fields, ecc_variables=ecc, legs=legs, marks=marks))

@@ -18,6 +18,7 @@ from simulator import config_sections as sections
 from simulator.config_base import Section, one_or_many
 from simulator.config_check import cross_check, translate
 from simulator.config_defaults import BUILTIN, LAB_AGENT_LABELS, LAB_SERVICE_LABELS, write_yaml
+from simulator.config_headers import HeadersSection
 from simulator.config_services import ServicesSection
 from simulator.config_source import (
     OPTION_KEYS,
@@ -58,6 +59,8 @@ class Config(Section):
     api: sections.ApiSection = sections.ApiSection()
     sdp: sections.SdpSection = sections.SdpSection()
     cdr: sections.CdrSection = sections.CdrSection()
+    statistics: sections.StatisticsSection = sections.StatisticsSection()
+    headers: HeadersSection = HeadersSection()
     events: sections.EventsSection = sections.EventsSection()
     health: sections.HealthSection = sections.HealthSection()
     variables: sections.VariablesSection = sections.VariablesSection()

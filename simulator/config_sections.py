@@ -276,6 +276,14 @@ class CdrSection(Section):
     )
 
 
+class StatisticsSection(Section):
+    """What the SIP and ICM services count."""
+
+    interval: float = Field(
+        default=30.0, ge=10, le=1440, description="Minutes of an interval, 10 to 1440."
+    )
+
+
 class EventsSection(Section):
     """SUBSCRIBE to dialogs (RFC 4235). Who knows a dialog's ids can take it over."""
 

@@ -9,6 +9,10 @@ class CallNotFound(CallServerError, LookupError):
     """No active call has this GUID."""
 
 
+class RecordNotFound(CallServerError, LookupError):
+    """No call that has ended has this GUID."""
+
+
 class SessionNotFound(CallServerError, LookupError):
     """No SIP session has this id."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from simulator.agents import Agent
 from simulator.connection import Connection
+from simulator.header_rules import destination_of, names_of
 from simulator.headers import CalleeRefusal, guid_lines, media_warning
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
@@ -21,7 +22,7 @@ from simulator.states import CONNECT, NORMAL, TRANSFER
 from simulator.transfer_log import ICM, OUTPULSE, REFER, REINVITE, TransferLog
 from sip.dialog import route_uri
 from sip.errors import PeerError
-from sip.grammar import escape_user
+from sip.grammar import escape_user, format_host
 from sip.offer_answer import fast_answer, make_offer
 from sip.sdp import Origin
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from simulator.agents import SkillGroups
     from simulator.call import Call
     from simulator.dialog_events import DialogEvents
+    from simulator.header_rules import HeaderRules
+    from simulator.statistics import Statistics
     from simulator.vru_return import WaitingCalls
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,8 @@ class Legs(Queries):
     agent_line: str
     server_line: str
     media_port: int
+    statistics: "Statistics"
+    header_rules: "HeaderRules | None"
     _correlation: int = 0
 
     def connect(
@@ -76,6 +81,7 @@ class Legs(Queries):
             found = None  # it cannot be dialed at all
         uri = None if found is None else found.uri
         parsed = Label.parse(label) if uri else Label(label)
+        self.statistics.current.connects += 1
         leg = Leg(call, kind, parsed.text, now)
         leg.cli = parsed.cli
         by_refer = parsed.refer or (kind != VXML and self.config.transfer.mode == "refer")
@@ -165,6 +171,18 @@ class Legs(Queries):
         from_ = f"<sip:{number}@{listener.sent_by(host)}>"
         expires = max(60, ceil(patience))
         counter = endpoint.ids.below(1 << 31)
+        lines = (
+            f"Expires: {expires}\r\n{guid_lines(call.guid)}"
+            f"{call.passed}{leg.lines}{self.agent_line}"
+        )
+        vru = leg.kind == VXML
+        if vru:
+            lines += RECV_INFO
+            if self.config.headers.app_info:  # the IVR service that the browser is to use
+                lines += f"App-Info: <{format_host(local)}:{self.config.headers.app_info}>\r\n"
+        if self.header_rules is not None:
+            lines = self.header_rules.apply(lines, names_of(call.caller), destination_of(uri))
+        self.statistics.placed(vru=vru)
         timer = call.caller.session.timer  # what the caller asks for is asked for here too
         leg.session = endpoint.invite(
             now,
@@ -174,8 +192,7 @@ class Legs(Queries):
             call_id=f"{call.guid}-{int(self.wall(now) * 1000)}{counter}@{local}",
             contact_user=number,
             body=leg.describe(body),
-            lines=f"Expires: {expires}\r\n{guid_lines(call.guid)}"
-            f"{call.passed}{leg.lines}{RECV_INFO if leg.kind == VXML else ''}{self.agent_line}",
+            lines=lines,
             routes=routes,
             max_forwards=call.hops - 1,
             session_expires=self.config.sip.session_timer.expires

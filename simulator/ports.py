@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from simulator.cdr_queries import ApplicationLine, CdrFilter, CdrPage, ServerLine, SummaryLine
 from simulator.cdr_records import CdrRecord, Row
 from sip.endpoint import Endpoint
 from sip.transport import Address, Listener
@@ -34,6 +35,24 @@ class Store(Protocol):
 
     def get(self, guid: str) -> CdrRecord | None:
         """The last record of a call, or None."""
+        ...
+
+    # From here on from any thread; these may take long.
+
+    def page(self, wanted: CdrFilter) -> CdrPage:
+        """How many records match, and those of one page."""
+        ...
+
+    def summary(self, wanted: CdrFilter, interval: int) -> list[SummaryLine]:
+        """Figures of the calls that match, by intervals of so many milliseconds."""
+        ...
+
+    def applications(self, wanted: CdrFilter, name: str | None) -> list[ApplicationLine]:
+        """Figures by application."""
+        ...
+
+    def servers(self, start: int, end: int) -> list[ServerLine]:
+        """Figures by server, of the calls that were there in a range of time."""
         ...
 
     def ping(self) -> float:

@@ -1,8 +1,30 @@
 """The call detail record of a call that has ended."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from simulator.caller_data import UUI
+from simulator.cdr_events import (
+    BLIND_TRANSFER,
+    BY_REFER,
+    BY_REINVITE,
+    BY_SIGNAL,
+    CALL_ABANDON,
+    CALL_TRANSFER,
+    CALL_TRANSFERRED,
+    CALLED_PARTY_DISCONNECTED,
+    ERROR,
+    MAX_LABEL,
+    NO_ANSWER,
+    NO_CAUSE,
+    NO_TRANSFER,
+    NORMAL_COMPLETION,
+    RUN_SCRIPT,
+    STATUS_CAUSES,
+    Mark,
+    failure_of,
+)
 from simulator.cdr_records import (
     SIP_CALL,
     SIP_SUB_SYSTEM,
@@ -19,16 +41,27 @@ if TYPE_CHECKING:
 
 _LEG_TYPES: Final[Mapping[str, LegType]] = {CALLER: "inbound", TRANSFER: "transfer"}
 
-
-# CauseID [RG]: 1 normal completion, 2 abandon, 3 transferred, 5 busy, 6 no answer,
-# 18 error, 26 invalid number.
 _RESULT_CAUSES: Final[Mapping[CallResult, int]] = {
-    "completed": 1,
-    "abandoned": 2,
-    "transferred": 3,
+    "completed": NORMAL_COMPLETION,
+    "abandoned": CALL_ABANDON,
+    "transferred": CALL_TRANSFERRED,
 }
-_CAUSES: Final[Mapping[int, int]] = {404: 26, 408: 6, 480: 6, 484: 26, 486: 5, 600: 5}
-_ERROR: Final = 18
+
+# Legs that are no place where a call was transferred to.
+_SERVICE: Final = frozenset(("ringtone", "whisper", "greeting", "recording"))
+
+# Lines of a call's history that its legs do not tell.
+_RUN: Final = 0  # an application, or what is played in a queue
+_FAILED: Final = 1
+_MOVED: Final = 2
+_MARKED: Final[Mapping[str, int]] = {
+    "self_service": _RUN,
+    "queued": _RUN,
+    "connect_failed": _FAILED,
+    "transfer_failed": _FAILED,
+    "transfer_completed": _MOVED,
+}
+_STATUS: Final = re.compile(r"SIP (\d{3})")
 
 
 def vxml_server(call: "Call") -> str:
@@ -39,12 +72,31 @@ def vxml_server(call: "Call") -> str:
     return ""
 
 
-def row_of(call: "Call", now: float) -> Row:
-    """The CDR of an ended call, as the store takes it: in the order of `COLUMNS`."""
+def row_of(call: "Call", now: float, by: Leg | None = None) -> Row:
+    """The CDR of an ended call, as the store takes it: in the order of `COLUMNS`.
+
+    `by` is the leg that hung up.
+    """
     server = call.server
     epoch = server.wall(0.0)
     legs = call.legs
-    ivr = call.ivr
+    marks = _marks(call)
+    applications = timeouts = errors = transfers = 0
+    if call.ivr is not None:
+        applications, timeouts, errors = call.ivr.applications, call.ivr.timeouts, call.ivr.errors
+    for _, event_type, _, transfer_type, _ in marks or ():
+        if event_type == NO_ANSWER:
+            timeouts += 1
+        elif event_type == BLIND_TRANSFER:
+            transfers += 1
+        elif transfer_type == NO_TRANSFER and event_type != RUN_SCRIPT:
+            errors += 1
+    values = []
+    for leg in legs:
+        values.append(_leg_values(call, leg, epoch, now))
+        if leg.answered != 0.0 and leg.session.outgoing and leg.kind not in _SERVICE:
+            transfers += 1
+    ecc = call.variables.ecc if call.variables is not None else None
     return (
         call.guid,
         int((epoch + call.started) * 1000),
@@ -61,25 +113,58 @@ def row_of(call: "Call", now: float) -> Row:
         "",  # icm_call_key
         call.transfer_destination,
         str(call.error_code) if call.error_code else None,
-        _cause(call),
+        _cause(call, by),
         SIP_CALL,
         SIP_SUB_SYSTEM,
-        None,  # uui
+        ecc.get(UUI) if ecc is not None else None,
         call.holds,
-        ivr.applications if ivr is not None else 0,
-        call.transfers,
-        ivr.timeouts if ivr is not None else 0,
-        ivr.errors if ivr is not None else 0,
-        as_json(call.variables.ecc) if call.variables is not None else None,
-        as_json([_leg_values(call, leg, epoch, now) for leg in legs]),
+        applications,
+        transfers,
+        timeouts,
+        errors,
+        as_json(ecc) if ecc is not None else None,
+        as_json(values),
+        as_json(marks) if marks is not None else None,
     )
 
 
-def _cause(call: "Call") -> int:
+def _cause(call: "Call", by: Leg | None) -> int:
     """The CauseID of the reporting database [RG]."""
     if call.result == "error":
-        return _CAUSES.get(call.error_code, _ERROR)
+        return STATUS_CAUSES.get(call.error_code, ERROR)
+    if call.result == "completed" and by is not None and by is not call.caller:
+        return CALLED_PARTY_DISCONNECTED
     return _RESULT_CAUSES[call.result]
+
+
+def _marks(call: "Call") -> list[Mark] | None:
+    """What of the history the legs do not tell; None of a plain call."""
+    marks: list[Mark] | None = None
+    for at, event, details in call.history:
+        if event in _MARKED:
+            mark = _mark(_MARKED[event], round((at - call.started) * 1000), details)
+            if mark is not None:
+                if marks is None:
+                    marks = []
+                marks.append(mark)
+    return marks
+
+
+def _mark(what: int, after: int, details: str) -> Mark | None:
+    if what == _RUN:  # a return from a hold or a failed transfer says no name, or a SIP code
+        if not details or details.startswith(("SIP ", "resumed ")):
+            return None
+        return after, RUN_SCRIPT, NO_CAUSE, NO_TRANSFER, details[:MAX_LABEL]
+    label, _, rest = details.partition(":")
+    if what == _MOVED:
+        label, _, how = details.partition(" ")
+        if how.startswith("by "):  # the caller was sent off
+            kind = BY_REFER if how.startswith("by REFER") else BY_SIGNAL
+            return after, BLIND_TRANSFER, NORMAL_COMPLETION, kind, label[:MAX_LABEL]
+        return after, CALL_TRANSFER, NORMAL_COMPLETION, BY_REINVITE, label[:MAX_LABEL]
+    status = _STATUS.search(rest)
+    event_type, cause = failure_of(int(status[1]) if status is not None else 0)
+    return after, event_type, cause, NO_TRANSFER, label[:MAX_LABEL]
 
 
 def _leg_values(call: "Call", leg: Leg, epoch: float, now: float) -> LegValues:
@@ -96,6 +181,8 @@ def _leg_values(call: "Call", leg: Leg, epoch: float, now: float) -> LegValues:
         to_uri,
         session.remote_address[0],
         leg.status or None,
+        int((epoch + leg.answered) * 1000) if leg.answered != 0.0 else None,
+        leg.kind,
     )
 
 

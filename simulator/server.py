@@ -16,10 +16,12 @@ from simulator.agents import Agent, SkillGroups
 from simulator.audit import Audit
 from simulator.call import Call
 from simulator.call_index import CallIndex
+from simulator.caller_data import CallerData
 from simulator.commands import Commands
 from simulator.config import Config
 from simulator.dialog_events import DialogEvents
 from simulator.ended import late
+from simulator.header_rules import HeaderRules
 from simulator.headers import (
     max_forwards,
     new_guid,
@@ -34,9 +36,11 @@ from simulator.ports import Stack, Store
 from simulator.probes import Prober
 from simulator.records import row_of
 from simulator.refresh import session_timers
+from simulator.reports import Reports
 from simulator.routing import DialPlan, NotRoutable, Route
 from simulator.server_groups import ServerGroups
 from simulator.states import REASONS
+from simulator.statistics import Statistics
 from simulator.transfer_log import TransferLog
 from simulator.treatment import Treatment
 from simulator.vru_return import WaitingCalls
@@ -78,9 +82,9 @@ class CallServer(Commands):
         self.ready = False
         self.draining = False
         self.media_port = 9  # where the call server's own media would go; see own_media
-        self.agent_line = stack.endpoint.user_agent_line
-        self.server_line = f"Server: Callsim/{version}\r\n"
         self.started = stack.now()
+        self.statistics = Statistics(self.started, 60 * config.statistics.interval)
+        self.reports = Reports(self)
         self._wall_offset = time.time() - self.started
         self._stored: dict[str, asyncio.Future[None]] = {}
         self._idle: asyncio.Event = asyncio.Event()
@@ -109,6 +113,14 @@ class CallServer(Commands):
         self.config = config
         self.plan = plan or DialPlan(config, self.phones)
         self.server_groups.configure(config.server_groups, self.stack.now())
+        headers = config.headers
+        own = f"Callsim/{self.version}"
+        self.agent_line = f"User-Agent: {headers.user_agent or own}\r\n"
+        self.server_line = f"Server: {headers.server or own}\r\n"
+        self.stack.endpoint.user_agent_line = self.agent_line
+        self.caller_data = CallerData(headers, separate=config.variables.separate)
+        self.header_rules = HeaderRules(headers.rules) if headers.rules else None
+        self.statistics.change_interval(self.stack.now(), 60 * config.statistics.interval)
         session_timers(config.sip.session_timer).serve(self.stack.endpoint)
         self.skill_groups = SkillGroups(config, self.stack.endpoint.wheel, _offer_agent)
         self.licences.use(len(self.calls), config.server.licences, self.stack.now())
@@ -175,8 +187,10 @@ class CallServer(Commands):
         call.legs.append(leg)
         if self.dialogs.watched:
             self.dialogs.changed(leg, now)
-        leg.take(request)
+        body = leg.take(request)
         call.passed = passed_lines(request)
+        if call.passed or self.caller_data.always or len(body) != len(request.body):
+            self.caller_data.take(call, request, now)
         self.begin(call, now)
         call.log(now, "offered", f"{calling} to {called}")
         if not over:
@@ -186,6 +200,7 @@ class CallServer(Commands):
         """A call is in the tables from now on, and has its licence."""
         self.calls[call.guid] = call
         self.index.add(call)
+        self.statistics.begun(now, len(self.calls), by_icm=call.route.kind != "direct")
         self.audit.begin(now)
         licences = self.licences
         if licences.limit:
@@ -199,15 +214,18 @@ class CallServer(Commands):
             licences.deny()
         elif not 0 <= self.config.server.max_calls <= used:
             return True
+        self.statistics.rejected(now)
         session.reject(now, 503, lines=f"Retry-After: 5\r\n{self.server_line}")
         return False
 
     def _admitted(self, session: InviteSession, hops: int, now: float) -> bool:
         """Whether anybody may come in now; who may not is refused here."""
         if self.draining:
+            self.statistics.rejected(now)
             session.reject(now, 503, lines=f"Retry-After: 5\r\n{self.server_line}")
             return False
         if hops == 0:  # RFC 7332: a back-to-back user agent counts hops as well
+            self.statistics.rejected(now)
             session.reject(now, 483, lines=self.server_line)
             return False
         return True
@@ -243,7 +261,7 @@ class CallServer(Commands):
         if call.steps.on:
             self.transfer_log.closed(call, now)
         ending = _Ending(self, call.guid, by.session if by is not None else None, now)
-        self.store.submit(row_of(call, now), ending.stored)
+        self.store.submit(row_of(call, now, by), ending.stored)
 
     def stored(self, guid: str) -> None:
         """The CDR of a call is on disk: whoever waits for that hears so."""

@@ -15,6 +15,7 @@ from sip.values import MediaType
 
 _LONGEST: Final = 70  # octets of a boundary
 _DEEPEST: Final = 4  # parts within parts
+_SDP: Final = ("application/sdp", "")
 
 _blank_line = re.compile(rb"(?:\A|\r?\n)\r?\n").search
 
@@ -25,12 +26,17 @@ def sdp_part(content_type: str, body: bytes) -> bytes:
     `body` itself when it has no Content-Type, or the first part that is application/sdp,
     also in a part that is multipart itself, decoded where its encoding says so.
     """
-    return _find(content_type, body, _DEEPEST) or b""
+    return part_of(content_type, body, _SDP)
 
 
-def _find(content_type: str, body: bytes, depth: int) -> bytes | None:
+def part_of(content_type: str, body: bytes, wanted: tuple[str, ...]) -> bytes:
+    """The first part of `body` that has one of these media types, decoded; empty without."""
+    return _find(content_type, body, wanted, _DEEPEST) or b""
+
+
+def _find(content_type: str, body: bytes, wanted: tuple[str, ...], depth: int) -> bytes | None:
     essence = content_type.partition(";")[0].strip(" \t").lower()
-    if essence in ("application/sdp", ""):
+    if essence in wanted:
         return body
     if not essence.startswith("multipart/") or depth == 0:
         return None
@@ -41,7 +47,7 @@ def _find(content_type: str, body: bytes, depth: int) -> bytes | None:
     if not 0 < len(boundary) <= _LONGEST:
         return None
     for head, content in _parts(body, boundary.encode("utf-8", "surrogateescape")):
-        found = _find(head.get("content-type", "text/plain"), content, depth - 1)
+        found = _find(head.get("content-type", "text/plain"), content, wanted, depth - 1)
         if found is not None:
             return _decoded(head.get("content-transfer-encoding", ""), found)
     return None

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, ParamSpec
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import aiohttp
 
@@ -21,7 +21,10 @@ from simulator.config import Config
 from simulator.config_base import User
 from simulator.config_values import HttpListen
 from simulator.errors import CallNotFound, CallStateError, SessionNotFound
+from simulator.reports import IntervalView, RealtimeView, Reports, ServiceView
 from simulator.routing import DialPlan, Lookup
+from simulator.server import CallServer as RealCallServer
+from simulator.statistics import Counts
 from simulator.variables import Variables
 from simulator.views import (
     CallDetailView,
@@ -39,6 +42,7 @@ from simulator.views import (
     VariablesView,
 )
 from tests.support.network import Network
+from tests.support.records import RecordsInMemory
 from tests.support.virtual_server import VirtualServer, configuration
 
 CONTRACT: Final[dict[str, Any]] = json.loads(
@@ -50,6 +54,7 @@ STARTED: Final = 1_780_000_000.25
 USER: Final = User("operator", "geheim: wörd")
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def run(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
@@ -139,6 +144,38 @@ def _administration() -> Administration:
     return VirtualServer(Network(), configuration(), *neighbours).server.administration
 
 
+class FakeReports(Reports):
+    """Reports of some records, and figures that are made up. `before` runs in the thread."""
+
+    def __init__(
+        self, store: RecordsInMemory | None = None, before: Callable[[], None] = lambda: None
+    ) -> None:
+        self.store = store or RecordsInMemory()
+        self.before = before
+        super().__init__(cast(RealCallServer, self))
+
+    async def _run(self, query: Callable[[], T]) -> T:
+        def run() -> T:
+            self.before()
+            return query()
+
+        return await super()._run(run)
+
+    def realtime(self) -> RealtimeView:
+        return RealtimeView("callsim", 21, 1, 2, 3, 4, 5, 6, 2.5, 30, 1.5, 3.5, 2.5)
+
+    def service(self) -> ServiceView:
+        counts = Counts()
+        counts.new_calls, counts.rejected, counts.connects = 7, 1, 6
+        counts.answers, counts.latency = 4, 2.0
+        counts.failed_pre_dialog, counts.failed_in_dialog = 2, 1
+        counts.legs, counts.vru_legs, counts.lookups = 14, 3, 5
+        began = 1_780_000_000.0
+        current = IntervalView(began, began + 200, counts)
+        last = IntervalView(began - 1800, began, Counts())
+        return ServiceView(21, 40, 20, 5, 1800.0, current, last, current)
+
+
 @dataclass
 class FakeCallServer:
     """Two calls; what was asked is in `asked`. `failure` is raised by every command."""
@@ -157,6 +194,7 @@ class FakeCallServer:
         default_factory=lambda: [session_view(), session_view("leg-2")]
     )
     asked: list[Any] = field(default_factory=list)
+    reports: Reports = field(default_factory=FakeReports)
     variables: Variables = field(default_factory=lambda: Variables(separate=True))
     plan: DialPlan = field(
         default_factory=lambda: DialPlan(

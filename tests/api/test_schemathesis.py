@@ -9,11 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from api.app import GROUPS
+from api.handlers.plan import plan
 from simulator.config_base import User
 from simulator.views import CallDetailView
 from tests.api.support import FakeCallServer, call_view, run, serving
 
 COMMAND = Path(sys.executable).with_name("st")
+# A schema cannot say that a range must not end before it begins.
+SETTINGS = """
+[[operations]]
+include-path-regex = "^/cvp-reporting/"
+checks.positive_data_acceptance.expected-statuses = [200, 400, 404]
+"""
 EXAMPLES = 30
 SEED = 1
 
@@ -33,14 +41,15 @@ OTHERS = "--exclude-path-regex ^/oamp/"
 
 
 @pytest.mark.parametrize(
-    ("calls", "which", "selected", "asked"),
-    [({}, OTHERS, 18, 100), (EveryCall(), OTHERS, 18, 100), ({}, PLAN, 11, 0)],
+    ("calls", "which", "asked"),
+    [({}, OTHERS, 100), (EveryCall(), OTHERS, 100), ({}, PLAN, 0)],
     ids=["no call", "every call", "plan"],
 )
 @run
 async def test_the_server_keeps_to_its_document(
-    calls: dict[str, CallDetailView], which: str, selected: int, asked: int, tmp_path: Path
+    calls: dict[str, CallDetailView], which: str, asked: int, tmp_path: Path
 ) -> None:
+    (tmp_path / "schemathesis.toml").write_text(SETTINGS)
     fake = FakeCallServer(calls=calls)
     async with serving(fake, users=(User("name", "password"),)) as client:
         options = f"--auth name:password --max-examples {EXAMPLES} --seed {SEED} --no-color {which}"
@@ -56,5 +65,7 @@ async def test_the_server_keeps_to_its_document(
         output, _ = await process.communicate()
     told = output.decode()
     assert process.returncode == 0, told
-    assert f"{selected} selected / 29 total" in told
+    total = sum(len(group.declared) for group in GROUPS)
+    selected = len(plan.declared) if which == PLAN else total - len(plan.declared)
+    assert f"{selected} selected / {total} total" in told
     assert len(fake.asked) >= asked

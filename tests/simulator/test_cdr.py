@@ -416,7 +416,7 @@ def test_a_later_schema_is_refused(tmp_path: Path, told: Told) -> None:
     other = other_reader(path)
     other.execute("UPDATE schema_version SET version = 99")
     other.close()
-    with pytest.raises(CdrStoreError, match="has schema 99, this Callsim knows 1"):
+    with pytest.raises(CdrStoreError, match="has schema 99, this Callsim knows 2"):
         SqliteCdrStore(path, told.notify)
 
 
@@ -491,6 +491,8 @@ LEGS = st.builds(
     from_uri=TEXT,
     to_uri=TEXT,
     sip_response_code=st.none() | st.integers(100, 699),
+    answer_time=st.none() | st.integers(0, 2**62),
+    kind=st.sampled_from(["caller", "vxml"]),
 )
 RECORDS = st.builds(
     CdrRecord,
@@ -501,6 +503,7 @@ RECORDS = st.builds(
     error_code=st.none() | TEXT,
     ecc_variables=st.dictionaries(TEXT, TEXT, max_size=3),
     legs=st.lists(LEGS, max_size=3),
+    marks=st.lists(st.tuples(*[st.integers(0, 2**31)] * 4, TEXT), max_size=2),
 )
 
 

@@ -4,6 +4,15 @@ from typing import cast
 import pytest
 
 from simulator.call import Call
+from simulator.cdr_events import (
+    BLIND_TRANSFER,
+    BY_REFER,
+    BY_REINVITE,
+    CALL_TRANSFER,
+    CONNECT_FAILURE,
+    NO_ANSWER,
+    RUN_SCRIPT,
+)
 from simulator.cdr_records import CdrRecord, LegRecord, LegType, as_json, from_row
 from simulator.records import _cause, row_of
 
@@ -17,19 +26,27 @@ from simulator.records import _cause, row_of
         ("error", 486, 5),
         ("error", 480, 6),
         ("error", 408, 6),
-        ("error", 503, 18),
+        ("error", 503, 11),
+        ("error", 500, 18),
         ("error", 404, 26),
     ],
 )
 def test_the_cause_of_an_end(result: str, code: int, cause: int) -> None:
     """CauseID of the reporting database [RG]."""
-    assert _cause(cast(Call, SimpleNamespace(result=result, error_code=code))) == cause
+    assert _cause(cast(Call, SimpleNamespace(result=result, error_code=code)), None) == cause
 
 
-def fake_leg(kind: str, call_id: str, started: float, ended: float, status: int) -> SimpleNamespace:
-    dialog = SimpleNamespace(call_id=call_id)
-    session = SimpleNamespace(dialog=dialog, remote_address=(f"host of {kind}", 5060))
-    return SimpleNamespace(kind=kind, session=session, started=started, ended=ended, status=status)
+def fake_leg(
+    kind: str, call_id: str, started: float, ended: float, status: int, answered: float = 0.0
+) -> SimpleNamespace:
+    session = SimpleNamespace(
+        dialog=SimpleNamespace(call_id=call_id),
+        remote_address=(f"host of {kind}", 5060),
+        outgoing=kind != "caller",
+    )
+    return SimpleNamespace(
+        kind=kind, session=session, started=started, ended=ended, status=status, answered=answered
+    )
 
 
 def test_each_value_stands_in_its_column() -> None:
@@ -49,20 +66,36 @@ def test_each_value_stands_in_its_column() -> None:
         queue_time=0.25,
         application="the application",
         legs=[
-            fake_leg("caller", "1@a", 1.0, 9.0, 200),
-            fake_leg("vxml", "2@b", 3.0, 0.0, 0),
+            fake_leg("caller", "1@a", 1.0, 9.0, 200, 3.5),
+            fake_leg("vxml", "2@b", 3.0, 0.0, 0, 3.25),
             fake_leg("transfer", "3@c", 4.0, 5.0, 486),
         ],
         transfer_destination="the target",
         error_code=486,
         holds=3,
         transfers=2,
+        variables=SimpleNamespace(ecc={"user.a": "\u00e4", "user.microapp.uui": "00"}),
         ivr=SimpleNamespace(applications=4, timeouts=5, errors=6),
-        variables=SimpleNamespace(ecc={"user.a": "\u00e4"}),
+        history=[
+            (2.0, "offered", "ANI to DNIS"),
+            (2.25, "self_service", "the application"),
+            (2.5, "queued", "sales"),
+            (2.75, "connect_failed", "1001: SIP 408 ring no answer"),
+            (3.0, "transfer_failed", "1002: SIP 503 Service Unavailable"),
+            (3.25, "queued", "SIP 503 Service Unavailable"),
+            (3.5, "transfer_completed", "1003 by REFER"),
+            (3.75, "transfer_completed", "1004"),
+        ],
     )
 
     def leg(
-        number: str, kind: str, type_: str, start: int, end: int, status: int | None
+        number: str,
+        kind: str,
+        type_: str,
+        start: int,
+        end: int,
+        status: int | None,
+        answer: int | None = None,
     ) -> LegRecord:
         return LegRecord(
             leg_id=number,
@@ -74,6 +107,8 @@ def test_each_value_stands_in_its_column() -> None:
             to_uri=f'to "{kind}"',
             server_hostname=f"host of {kind}",
             sip_response_code=status,
+            answer_time=None if answer is None else 1_700_000_000_000 + answer,
+            kind=kind,
         )
 
     assert from_row(row_of(cast(Call, call), 10.0)) == CdrRecord(
@@ -94,15 +129,24 @@ def test_each_value_stands_in_its_column() -> None:
         cause_id=5,
         hold_count=3,
         application_count=4,
-        transfer_count=2,
-        timeout_count=5,
-        error_count=6,
-        ecc_variables={"user.a": "\u00e4"},
+        transfer_count=2,  # to the VRU, and by REFER
+        timeout_count=6,
+        error_count=7,
+        uui="00",
+        ecc_variables={"user.a": "\u00e4", "user.microapp.uui": "00"},
         legs=[
             # One that came over from another call was here no longer than this call is.
-            leg("1", "caller", "inbound", 2_000, 9_000, 200),
-            leg("2", "vxml", "outbound", 3_000, 10_000, None),
+            leg("1", "caller", "inbound", 2_000, 9_000, 200, 3_500),
+            leg("2", "vxml", "outbound", 3_000, 10_000, None, 3_250),
             leg("3", "transfer", "transfer", 4_000, 5_000, 486),
+        ],
+        marks=[
+            (250, RUN_SCRIPT, 0, 0, "the application"),
+            (500, RUN_SCRIPT, 0, 0, "sales"),
+            (750, NO_ANSWER, 6, 0, "1001"),
+            (1000, CONNECT_FAILURE, 11, 0, "1002"),
+            (1500, BLIND_TRANSFER, 1, BY_REFER, "1003"),
+            (1750, CALL_TRANSFER, 1, BY_REINVITE, "1004"),
         ],
     )
 

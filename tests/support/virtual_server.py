@@ -21,6 +21,7 @@ from sip.events import Event, Responded
 from sip.timers import Timers
 from tests.support.leftovers import leftovers
 from tests.support.network import Network, Party
+from tests.support.records import RecordsInMemory
 
 T = TypeVar("T")
 
@@ -59,11 +60,11 @@ class VirtualStack:
             self.party.network.pump()
 
 
-class MemoryStore:
+class MemoryStore(RecordsInMemory):
     """CDRs in a list. With `slow` they are stored only by `catch_up`."""
 
     def __init__(self) -> None:
-        self.records: list[CdrRecord] = []
+        super().__init__()
         self.healthy = True
         self.slow = False
         self._waiting: list[tuple[Row, Callable[[], None]]] = []
@@ -72,10 +73,6 @@ class MemoryStore:
         self._waiting.append((row, done))
         if not self.slow:
             self.catch_up()
-
-    def get(self, guid: str) -> CdrRecord | None:
-        found = [record for record in self.records if record.call_guid == guid]
-        return found[-1] if found else None
 
     def ping(self) -> float:
         return 0.0
@@ -143,8 +140,12 @@ class VirtualServer:
 
     @property
     def history(self) -> list[str]:
-        """Its history: ``event details``."""
-        return [f"{event} {details}".rstrip() for _, event, details in self.call.history]
+        """Its history: ``event details``, without the line that sums up an abnormal end."""
+        return [
+            f"{event} {details}".rstrip()
+            for _, event, details in self.call.history
+            if event != "abnormal_end"
+        ]
 
     @property
     def cdr(self) -> CdrRecord:

@@ -332,3 +332,125 @@ def test_a_seed_decides_a_run(build: Build) -> None:
         if world.state != "ended":
             world.terminate()
     assert flows[0] == flows[1]
+
+
+# -- what ICM gets, and rules --------------------------------------------------------------
+
+
+def test_app_info_is_for_the_vxml_gateway(world: World) -> None:
+    """The voice browser finds the IVR service by it [CG-FLOW]."""
+    invite = outbound(world)
+    assert invite.get("app-info") == f"<{world.party.listener.host}:8000:8443>"
+    world.terminate()
+    world.connected()
+    assert world.agents.line.invite.get("app-info") is None
+    world.terminate()
+
+
+def test_app_info_may_be_left_out(build: Build) -> None:
+    world = build(headers={"app_info": ""})
+    assert outbound(world).get("app-info") is None
+    world.terminate()
+
+
+def test_user_agent_and_server_are_settings(build: Build) -> None:
+    world = build(headers={"user_agent": "CVP 12.6 (2) Build-7", "server": "CVP"})
+    assert outbound(world).get("user-agent") == "CVP 12.6 (2) Build-7"
+    assert world.caller.line.responses[-1].get("server") == "CVP"
+    world.terminate()
+
+
+def test_uui_reaches_icm(world: World) -> None:
+    outbound(world, "User-to-User: 00aa;encoding=hex\r\n")
+    assert world.server.call_variables(world.call.guid).ecc == {"user.microapp.uui": "00aa"}
+    world.terminate()
+    assert world.cdr.uui == "00aa"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        (["UUS"], {"user.microapp.uui": "3132"}),
+        (["PRN"], {"user.gtd.prn": "isdn*,,ATT4*,"}),
+        ([], {}),
+    ],
+)
+def test_gtd_reaches_icm(build: Build, parameters: list[str], expected: dict[str, str]) -> None:
+    """GTD parameter forwarding; the session description is found beside it (RFC 5621)."""
+    world = build(headers={"gtd_parameters": parameters})
+    stranger = world.network.add_stranger("gateway")
+    sdp = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+    sdp += "m=audio 4000 RTP/AVP 0\r\n"
+    body = f"--b\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n--b\r\n"
+    body += "Content-Type: application/gtd\r\n\r\nIAM,\r\nPRN,isdn*,,ATT4*,\r\nUUS,3,3132\r\n"
+    body += "\r\n--b--\r\n"
+    stranger.send(
+        world.party,
+        request_text(
+            "INVITE",
+            {
+                "Via": f"SIP/2.0/UDP {stranger.address[0]};branch=z9hG4bKf",
+                "Content-Type": "multipart/mixed;boundary=b",
+            },
+            uri=f"sip:3000@{world.party.listener.host}",
+            body=body,
+        ).decode(),
+    )
+    world.run()
+    assert world.vxml.line.received.decode() == sdp
+    assert world.server.call_variables(world.call.guid).ecc == expected
+    world.run(40.0)  # nobody sends ACK
+
+
+def test_header_fields_for_icm(build: Build) -> None:
+    """A configured list, 210 characters of each (CVP.md section 2)."""
+    world = build(headers={"to_icm": ["P-Asserted-Identity", "X-Data", "Call-ID", "X-None"]})
+    lines = f"P-Asserted-Identity: <sip:1@a>\r\nX-Data: {'x' * 300}\r\nX-data: y\r\n"
+    outbound(world, lines)
+    assert world.server.call_variables(world.call.guid).ecc == {
+        "user.sip.p_asserted_identity": "<sip:1@a>",
+        "user.sip.x_data": "x" * 210,
+        "user.sip.call_id": world.caller.line.session.dialog.call_id,
+    }
+    world.terminate()
+
+
+def test_too_much_for_icm_is_noted(build: Build) -> None:
+    names = [f"X-{number}" for number in range(12)]
+    world = build(headers={"to_icm": names})
+    outbound(world, "".join(f"{name}: {'x' * 210}\r\n" for name in names))
+    assert len(world.server.call_variables(world.call.guid).ecc) == 9, "2000 bytes in all"
+    assert sum(line.startswith("variable_refused") for line in world.history) == 3
+    world.terminate()
+
+
+def test_rules_change_the_invite_of_a_leg(build: Build) -> None:
+    rules = [
+        {
+            "sources": "192.0.2.0/24",
+            "drop": ["X-Secret"],
+            "rename": {"X-Old": "X-New"},
+            "add": {"P-Early-Media": "supported"},
+        },
+        {"destinations": "nowhere.example", "add": {"X-Never": "1"}},
+    ]
+    world = build(headers={"rules": rules})
+    invite = outbound(world, "X-Secret: 1\r\nX-Old: 2\r\nX-Other: 3\r\n")
+    assert invite.get("x-secret") is None
+    assert (invite.get("x-new"), invite.get("x-other")) == ("2", "3")
+    assert invite.get("p-early-media") == "supported"
+    assert invite.get("x-never") is None
+    world.terminate()
+
+
+def test_a_rule_for_a_destination(build: Build) -> None:
+    world = build()
+    host = world.vxml.uri.partition(":")[2].partition(":")[0]
+    world = build(headers={"rules": [{"destinations": host, "drop": ["Cisco-Guid", "User-Agent"]}]})
+    invite = outbound(world)
+    assert (invite.get("cisco-guid"), invite.get("user-agent")) == (None, None)
+    assert invite.get("cisco-gucid") == world.call.guid
+    world.terminate()
+    world.connected()
+    assert world.agents.line.invite.get("cisco-guid") is not None
+    world.terminate()

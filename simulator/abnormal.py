@@ -1,0 +1,32 @@
+"""The line that the field looks for first: how a call ended that did not end well [CAG8]."""
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulator.call import Call
+
+log = logging.getLogger(__name__)
+
+_MARKER = "--CVP"  # the gateway's script puts it behind the name in Remote-Party-ID
+
+
+def note_abnormal_end(call: "Call", reason: str, now: float) -> None:
+    """Add it to the history of `call`, and to the log.
+
+    `reason` is the value of the Reason header. The labels of the legs that were called stand
+    with their SIP codes, -1 where there was none.
+    """
+    labels = "".join(
+        f"{leg.number}|{leg.status or -1};" for leg in call.legs if leg is not call.caller
+    )
+    survivable = str(_MARKER in call.passed).lower()
+    text = (
+        f"ABNORMALLY ENDING - SIP code [{call.error_code}], Reason Hdr [{reason}], "
+        f"GW call using SURV TCL flag [{survivable}], NON NORMAL flag [true], "
+        f"DNIS [{call.called}], ANI [{call.calling}], "
+        f"AGE (msecs) [{round((now - call.started) * 1000)}], Call History : {labels or '-1;'}"
+    )
+    call.log(now, "abnormal_end", text)
+    leg_id = call.caller.session.dialog.call_id.partition("@")[0]
+    log.info("CALLGUID = %s LEGID = %s - [INBOUND]: %s", call.guid, leg_id, text)

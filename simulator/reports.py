@@ -1,0 +1,174 @@
+"""What the reporting interface asks: of the records on disk, and of the running server.
+
+Queries of the records run one after another in a thread of their own, so that calls go on.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from simulator.cdr_queries import (
+    ApplicationLine,
+    CdrFilter,
+    CdrPage,
+    ServerLine,
+    SummaryLine,
+)
+from simulator.errors import RecordNotFound
+
+if TYPE_CHECKING:
+    from simulator.cdr_records import CdrRecord
+    from simulator.server import CallServer
+    from simulator.statistics import Counts
+
+T = TypeVar("T")
+
+MOST_WAITING: Final = 100
+"""Queries that may wait for their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeView:
+    """The calls of this moment, by state; `peak` is the most there were at a time.
+
+    Usages are in percent, `cpu_average` since the start.
+    """
+
+    server_name: str
+    active_calls: int
+    ringing: int
+    self_service: int
+    queued: int
+    connected: int
+    transferring: int
+    on_hold: int
+    calls_per_second: float
+    peak: int
+    cpu_usage: float
+    cpu_average: float
+    memory_usage: float
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalView:
+    """What was counted from `start` to `end`, seconds since the epoch."""
+
+    start: float
+    end: float
+    counts: "Counts"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """SIP and ICM statistics: this moment, the interval, the one before it, and all."""
+
+    active_calls: int
+    active_legs: int
+    icm_calls: int
+    vru_calls: int
+    interval: float
+    current: IntervalView
+    last: IntervalView
+    total: IntervalView
+
+
+class ReportsBusy(Exception):
+    """Too many queries wait already."""
+
+
+class Reports:
+    """The reports of `server`."""
+
+    def __init__(self, server: "CallServer") -> None:
+        self._server = server
+        self._executor: ThreadPoolExecutor | None = None
+        self._waiting = 0
+
+    # Of the records.
+
+    async def page(self, wanted: CdrFilter) -> CdrPage:
+        """How many records match, and those of one page."""
+        return await self._run(lambda: self._server.store.page(wanted))
+
+    async def record(self, guid: str) -> "CdrRecord":
+        """The last record of a call. Raises RecordNotFound."""
+        record = await self._run(lambda: self._server.store.get(guid))
+        if record is None:
+            raise RecordNotFound(f"no call that has ended has the GUID {guid!r}")
+        return record
+
+    async def summary(self, wanted: CdrFilter, interval: int) -> list[SummaryLine]:
+        """Figures of the calls that match, by intervals of so many milliseconds."""
+        return await self._run(lambda: self._server.store.summary(wanted, interval))
+
+    async def applications(self, wanted: CdrFilter, name: str | None) -> list[ApplicationLine]:
+        """Figures by application."""
+        return await self._run(lambda: self._server.store.applications(wanted, name))
+
+    async def servers(self, start: int, end: int) -> list[ServerLine]:
+        """Figures by server."""
+        return await self._run(lambda: self._server.store.servers(start, end))
+
+    async def _run(self, query: Callable[[], T]) -> T:
+        if self._waiting >= MOST_WAITING:
+            raise ReportsBusy(f"{MOST_WAITING} queries wait already; ask again later")
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, "cdr-reports")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, query)
+        finally:
+            self._waiting -= 1
+
+    # Of the running server.
+
+    def realtime(self) -> RealtimeView:
+        """The calls of this moment."""
+        server = self._server
+        statistics = server.statistics
+        now = server.stack.now()
+        health = server.health()
+
+        def count(state: str) -> int:
+            return server.index.oldest(state, None, 0)[0]
+
+        return RealtimeView(
+            server_name=server.config.server.name,
+            active_calls=len(server.calls),
+            ringing=count("ringing"),
+            self_service=count("self_service"),
+            queued=count("queued"),
+            connected=count("connected"),
+            transferring=count("transferring"),
+            on_hold=count("on_hold"),
+            calls_per_second=statistics.calls_per_second(now),
+            peak=statistics.peak,
+            cpu_usage=health.cpu_usage,
+            cpu_average=round(100.0 * time.process_time() / max(now - server.started, 1.0), 1),
+            memory_usage=health.memory_usage,
+        )
+
+    def service(self) -> ServiceView:
+        """The SIP and ICM statistics."""
+        server = self._server
+        statistics = server.statistics
+        now = server.stack.now()
+        statistics.roll(now)
+        wall = server.wall
+        began = statistics.last_end
+        before = max(statistics.started, began - statistics.interval)
+        treated = sum(server.index.oldest(s, None, 0)[0] for s in ("self_service", "queued"))
+        direct = sum(1 for call in server.calls.values() if call.route.kind == "direct")
+        return ServiceView(
+            active_calls=len(server.calls),
+            active_legs=len(server.stack.endpoint.owned),
+            icm_calls=len(server.calls) - direct,
+            vru_calls=treated,
+            interval=statistics.interval,
+            current=IntervalView(wall(began), wall(now), statistics.current),
+            last=IntervalView(wall(before), wall(began), statistics.last),
+            total=IntervalView(wall(statistics.started), wall(now), statistics.total()),
+        )

@@ -1,0 +1,22 @@
+"""UUI and GTD of a caller, as ECC variables (CVP.md section 2)."""
+
+from simulator.caller_data import UUI, _fitting, gtd_variables
+
+GTD = b"IAM,\r\nPRN,isdn*,,ATT4*,\r\nUUS,3,31323334\r\nUUS,3,ff\r\nCGN,04,,1,y,4,5551234\r\n"
+
+
+def test_what_a_gtd_tells() -> None:
+    assert gtd_variables(GTD, frozenset(("UUS",))) == {UUI: "31323334"}
+    assert gtd_variables(GTD, frozenset(("CGN", "PRN"))) == {
+        "user.gtd.prn": "isdn*,,ATT4*,",
+        "user.gtd.cgn": "04,,1,y,4,5551234",
+    }
+    assert gtd_variables(b"", frozenset(("UUS",))) == {}
+    assert gtd_variables(b"UUS", frozenset(("UUS",))) == {}
+
+
+def test_a_value_is_cut_where_an_ecc_variable_ends() -> None:
+    assert _fitting("x" * 300) == "x" * 210
+    assert _fitting("ä" * 150) == "ä" * 105
+    assert _fitting("a\tb\r\n") == "a b  "
+    assert _fitting("a\udce9") == "a "

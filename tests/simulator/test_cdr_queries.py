@@ -1,0 +1,190 @@
+"""What reports ask of the records, and a file of a former version."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator import cdr
+from simulator.cdr import SqliteCdrStore
+from simulator.cdr_queries import CdrFilter, SortBy
+from simulator.cdr_records import COLUMNS, CdrRecord, CdrStoreError, to_row
+from tests.support.records import RecordsInMemory
+
+HOUR = 3_600_000
+START = 1_800_000_000_000 // HOUR * HOUR
+GUID = "F13437331000013A5FCA33210A4244A9"
+
+
+def call(number: int, start: int, length: int = 1000, **rest: Any) -> CdrRecord:
+    values = {"calling_number": "1", "called_number": "7000", "call_server_hostname": "cs"} | rest
+    return CdrRecord(f"{number:032X}", START + start, START + start + length, **values)
+
+
+def guids(store: RecordsInMemory, **wanted: Any) -> list[int]:
+    return [int(record.call_guid, 16) for record in store.page(CdrFilter(**wanted)).records]
+
+
+@pytest.fixture
+def store() -> RecordsInMemory:
+    return RecordsInMemory(
+        [
+            call(1, 0, 9000, called_number="7000", calling_number="3"),
+            call(2, 1000, 500, called_number="6000", calling_number="2", call_result="error"),
+            call(3, 2000, 600, called_number="7000", calling_number="1", call_result="abandoned"),
+        ]
+    )
+
+
+def test_pages(store: RecordsInMemory) -> None:
+    assert guids(store) == [3, 2, 1], "the newest first"
+    assert guids(store, sort_order="asc") == [1, 2, 3]
+    assert guids(store, limit=1, offset=1) == [2]
+    assert store.page(CdrFilter(limit=1, offset=5)).total == 3
+    assert guids(store, offset=5) == []
+
+
+@pytest.mark.parametrize(
+    ("sort_by", "expected"),
+    [
+        ("callStartTime", [1, 2, 3]),
+        ("callEndTime", [2, 3, 1]),
+        ("calledNumber", [2, 1, 3]),
+        ("callingNumber", [3, 2, 1]),
+    ],
+)
+def test_orders(store: RecordsInMemory, sort_by: SortBy, expected: list[int]) -> None:
+    assert guids(store, sort_by=sort_by, sort_order="asc") == expected
+    assert guids(store, sort_by=sort_by) == expected[::-1]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"start": START + 1000}, [3, 2]),
+        ({"end": START + 1000}, [1]),
+        ({"start": START + 1000, "end": START + 2000}, [2]),
+        ({"called_number": "7000"}, [3, 1]),
+        ({"called_number": "700"}, []),
+        ({"calling_number": "2"}, [2]),
+        ({"call_guid": f"{3:032X}"}, [3]),
+        ({"call_result": "error"}, [2]),
+        ({"called_number": "7000", "call_result": "completed"}, [1]),
+    ],
+)
+def test_filters(store: RecordsInMemory, wanted: dict[str, Any], expected: list[int]) -> None:
+    assert guids(store, **wanted) == expected
+    assert store.page(CdrFilter(**wanted)).total == len(expected)
+
+
+def test_a_summary_by_intervals() -> None:
+    served = {"self_service_duration": 2000, "transfer_count": 1, "application_count": 1}
+    store = RecordsInMemory(
+        [
+            call(1, 0, 4000, **served),
+            call(2, HOUR - 1, 2000, call_result="abandoned", queue_duration=1000),
+            call(3, 2 * HOUR, 1000, call_result="error"),
+            call(4, 2 * HOUR + 1, 3000, call_result="transferred", called_number="8"),
+        ]
+    )
+    first, second = store.summary(CdrFilter(), HOUR)
+    assert (first.start, first.end) == (START, START + HOUR)
+    assert (first.total, first.completed, first.abandoned) == (2, 1, 1)
+    assert (first.duration, first.self_service_duration, first.queue_duration) == (3.0, 1.0, 0.5)
+    assert (first.self_service, first.self_served) == (1, 1)
+    assert second.start == START + 2 * HOUR
+    assert (second.total, second.failed, second.transferred) == (2, 1, 1)
+    (only,) = store.summary(CdrFilter(called_number="8"), HOUR)
+    assert only.total == 1
+    assert store.summary(CdrFilter(end=0), HOUR) == []
+
+
+def test_applications() -> None:
+    served = {"application_count": 1, "self_service_duration": 2000}
+    store = RecordsInMemory(
+        [
+            call(1, 0, application_name="b", **served),
+            call(2, 0, application_name="b", call_result="error", **served),
+            call(3, 0, application_name="a", application_count=2, self_service_duration=3000),
+            call(4, 0, application_name="never reached"),
+            call(5, 0),
+        ]
+    )
+    a, b = store.applications(CdrFilter(), None)
+    assert (a.name, a.total, a.completed, a.failed, a.duration) == ("a", 2, 2, 0, 1.5)
+    assert (b.name, b.total, b.completed, b.failed, b.duration) == ("b", 2, 1, 1, 2.0)
+    assert store.applications(CdrFilter(), "b") == [b]
+    assert store.applications(CdrFilter(end=0), "b") == []
+
+
+def test_servers() -> None:
+    store = RecordsInMemory(
+        [
+            call(1, 0, 1000, vxml_server_hostname="v"),
+            call(2, 500, 1000),
+            call(3, 1000, 1000),  # as the first one ends
+            call(4, 5000, 10, call_server_hostname="other"),
+        ]
+    )
+    cs, other, vxml = store.servers(START, START + 10_000)
+    assert (cs.hostname, cs.kind, cs.total) == ("cs", "CallServer", 3)
+    assert (cs.average, other.average) == (0.3, 0.001)
+    assert (cs.peak, other.peak) == (3, 1)
+    assert (vxml.hostname, vxml.kind, vxml.total) == ("v", "VXMLServer", 1)
+    (within,) = store.servers(START + 1200, START + 1400)
+    assert (within.total, within.peak, within.average) == (2, 2, 2.0)
+    assert store.servers(START + 6000, START + 7000) == []
+
+
+# -- the real store ------------------------------------------------------------------------
+
+
+def test_the_store_answers_reports(tmp_path: Path) -> None:
+    done: list[object] = []
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", done.extend) as store:
+        store.submit(to_row(call(1, 0, application_name="a", application_count=1)))
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", done.extend) as store:
+        assert store.page(CdrFilter()).total == 1
+        assert len(store.summary(CdrFilter(), HOUR)) == 1
+        assert store.applications(CdrFilter(), None)[0].name == "a"
+        assert store.servers(START, START + 1)[0].total == 1
+        store._report_connection.close()
+        with pytest.raises(CdrStoreError, match="cannot be read"):
+            store.page(CdrFilter())
+
+
+def test_a_file_of_the_first_version_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "cdr.sqlite"
+    former = [name for name in COLUMNS if name != "marks"]
+    made = cdr._SCHEMA.replace(f"VALUES ({cdr.SCHEMA_VERSION})", "VALUES (1)")
+    made = made.replace(",\n    marks", "").replace(", marks", "")
+    assert "marks" not in made
+    old = sqlite3.connect(path)
+    old.executescript(made)
+    leg = '["1-2","inbound",5,9,"sip:a@b","sip:c@d","host",200]'
+    values: dict[str, Any] = dict.fromkeys(former, 0) | {
+        "call_guid": GUID,
+        "call_result": "completed",
+    }
+    values |= {"call_start_time": 5, "call_end_time": 9, "ecc_variables": None, "legs": f"[{leg}]"}
+    values |= {"icm_call_key": ""}
+    marks = ", ".join("?" * len(former))
+    old.execute(
+        f"INSERT INTO cdr ({', '.join(former)}) VALUES ({marks})", [values[k] for k in former]
+    )
+    old.commit()
+    old.close()
+    for _ in range(2):  # and once it is of this version, it is left as it is
+        with SqliteCdrStore(path, lambda done: None) as store:
+            record = store.get(GUID)
+            assert record is not None
+            assert (record.call_start_time, record.marks) == (5, [])
+            (only,) = record.legs
+            assert (only.sip_response_code, only.answer_time, only.kind) == (200, None, "")
+            assert [event.event_type_id for event in record.events] == [0, 6]
+    with SqliteCdrStore(path, lambda done: None) as store:
+        store.submit(to_row(call(2, 0)))
+    with SqliteCdrStore(path, lambda done: None) as store:
+        assert store.page(CdrFilter()).total == 2
+        assert store._read("SELECT version FROM schema_version") == [(cdr.SCHEMA_VERSION,)]
