@@ -27,6 +27,7 @@ PATIENCE: Final = 2.0
 
 HEARTBEAT: Final = "/cvp/VBServlet?MSG_TYPE=HEARTBEAT&TIMEOUT=0"
 VXML_SERVER: Final = "VXMLServer"
+_REST: Final = 30.0  # seconds, while no heartbeats are wanted
 
 
 class Prober:
@@ -40,10 +41,8 @@ class Prober:
         """The VXML servers that did not answer their last heartbeat, by URL."""
 
     def start(self) -> None:
-        """Begin the heartbeats of `vxml.servers`, where there are any."""
-        vxml = self._server.config.vxml
-        if vxml.servers and vxml.heartbeat:
-            self._heartbeat = asyncio.get_running_loop().create_task(self._beat())
+        """Begin the heartbeats of `vxml.servers`."""
+        self._heartbeat = asyncio.get_running_loop().create_task(self._beat())
 
     def stop(self) -> None:
         """No more heartbeats."""
@@ -52,9 +51,12 @@ class Prober:
             self._heartbeat = None
 
     async def _beat(self) -> None:
-        while True:
-            await asyncio.gather(*map(self._probe, self._vxml_servers()))
-            await asyncio.sleep(self._server.config.vxml.heartbeat)
+        while True:  # the configuration may be another one each time
+            vxml = self._server.config.vxml
+            self.missing &= set(vxml.servers)
+            if vxml.heartbeat:
+                await asyncio.gather(*map(self._probe, self._vxml_servers()))
+            await asyncio.sleep(vxml.heartbeat or _REST)
 
     def _vxml_servers(self) -> list[Neighbour]:
         servers = self._server.config.vxml.servers

@@ -179,9 +179,33 @@ def test_heartbeats_go_on_by_themselves() -> None:
             assert asking.missing == {server.url}
             asking.stop()
             asking.stop()
-            quiet = prober(servers=server.url, heartbeat=0)
-            quiet.start()
-            assert quiet._heartbeat is None
+
+    run(scenario)
+
+
+def test_heartbeats_follow_another_configuration() -> None:
+    async def scenario() -> None:
+        async with vxml_server(503) as server, vxml_server() as other:
+            asking = prober(servers=server.url, heartbeat=0.01)
+            asking.start()
+            await server.until_asked(2)
+            config = Config.model_validate({"vxml": {"servers": other.url, "heartbeat": 0.01}})
+            asking._server.config = config
+            await other.until_asked(2)
+            assert asking.missing == set(), "of a server that is not wanted any more"
+            asking.stop()
+
+    run(scenario)
+
+
+def test_without_heartbeats_only_connectivity_asks() -> None:
+    async def scenario() -> None:
+        async with vxml_server() as server:
+            asking = prober(servers=server.url, heartbeat=0)
+            asking.start()
+            assert (await found(asking)).status == "connected"
+            assert len(server.asked) == 1
+            asking.stop()
 
     run(scenario)
 
