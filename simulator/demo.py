@@ -19,11 +19,14 @@ from typing import Any, Final
 
 import aiohttp
 
+from simulator.applications import Step
 from simulator.call import Call
 from simulator.config import Config
 from simulator.config_values import HttpListen, Listen
 from simulator.errors import ServiceError
+from simulator.lab.caller import CallerCall
 from simulator.lab.lab import Lab
+from simulator.lab.vxml import VxmlCall
 from simulator.ladder import Ladder
 from simulator.server import CallServer
 from simulator.service import with_neighbours
@@ -36,6 +39,16 @@ NUMBER: Final = "7001"
 TRANSFER_TO: Final = "1002"
 PATIENCE: Final = 30.0
 """Seconds that the whole call may take."""
+
+DIALOGUE: Final = tuple(
+    Step.model_validate(step)
+    for step in (
+        {"collect": {"into": "choice", "accept": ["1", "2"],
+                     "prompt": "Welcome {ani}. For sales press 1, for support press 2."}},
+        {"exit": {"callVariable2": "choice {choice}"}},
+    )
+)  # fmt: skip
+KEY: Final = "2"
 
 
 class DemoFailed(Exception):
@@ -101,7 +114,12 @@ class Demo:
         """The call from INVITE to CDR. Raises DemoFailed."""
         print(f"\nA caller dials {NUMBER}: self-service, then the queue, then an agent.\n")
         print(self.ladder.header())
+        scripts = self.server.config.icm.scripts.values()
+        served = [step.self_service for steps in scripts for step in steps if step.self_service]
+        self.lab.vxml.applications |= {one.application: DIALOGUE for one in served}
         caller = await self.lab.caller.call(NUMBER)
+        if served:
+            await self._talk(caller)
         await self.until("queued")
         listed = await self.rest("GET", f"/call?calledNumber={NUMBER}")
         guid = listed["calls"][0]["callGuid"]
@@ -125,6 +143,16 @@ class Demo:
         await caller.until(lambda: caller.ending is not None)
         await self.lab.agents.until(lambda: not self.lab.agents.calls)
         self._show_record(guid)
+
+    async def _talk(self, caller: CallerCall) -> None:
+        """Self-service: the gateway asks, the caller presses a key."""
+        await self.lab.vxml.until(lambda: self.lab.vxml.calls)
+        browser = self.lab.vxml.calls[0]
+        assert isinstance(browser, VxmlCall)
+        await browser.until(lambda: browser.prompts)
+        print(self.ladder.note(f"the gateway says: {browser.prompts[0]}"))
+        print(self.ladder.note(f"the caller presses {KEY}: RTP, past the call server (RFC 4733)"))
+        await caller.press(KEY)
 
     def _show_record(self, guid: str) -> None:
         record = self.server.store.get(guid)
