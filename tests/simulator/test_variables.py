@@ -214,3 +214,22 @@ def test_an_update_is_taken_whole_or_not_at_all(
             assert before[0].keys() <= variables.ecc.keys()
         assert sum(len(value.encode()) for value in variables.ecc.values()) <= 2000
         assert all(len(value) <= 40 for value in variables.call.values())
+
+
+MICROAPP = (
+    "media_server app_media_lib sys_media_lib locale currency error_code input_type caller_input "
+    "play_data pd_tts inline_tts grammar_choices fetchaudio fetchdelay fetchminimum UseVXMLParams "
+    "override_cli metadata uui isPostCallSurvey ToExtVXML[0] FromExtVXML[0]"
+).split()
+OTHERS = (
+    "user.media.id user.cvp_server_info user.sip.refertransfer user.suppress.sendtovru "
+    "user.CourtesyCallbackEnabled user.CxSurveyInfo"
+).split()
+
+
+def test_names_of_the_micro_applications() -> None:
+    """CVP.md 5: the ECC names that a Call Server has."""
+    names = [*(f"user.microapp.{name}" for name in MICROAPP), *OTHERS]
+    variables = Variables()
+    variables.update({name: "1" for name in names})
+    assert set(variables.ecc) == set(names)
