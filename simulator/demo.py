@@ -66,7 +66,7 @@ class Demo:
         self.password = password
         self.history: list[str] = []
         self.notes: list[str] = []  # the same with what each says
-        self._changed = asyncio.Event()
+        self.changed = asyncio.Event()
         parties: dict[Address, str] = {}
         for name in ("caller", "vxml", "agents"):
             host, port = parse_host_port(lab.addresses[name].removeprefix("sip:"))
@@ -87,13 +87,17 @@ class Demo:
         self.history.append(event)
         self.notes.append(note)
         print(self.ladder.note(note))
-        self._changed.set()
+        self.changed.set()
 
     async def until(self, event: str) -> None:
         """Wait until the call's history has `event`."""
-        while event not in self.history:
-            self._changed.clear()
-            await self._changed.wait()
+        await self.until_so(lambda: event in self.history)
+
+    async def until_so(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition` holds; it is asked again after every line of history."""
+        while not condition():
+            self.changed.clear()
+            await self.changed.wait()
 
     async def rest(self, method: str, path: str, body: object = None) -> Any:
         """One REST operation, shown; raises DemoFailed unless it succeeds."""

@@ -78,6 +78,11 @@ def _digits_stay(config: Config, lab: Lab) -> Config:
     return config
 
 
+def _wrong_media_url(config: Config, lab: Lab) -> Config:
+    lab.vxml.media_server = "http://127.0.0.1:9/en-us/app"  # discard: nobody answers there
+    return config
+
+
 SCENARIOS: Final[dict[str, Scenario]] = {
     "no-customer": Scenario(
         title="A dialed number that the router knows no customer for",
@@ -103,6 +108,19 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         "correlation id behind the label.",
         good="self_service",
     ),
+    "no-ringtone-route": Scenario(
+        title="No static route for the ringtone service, 9191",
+        fault=without_route("9191"),
+        number="7001",
+        sign="no_route: ringtone 9191",
+        status=200,
+        seen="Queue, then silence until the agent answers: the VRU has been released, and nothing "
+        "plays in its place. The log names the number without a route; the agent is called all "
+        "the same.",
+        mend="routes: 9191> to the VXML gateway, which needs the ringtone service on a dial peer "
+        "of its own.",
+        good="ringtone: 9191",
+    ),
     "sigdigits": Scenario(
         title="SigDigits that the gateway does not strip",
         base=_significant_digits,
@@ -115,5 +133,17 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         "answers 404.",
         mend="the gateway: a translation rule on the dial peer that strips as many digits as "
         "dial_plan.significant_digits says. Or set that to 0.",
+    ),
+    "media-url": Scenario(
+        title="A media URL where no prompts are",
+        fault=_wrong_media_url,
+        number="7001",
+        sign="error.badfetch",
+        status=200,
+        seen="The VXML leg is answered, then the gateway hangs up at once: its log has "
+        "error.badfetch and the URL. The application has not begun, and the next step of the "
+        "script fails in the same way.",
+        mend="user.microapp.media_server, app_media_lib and locale (ICM), or the host media-server "
+        "of the gateway: fetch the URL of a prompt with a browser first.",
     ),
 }

@@ -8,11 +8,12 @@ has been changed, and the call goes as it should. The faults are in `simulator.d
 import asyncio
 import logging
 import textwrap
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from simulator.config import Config
-from simulator.demo import PATIENCE, Demo, Service, stage
+from simulator.demo import PATIENCE, Service, stage
 from simulator.demo_faults import SCENARIOS, Scenario
 from simulator.lab.call import Ending
 from simulator.lab.caller import CallerCall
@@ -43,11 +44,14 @@ class _Shown(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.lines: list[str] = []
+        self.changed: asyncio.Event | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         self.lines.append(text)
         print(f"  log {record.levelname}: {text}")
+        if self.changed is not None:
+            self.changed.set()
 
 
 async def play(scenario: Scenario, config: Config, service: Service, *, mended: bool) -> Outcome:
@@ -62,15 +66,21 @@ async def play(scenario: Scenario, config: Config, service: Service, *, mended: 
     level = logger.level
     logger.addHandler(shown)
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # it is shown in its place
     try:
         async with stage(config, service, change) as demo, asyncio.timeout(PATIENCE):
+            shown.changed = demo.changed
             print(f"\nThe caller dials {scenario.number}.\n\n{demo.ladder.header()}")
             calls = [await demo.lab.caller.call(scenario.number)]
             if scenario.then:
                 await demo.until(scenario.then[0])
                 print(f"\n{scenario.then[1]}\n")
                 calls.append(await demo.lab.caller.call(scenario.then[2]))
-            await _until_decided(demo, calls[-1], scenario.good)
+            good = scenario.good
+            await _until_decided(
+                demo.until_so(lambda: any(good in line for line in [*demo.notes, *shown.lines])),
+                calls[-1].ended(),
+            )
             for call in calls:
                 call.hang_up()
                 await call.ended()
@@ -78,6 +88,7 @@ async def play(scenario: Scenario, config: Config, service: Service, *, mended: 
     finally:
         logger.removeHandler(shown)
         logger.setLevel(level)
+        logger.propagate = True
 
 
 def _outcome(scenario: Scenario, call: CallerCall, log: list[str]) -> Outcome:
@@ -86,12 +97,11 @@ def _outcome(scenario: Scenario, call: CallerCall, log: list[str]) -> Outcome:
     return Outcome(seen[0], seen[1], status, call.ending, log)
 
 
-async def _until_decided(demo: Demo, call: CallerCall, good: str) -> None:
+async def _until_decided(*ways: Coroutine[Any, Any, object]) -> None:
     """Wait until the call is as it should be, or over, or nothing more comes of it."""
-    looking = asyncio.ensure_future(demo.until(good.partition(":")[0]))
-    ending = asyncio.ensure_future(call.ended())
-    await asyncio.wait((looking, ending), timeout=_LINGER, return_when=asyncio.FIRST_COMPLETED)
-    for task in (looking, ending):
+    tasks = [asyncio.ensure_future(way) for way in ways]
+    await asyncio.wait(tasks, timeout=_LINGER, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
         task.cancel()
 
 

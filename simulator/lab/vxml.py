@@ -1,10 +1,12 @@
 """The VXML gateway (voice browser), which also plays ringback and the error message."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from simulator.applications import Application
+from simulator.lab.browser import fetch_failure, ivr_service
 from simulator.lab.call import Ending, LabCall
 from simulator.lab.dialogue import Dialogue
 from simulator.lab.dtmf import EventReceiver, event_type, info_key
@@ -24,6 +26,9 @@ from sip.timers import Timers
 from sip.usage.invite import InviteSession
 
 log = logging.getLogger(__name__)
+
+_AFTER_ERROR: Final = 0.2
+"""Seconds until the gateway, whose application cannot begin, hangs up."""
 
 RINGTONE = "9191"
 ERROR = "9292"
@@ -143,6 +148,10 @@ class VxmlGateway(LabEndpoint):
     Numbers that begin with 9191 get ringback, which has no end of its own; with 9292 the
     error message, of `error_seconds`. `applications` are those that it can run; with any,
     each of its calls has an RTP port of its own, where RFC 4733 events are taken.
+
+    As a voice browser it may go further: with `browses` it asks the IVR service that App-Info
+    names, and with `media_server` fetches prompts from that URL. What cannot be had ends the
+    call, with a line in the log.
     """
 
     user_agent: ClassVar[str] = "Callsim-Lab/VXML-Gateway"
@@ -151,6 +160,8 @@ class VxmlGateway(LabEndpoint):
     error_seconds: float | None = 2.0
     answer_delay: float = 0.0
     refuse: int = 0
+    browses: bool = False
+    media_server: str = ""
 
     def __init__(
         self,
@@ -163,6 +174,23 @@ class VxmlGateway(LabEndpoint):
         super().__init__(host, port, timers=timers)
         self.applications = dict(applications or {})
         self._host = host
+        self._fetches: set[asyncio.Future[None]] = set()
+
+    async def _browse(self, call: LabCall) -> None:
+        """Fetch what the application needs; without it the caller is hung up on."""
+        service = ivr_service(call.messages[0], call.session.remote_address[0])
+        missing = ""
+        if self.browses and not service.told:
+            missing = f"no App-Info: IVR service asked at {service.url}, the sender of the INVITE"
+        elif self.browses:
+            log.info("%s: IVR service %s by App-Info", call.number, service.url)
+        if not missing and self.media_server:
+            missing = await fetch_failure(self.media_server)
+            if not missing:
+                log.info("%s: prompts from %s", call.number, self.media_server)
+        if missing:
+            log.warning("%s: %s", call.number, missing)
+            call.hang_up_after(_AFTER_ERROR)
 
     def new_call(self, session: InviteSession, number: str, negotiation: Negotiation) -> VxmlCall:
         """Make the object for a call."""
@@ -191,6 +219,9 @@ class VxmlGateway(LabEndpoint):
             seconds = None
         elif call.number.startswith(ERROR):
             seconds = self.error_seconds
+        elif self.browses or self.media_server:
+            self._fetches.add(task := asyncio.ensure_future(self._browse(call)))
+            task.add_done_callback(self._fetches.discard)
         if isinstance(call, VxmlCall) and call.start(now):
             return
         if seconds is not None:
