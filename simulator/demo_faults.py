@@ -37,13 +37,18 @@ class Scenario:
 
 
 def with_sections(**sections: Any) -> Change:
-    """These sections laid over the plan, one level deep."""
+    """These sections laid over the plan, one level deep; lists come before what is there."""
 
     def change(config: Config, _lab: Lab) -> Config:
         tree = config.model_dump(exclude_defaults=True, mode="json")
         for name, section in sections.items():
-            both = isinstance(section, dict) and isinstance(tree.get(name), dict)
-            tree[name] = {**tree[name], **section} if both else section
+            old = tree.get(name)
+            if isinstance(section, dict) and isinstance(old, dict):
+                tree[name] = {**old, **section}
+            elif isinstance(section, list) and isinstance(old, list):
+                tree[name] = [*section, *old]
+            else:
+                tree[name] = section
         return Config.model_validate(tree)
 
     return change
@@ -69,6 +74,13 @@ def _significant_digits(config: Config, lab: Lab) -> Config:
     change = with_sections(
         dial_plan={"significant_digits": 3},
         routes=[{"pattern": "606>", "to": lab.agents.uri}],
+    )
+    return change(config, lab)
+
+
+def _vru_by_a_switch(config: Config, lab: Lab) -> Config:
+    change = with_sections(
+        icm={"vru_label": "8880000000"}, routes=[{"pattern": "888>", "to": lab.vxml.uri}]
     )
     return change(config, lab)
 
@@ -107,6 +119,37 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         mend="routes: add the VRU label to the VXML gateway. The pattern must end with > for the "
         "correlation id behind the label.",
         good="self_service",
+    ),
+    "no-network-vru": Scenario(
+        title="No label of the network VRU for this routing client",
+        fault=with_sections(icm={"vru_label": "9990000000"}),
+        number="7001",
+        sign="no_route: label 9990000000",
+        status=404,
+        seen="ICM sends the call to its network VRU by the label of another routing client: the "
+        "call server has no way to it. CONNECT_FAILURE, then 404, before any application.",
+        mend="icm.vru_label: the label that routes to the VXML gateway (in ICM: a network VRU, and "
+        "in it a label for each routing client, such as this call server).",
+        good="self_service",
+    ),
+    "dnis-length": Scenario(
+        title="A maximum DNIS length that is not that of the VRU label",
+        base=_vru_by_a_switch,
+        fault=with_sections(icm={"max_dnis_length": 20}),
+        number="7001",
+        then=(
+            "self_service",
+            "The switch between sends the call to the VRU back to the call server.",
+            "888000000000001",
+        ),
+        sign="self_service: welcome",
+        status=200,
+        seen="The call to the VRU label and correlation id, 15 digits, is not longer than 20: it "
+        "is taken for a new call, whose script begins, instead of split and given to the call "
+        "that waits for it. REQUEST_INSTRUCTION is missing in the log.",
+        mend="icm.max_dnis_length: the length of the VRU label, 10; what is longer is the "
+        "correlation id. In ICM the label of the network VRU must have as many digits.",
+        good="request_instruction: correlation id 00001: call",
     ),
     "no-ringtone-route": Scenario(
         title="No static route for the ringtone service, 9191",

@@ -76,9 +76,9 @@ async def play(scenario: Scenario, config: Config, service: Service, *, mended: 
                 await demo.until(scenario.then[0])
                 print(f"\n{scenario.then[1]}\n")
                 calls.append(await demo.lab.caller.call(scenario.then[2]))
-            good = scenario.good
+            signs = [scenario.good, *([scenario.sign] if scenario.status == 200 else [])]
             await _until_decided(
-                demo.until_so(lambda: any(good in line for line in [*demo.notes, *shown.lines])),
+                demo.until_so(lambda: _seen(signs, [*demo.notes, *shown.lines])),
                 calls[-1].ended(),
             )
             for call in calls:
@@ -93,8 +93,12 @@ async def play(scenario: Scenario, config: Config, service: Service, *, mended: 
 
 def _outcome(scenario: Scenario, call: CallerCall, log: list[str]) -> Outcome:
     status = 200 if call.received["200"] or call.ending is None else call.ending.status
-    seen = [any(sign in line for line in log) for sign in (scenario.sign, scenario.good)]
-    return Outcome(seen[0], seen[1], status, call.ending, log)
+    spoilt, good = _seen([scenario.sign], log), _seen([scenario.good], log)
+    return Outcome(spoilt, good, status, call.ending, log)
+
+
+def _seen(signs: list[str], log: list[str]) -> bool:
+    return any(sign in line for sign in signs for line in log)
 
 
 async def _until_decided(*ways: Coroutine[Any, Any, object]) -> None:

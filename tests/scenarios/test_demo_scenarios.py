@@ -11,12 +11,6 @@ from simulator.config import Config
 from simulator.config_values import HttpListen, Listen
 from simulator.demo_scenarios import SCENARIOS, Outcome, play
 
-# What the log or the history must say, besides the event.
-LABELLED = (
-    "no-customer no-network-vru dnis-length no-vru-route no-ringtone-route no-error-route "
-    "header-passing media-url sigdigits"
-).split()
-
 
 def config(folder: Path) -> Config:
     """The built-in plan on free ports of loopback."""
