@@ -90,6 +90,11 @@ def _digits_stay(config: Config, lab: Lab) -> Config:
     return config
 
 
+def _browsing(config: Config, lab: Lab) -> Config:
+    lab.vxml.browses = True
+    return config
+
+
 def _wrong_media_url(config: Config, lab: Lab) -> Config:
     lab.vxml.media_server = "http://127.0.0.1:9/en-us/app"  # discard: nobody answers there
     return config
@@ -176,6 +181,19 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         "answers 404.",
         mend="the gateway: a translation rule on the dial peer that strips as many digits as "
         "dial_plan.significant_digits says. Or set that to 0.",
+    ),
+    "header-passing": Scenario(
+        title="SIP headers that do not reach the VXML gateway",
+        base=_browsing,
+        fault=with_sections(headers={"app_info": ""}),
+        number="7001",
+        sign="no App-Info",
+        status=200,
+        seen="The VXML leg is answered, then the gateway hangs up: without App-Info its browser "
+        "asks for VoiceXML at port 8000 of whoever sent the INVITE, which behind a proxy is the "
+        "proxy.",
+        mend="the proxy and the gateway's dial peer: pass headers on (voice service voip, sip: "
+        "header-passing). Here: headers.app_info, and no rule under headers.rules that drops it.",
     ),
     "media-url": Scenario(
         title="A media URL where no prompts are",
