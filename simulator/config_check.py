@@ -16,6 +16,7 @@ from simulator.config_plan import StaticRoute
 from simulator.config_source import KeyPath, Source, nearest
 from simulator.config_tls import faults
 from simulator.config_values import SipTarget
+from simulator.outpulse import outpulsed
 from simulator.patterns import PatternTable
 from simulator.profile_patterns import PriorityTable
 
@@ -233,8 +234,9 @@ def _check_labels(config: "Config", source: Source) -> None:
         for index, step in enumerate(steps):
             needs_vru |= step.self_service is not None or step.queue is not None
             if step.connect is not None and "{dnis}" not in step.connect.label:
-                path = ("icm", "scripts", name, index, "connect", "label")
-                check(path, step.connect.label)
+                label = step.connect.label
+                if outpulsed(label.partition(";")[0]) is None:  # else it is the gateway's
+                    check(("icm", "scripts", name, index, "connect", "label"), label)
     for extension in icm.agents:
         check(("icm", "agents", extension), extension)
     if needs_vru:

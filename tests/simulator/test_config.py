@@ -392,6 +392,12 @@ def test_a_warning_does_not_keep_from_starting(write: Write, text: str, expected
     Config.load(path)
 
 
+def test_a_label_of_digits_needs_no_route(write: Write) -> None:
+    """The gateway takes the call away itself."""
+    step = "{connect: {label: 'DTMF*8,,,4441234'}}"
+    assert faults(write(f"icm: {{scripts: {{a: [{step}]}}}}")) == []
+
+
 def test_a_disabled_number_may_repeat_a_pattern(write: Write) -> None:
     number = "{pattern: 1, label: sip:h, enabled: %s}"
     path = write(f"dialed_numbers: [{number % 'false'}, {number % 'true'}]")
