@@ -52,7 +52,7 @@ def test_consultation_completed_by_replaces(
     line.server.wait_for_history(guid, "consulting")
     bob.wait_for_rtp(other)
     carol.wait_for_rtp(1)
-    line.server.rest("POST", f"/sim/v1/calls/{guid}/transfer/complete", expect=202)
+    line.server.extension("POST", f"/sim/v1/calls/{guid}/transfer/complete", expect=202)
     alice.wait("referred")
     carol.wait("replaced", call=1)
     for phone in (alice, bob, carol):
@@ -62,7 +62,7 @@ def test_consultation_completed_by_replaces(
     messages = line.finish()
     (refer,) = [m for m in messages if m.name == "REFER"]
     assert "Replaces=" in refer.header("Refer-To")
-    (transfer,) = line.server.rest("GET", f"/sim/v1/calls/{guid}/transfers")["transfers"]
+    (transfer,) = line.server.extension("GET", f"/sim/v1/calls/{guid}/transfers")["transfers"]
     assert (transfer["method"], transfer["state"]) == ("replaces", "completed")
     assert results(line.server) == [("transferred", [200, 200, 200])]
 
@@ -82,7 +82,7 @@ def test_consultation_by_reinvite(
     alice.wait("media", status="remote hold")
     bob.wait_for_rtp(other)
     carol.wait_for_rtp(1)
-    line.server.rest("POST", f"/sim/v1/calls/{guid}/transfer/{end}", expect=202)
+    line.server.extension("POST", f"/sim/v1/calls/{guid}/transfer/{end}", expect=202)
     left, stays, leg = (bob, carol, 1) if end == "complete" else (carol, bob, other)
     left.wait("state", call=1, state="DISCONNECTED")
     alice.wait("media", status="active")
@@ -100,11 +100,11 @@ def test_hold_by_a_command(phones: PhoneFactory, exchange: ExchangeFactory) -> N
     line = exchange(bob)
     call, other = line.connect(alice, bob)
     guid = line.guid
-    line.server.rest("POST", f"/sim/v1/calls/{guid}/hold", expect=202)
+    line.server.extension("POST", f"/sim/v1/calls/{guid}/hold", expect=202)
     for phone in (alice, bob):
         phone.wait("media", status="remote hold")
     line.server.wait_for_history(guid, "on_hold")
-    line.server.rest("POST", f"/sim/v1/calls/{guid}/resume", expect=202)
+    line.server.extension("POST", f"/sim/v1/calls/{guid}/resume", expect=202)
     for phone in (alice, bob):
         phone.wait("media", status="active")
     alice.wait_for_rtp(call)
