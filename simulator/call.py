@@ -38,6 +38,7 @@ from sip.events import Event, Responded
 from sip.message import reason_phrase
 
 if TYPE_CHECKING:
+    from simulator.announcements import Announcement
     from simulator.server import CallServer
 
 
@@ -60,6 +61,7 @@ class Call:
         "caller",
         "calling",
         "error_code",
+        "greeting",
         "guid",
         "history",
         "hold",
@@ -119,6 +121,7 @@ class Call:
         self.icm_label = ""
         self.icm_skill_group = ""
         self.icm_agent = ""
+        self.greeting: Announcement | None = None  # of the agent, while it is played
         self.transfer_destination = ""
         self.transfers = 0
         self.steps = NO_TRANSFER  # of the present transfer, or the last one
@@ -198,6 +201,9 @@ class Call:
     def connected(self, work: Connection, now: float) -> None:
         """The target of `work` has become the caller's peer."""
         self.peer = work.target
+        if self.greeting is not None:
+            self.greeting.stop(now)
+            self.greeting = None
         self.hold = None
         self.steps.completed(now)
         self.server.statistics.answered(now - work.target.started)
@@ -316,6 +322,8 @@ class Call:
             self.work.abandon(now)
             self.work = None
         self._drop_treatment(now)
+        if self.greeting is not None:
+            self.greeting.stop_timer()
         for leg in self.legs:
             if leg.ended == 0.0 and leg is not by and leg.call is self:
                 leg.hang_up(now, reason, status, beside)

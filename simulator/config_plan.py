@@ -191,6 +191,10 @@ class SkillGroup(Section):
     """A queue and who serves it."""
 
     wait: float = Field(default=0.0, ge=0, description="Seconds until an agent is free.")
+    whisper: Text = Field(
+        default="", description="Announcement that its agents hear before the caller is joined."
+    )
+    greeting: Text = Field(default="", description="Played when an agent has answered.")
     agents: Annotated[tuple[Extension, ...], BeforeValidator(one_or_many)] = Field(min_length=1)
 
 
@@ -200,6 +204,8 @@ class Agent(Section):
     agent_id: Text = ""
     name: Text = ""
     max_calls: int = Field(default=0, ge=0, description="Calls at a time; 0: no limit.")
+    whisper: Text = Field(default="", description="In place of the skill group's.")
+    greeting: Text = Field(default="", description="In place of the skill group's.")
 
 
 class CorrelationIds(Section):

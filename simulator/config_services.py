@@ -25,6 +25,15 @@ class ServicesSection(Section):
     ringtone: Number = Field(
         default="9191", description="What a caller hears from the queue to the agent's answer."
     )
+    whisper: Number = Field(
+        default="9191919100", description="What an agent hears before the caller is joined."
+    )
+    greeting: Number = Field(
+        default="9191919101", description="The voice browser that plays an agent's greeting."
+    )
+    longest: float = Field(
+        default=30.0, gt=0, le=300, description="Seconds after which an announcement is cut off."
+    )
     vru_return: Number = Field(
         default="",
         description="Label of the VXML gateway for a call that has come back from the VRU, its "

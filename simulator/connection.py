@@ -6,7 +6,7 @@ re-INVITE; the target's ACK waits for the caller's [TN178]. The old leg stays un
 caller has agreed (ICM's own CONNECT ends it first).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from simulator.early import EarlyOffers
 from simulator.errors import CallStateError
@@ -25,6 +25,7 @@ from simulator.joining import (
     HOLDING,
     IDLE,
     JOINING,
+    JOINING_HEARD,
     JOINING_HELD,
     RETRIEVING,
     RING_TIMEOUT,
@@ -36,6 +37,7 @@ from simulator.joining import (
     TARGET_REFUSED,
     TARGET_RINGS,
     UNJOINING,
+    WHISPERING,
 )
 from simulator.leg import Leg
 from simulator.states import NORMAL
@@ -47,6 +49,8 @@ from sip.timers import Timer
 if TYPE_CHECKING:
     from simulator.call import Call
     from simulator.treatment import Treatment
+
+_ASKING: Final = (WHISPERING, JOINING, JOINING_HELD, JOINING_HEARD, UNJOINING, RETRIEVING)
 
 
 class Connection:
@@ -175,7 +179,7 @@ class Connection:
     def left(self, leg: Leg, now: float) -> bool:
         """BYE from a leg that is not the caller's; whether the call goes on all the same."""
         if leg is self.target:
-            if self.state in (JOINING, JOINING_HELD, UNJOINING):
+            if self.state in (JOINING, JOINING_HELD, JOINING_HEARD, WHISPERING, UNJOINING):
                 self.status, self.reason = 487, "the target hung up before it was joined"
                 self.apply(TARGET_LEFT, now)
                 return True
@@ -219,8 +223,8 @@ class Connection:
 
     @property
     def joining(self) -> bool:
-        """Whether the caller has been asked and has not answered yet."""
-        return self.state in (JOINING, JOINING_HELD, UNJOINING, RETRIEVING)
+        """Whether the caller is asked, or is about to be, and has not answered yet."""
+        return self.state in _ASKING
 
     def give_up(self, now: float) -> None:
         """A transfer comes first: stop calling the target."""

@@ -26,6 +26,7 @@ def let_go(call: "Call") -> None:
     for leg in call.legs:
         if leg.call is call:
             leg.session.user = None
+            leg.owner = None
             leg.call = server.nobody
     if call.ivr is not None:
         call.ivr.call = server.nobody

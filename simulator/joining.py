@@ -25,6 +25,8 @@ DIALLING_HELD: Final = 3  # the same with the caller on hold
 ANSWERING: Final = 4  # the caller has the 200, its ACK is awaited
 JOINING: Final = 5  # the caller is offered the target's description
 JOINING_HELD: Final = 11  # the same to a caller on hold
+WHISPERING: Final = 12  # an agent has answered, and hears an announcement first
+JOINING_HEARD: Final = 13  # the caller is offered the description of who has heard it
 REALIGNING: Final = 6  # the target is offered what the caller answered
 UNJOINING: Final = 7  # the target left while the caller was asked: the caller's answer is awaited
 RETRIEVING: Final = 8  # the caller is taken back to the old leg
@@ -46,6 +48,9 @@ TARGET_AGREED: Final = 10
 TARGET_LEFT: Final = 11
 RING_TIMEOUT: Final = 12
 CALLER_ACKED_SILENT: Final = 13  # and the target has no media yet, see `EarlyOffers`
+TARGET_HEARS: Final = 14  # it has answered; the announcement comes first
+WHISPER_OVER: Final = 15
+WHISPER_USELESS: Final = 16  # it has not come about, and the target's offer is still open
 
 # Effects.
 
@@ -99,13 +104,14 @@ def _answer_caller(work: "Connection", now: float, answer: Request | Response) -
     work.call.connected(work, now)
 
 
-def _offer_to_caller(work: "Connection", now: float, answer: Request | Response) -> None:
+def _offer_to_caller(work: "Connection", now: float, answer: Request | Response | None) -> None:
     work.stop_timer()
     old = work.old
     if old is not None and old.kind == RINGTONE:  # it is released first [TN178]
         work.call.peer = None
         old.hang_up(now, NORMAL)
-    work.call.caller.offer(now, answer.sdp or work.target.received, work)
+    body = work.target.offer_of() if answer is None else answer.sdp or work.target.received
+    work.call.caller.offer(now, body, work)
 
 
 def _ack_target_first(work: "Connection", now: float, request: Request) -> None:
@@ -197,6 +203,7 @@ TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
         TARGET_RINGS: (DIALLING, (_relay_progress,)),
         TARGET_ANSWERED_FIRST: (ANSWERING, (_answer_caller,)),
         TARGET_ANSWERED: (JOINING, (_offer_to_caller,)),
+        TARGET_HEARS: (WHISPERING, ()),
         TARGET_REFUSED: _FAIL,
         RING_TIMEOUT: _FAIL,
     },
@@ -220,6 +227,17 @@ TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
         CALLER_AGREED: (DONE, (_ack_both, _adopt, _finish)),
         CALLER_DIFFERS: (REALIGNING, (_ack_both, _adopt, _realign_target)),
         CALLER_REFUSED: _RETRIEVE,
+        TARGET_LEFT: (UNJOINING, ()),
+    },
+    WHISPERING: {
+        WHISPER_OVER: (JOINING_HEARD, (_offer_to_caller,)),
+        WHISPER_USELESS: (JOINING, (_offer_to_caller,)),
+        TARGET_LEFT: _FAIL,
+    },
+    JOINING_HEARD: {
+        CALLER_AGREED: (DONE, (_ack_caller, _adopt, _finish)),
+        CALLER_DIFFERS: (REALIGNING, (_ack_caller, _adopt, _realign_target)),
+        CALLER_REFUSED: _FAIL,
         TARGET_LEFT: (UNJOINING, ()),
     },
     REALIGNING: {TARGET_AGREED: (DONE, (_ack_target_again, _finish))},

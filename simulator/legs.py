@@ -6,6 +6,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from simulator.agents import Agent
+from simulator.announcements import agent_connection
 from simulator.connection import Connection
 from simulator.header_rules import destination_of, names_of
 from simulator.headers import CalleeRefusal, guid_lines, media_warning
@@ -63,7 +64,7 @@ class Legs(Queries):
         self, call: "Call", leg: Leg, uri: str, now: float, ring_no_answer: float = 0.0
     ) -> None:
         """Connect the caller to `uri` by a new leg; an answered one hears ringback meanwhile."""
-        work = Connection(call, leg, uri, ring_no_answer or call.route.ring_no_answer)
+        work = agent_connection(call, leg, uri, ring_no_answer or call.route.ring_no_answer)
         if call.caller.answered and leg.kind != VXML:
             work = lead_in(work, self.config.services.ringtone, now)
         call.work = work

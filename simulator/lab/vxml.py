@@ -31,6 +31,7 @@ _AFTER_ERROR: Final = 0.2
 """Seconds until the gateway, whose application cannot begin, hangs up."""
 
 RINGTONE = "9191"
+ANNOUNCEMENT = "919191910"
 ERROR = "9292"
 
 
@@ -145,8 +146,9 @@ class VxmlGateway(LabEndpoint):
     Options, which may change while it runs: `seconds` is the time after which it hangs up
     where it is not asked to run an application (None: it never does); `answer_delay` the
     seconds before it answers; `refuse` a status that it refuses calls with (0: none).
-    Numbers that begin with 9191 get ringback, which has no end of its own; with 9292 the
-    error message, of `error_seconds`. `applications` are those that it can run; with any,
+    Numbers that begin with 9191 get ringback, which has no end of its own; with 919191910
+    (whisper, greeting) an announcement of `announcement_seconds`; with 9292 the error
+    message, of `error_seconds`. `applications` are those that it can run; with any,
     each of its calls has an RTP port of its own, where RFC 4733 events are taken.
 
     As a voice browser it may go further: with `browses` it asks the IVR service that App-Info
@@ -158,6 +160,7 @@ class VxmlGateway(LabEndpoint):
 
     seconds: float | None = None
     error_seconds: float | None = 2.0
+    announcement_seconds: float | None = 2.0
     answer_delay: float = 0.0
     refuse: int = 0
     browses: bool = False
@@ -215,7 +218,9 @@ class VxmlGateway(LabEndpoint):
     def call_established(self, call: LabCall, now: float) -> None:
         """The application begins; without one the gateway hangs up in its time."""
         seconds = self.seconds
-        if call.number.startswith(RINGTONE):
+        if call.number.startswith(ANNOUNCEMENT):
+            seconds = self.announcement_seconds
+        elif call.number.startswith(RINGTONE):
             seconds = None
         elif call.number.startswith(ERROR):
             seconds = self.error_seconds

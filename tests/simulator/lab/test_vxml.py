@@ -29,10 +29,12 @@ def test_the_application_ends() -> None:
 
 def test_ringback_has_no_end_but_the_error_message_has() -> None:
     async def scenario(lab: Lab) -> None:
-        lab.vxml.seconds = lab.vxml.error_seconds = 0.02
+        lab.vxml.seconds = lab.vxml.error_seconds = lab.vxml.announcement_seconds = 0.02
         ringback, _ = await connected(lab.caller, lab.vxml, "91919191")
         error, _ = await connected(lab.caller, lab.vxml, "9292")
+        whisper, _ = await connected(lab.caller, lab.vxml, "9191919100")
         assert (await error.ended()).by == "peer"
+        assert (await whisper.ended()).by == "peer"
         assert ringback.ending is None
 
     run(scenario)
