@@ -20,13 +20,22 @@ def note_abnormal_end(call: "Call", reason: str, now: float) -> None:
     labels = "".join(
         f"{leg.number}|{leg.status or -1};" for leg in call.legs if leg is not call.caller
     )
-    survivable = str(_MARKER in call.passed).lower()
+    marked = str(bool(survivable(call))).lower()
     text = (
         f"ABNORMALLY ENDING - SIP code [{call.error_code}], Reason Hdr [{reason}], "
-        f"GW call using SURV TCL flag [{survivable}], NON NORMAL flag [true], "
+        f"GW call using SURV TCL flag [{marked}], NON NORMAL flag [true], "
         f"DNIS [{call.called}], ANI [{call.calling}], "
         f"AGE (msecs) [{round((now - call.started) * 1000)}], Call History : {labels or '-1;'}"
     )
     call.log(now, "abnormal_end", text)
     leg_id = call.caller.session.dialog.call_id.partition("@")[0]
     log.info("CALLGUID = %s LEGID = %s - [INBOUND]: %s", call.guid, leg_id, text)
+
+
+def survivable(call: "Call") -> bool | None:
+    """Whether the caller's gateway can rescue the call; None where it does not say."""
+    for line in call.passed.split("\r\n"):
+        name, _, value = line.partition(":")
+        if name.strip().lower() == "remote-party-id":
+            return _MARKER in value.partition("<")[0]
+    return None

@@ -13,6 +13,7 @@ from simulator.call_events import HANDLERS
 from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.ended import let_go
+from simulator.error_number import ErrorRefer, end_abnormally
 from simulator.errors import CallStateError
 from simulator.headers import NO_REFUSAL
 from simulator.hold import Hold
@@ -239,7 +240,7 @@ class Call:
             elif self.treatment is not None and self.state == "queued":
                 self.treatment.failed(status, reason, now)
             else:
-                self.refuse(now, status, reason)
+                self.fail(now, status, reason)
             return
         self.log(now, "connect_failed", f"{work.destination}: {details}")
         if self.treatment is not None:
@@ -255,6 +256,9 @@ class Call:
     def departed(self, work: Departure, now: float, *, by: Leg | None = None) -> None:
         """A transfer that the caller leaves us by has succeeded; without `by` it is sent off."""
         self.work = None
+        if isinstance(work, ErrorRefer):
+            work.departed(now, by)
+            return
         self.transferred(now, work.destination, work.how)
         self.end(now, "transferred", f"transferred{work.how}", by=by, beside=work.parting)
 
@@ -273,22 +277,37 @@ class Call:
     # The end.
 
     def give_up(self, now: float, status: int, reason: str) -> None:
-        """`refuse`, after the time that ICM has for other instructions [TN178]."""
+        """`fail`, after the time that ICM has for other instructions [TN178]."""
         wait = self.server.config.icm.wait
         if wait == 0.0 or self.route.kind == "direct":
-            self.refuse(now, status, reason)
+            self.fail(now, status, reason)
             return
         self.log(now, "waiting_for_icm", f"{wait:g} s")
         refusal = Refusal(self, status, reason)
         self.server.stack.endpoint.wheel.start(now, wait, refusal, 0)
 
-    def refuse(self, now: float, status: int, reason: str) -> None:
-        """No one could be reached: an unanswered caller gets the code, others BYE."""
+    def fail(self, now: float, status: int, reason: str) -> None:
+        """No one could be reached: the end that the configuration has for that."""
+        end_abnormally(self, status, reason, now)
+
+    def refuse(self, now: float, status: int, reason: str, by: Leg | None = None) -> None:
+        """End the call with this code: an unanswered caller gets it, others BYE."""
         self.error_code = status
         header = f'SIP;cause={status};text="{reason_phrase(status)}"'
         if self.refusal.status == status and self.refusal.reason:  # RFC 6432
             header = self.refusal.reason
-        self.end(now, "error", f"SIP {status} {reason}", reason=header, status=status)
+        self.end(now, "error", f"SIP {status} {reason}", reason=header, status=status, by=by)
+
+    def leave_all_but_the_caller(self, now: float, reason: str) -> None:
+        """Nothing goes on but what the caller is told: the other legs end."""
+        if self.work is not None:
+            self.work.abandon(now)
+            self.work = None
+        self._drop_treatment(now)
+        self.peer = None
+        for leg in self.legs:
+            if leg is not self.caller and leg.ended == 0.0 and leg.call is self:
+                leg.hang_up(now, reason)
 
     def end(
         self,

@@ -156,6 +156,9 @@ def _lost(call: "Call", leg: Leg, event: Lost, now: float) -> None:
     leg.finish(now, event.status)
     call.log(now, "leg_lost", f"{leg.kind}: SIP {event.status}")
     if leg is call.caller or not _goes_on_without(call, leg, now):
+        if leg is not call.caller and call.caller.up and call.server.config.sip.error_refer:
+            call.fail(now, event.status, f"{leg.kind} lost")
+            return
         call.error_code = event.status
         details = f"{leg.kind} lost: SIP {event.status}"
         reason = REASONS["timeout"] if event.status == 408 else NORMAL

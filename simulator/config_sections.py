@@ -180,10 +180,10 @@ class SipSection(Section):
     audit: AuditSection = AuditSection()
     error_refer: bool = Field(
         default=True,
-        description="Failures go to the error number: 302 before answer, REFER after. Not served "
-        "yet: the caller gets the code of the refusal either way.",
+        description="A failed call goes to services.error: 302 before the answer, REFER after; "
+        "404 without a route there. false: the caller gets the code of the refusal, or BYE. A "
+        "caller with survivability (--CVP in Remote-Party-ID) does either way.",
     )
-
     follow_redirects: bool = Field(
         default=True, description="Try the contacts of a 3xx; else the caller gets it."
     )

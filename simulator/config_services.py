@@ -25,6 +25,9 @@ class ServicesSection(Section):
     ringtone: Number = Field(
         default="9191", description="What a caller hears from the queue to the agent's answer."
     )
+    error: Number = Field(
+        default="9292", description="Where a failed call is sent if sip.error_refer is on."
+    )
     whisper: Number = Field(
         default="9191919100", description="What an agent hears before the caller is joined."
     )

@@ -244,7 +244,7 @@ class CallServer(Commands):
             label = self.config.services.vru_return or self.config.icm.vru_label
             self.connect_label(call, label + route.correlation_id, VXML, now)
         else:
-            call.refuse(now, 404, "no route to this number")
+            call.fail(now, 404, "no route to this number")
 
     # The end of a call.
 

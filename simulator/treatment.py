@@ -240,5 +240,5 @@ class Refusal:
         call = self._call
         unchanged = call.peer is None or call.peer is self._peer
         if call.work is None and unchanged and call.state != "ended":
-            call.refuse(now, self._status, self._reason)
+            call.fail(now, self._status, self._reason)
             call.server.stack.pump(now)

@@ -65,8 +65,15 @@ class Chaos:
             "origin": self.random.choice(["keep", "passthrough"]),
             "mid_call": self.random.choice(["offer", "offerless"]),
         }
-        sip = {"reliable_provisional": self.random.choice(["required", "supported"])}
+        sip = {
+            "reliable_provisional": self.random.choice(["required", "supported"]),
+            "error_refer": self.random.random() < 0.5,
+        }
         services = {"ringtone": self.random.choice(["", "9191", "9191"])}
+        group = {**icm["skill_groups"]["support"]}
+        group["whisper"] = self.random.choice(["", "sales.wav"])
+        group["greeting"] = self.random.choice(["", "hello.wav"])
+        icm["skill_groups"] = {"support": group}
         sections = {**SECTIONS, "icm": icm, "sdp": sdp, "sip": sip, "services": services}
         self.world = World(network, **sections)
         for phone in (self.world.caller, self.world.vxml, self.world.agents):
