@@ -16,6 +16,7 @@ from pydantic import (
 from simulator.config_base import Name, Section, Text, one_or_many
 from simulator.config_dial_plan import GroupName
 from simulator.config_sections import DEFAULT_RING_NO_ANSWER, RingNoAnswer
+from simulator.config_services import Number
 from simulator.config_values import SipTarget
 from simulator.patterns import Pattern
 from simulator.profile_patterns import check_pattern
@@ -107,6 +108,12 @@ class StaticRoute(Section):
     pattern: PatternText
     ring_no_answer: RingNoAnswer | None = Field(
         default=None, description="Seconds for labels of this pattern; unset: as the number says."
+    )
+    ringtone: Number = Field(
+        default="", description="Ringtone service for labels of this pattern. Unset: the usual."
+    )
+    ringtone_file: Text = Field(
+        default="", description="What the ringtone service is to play, in its X-Announcement."
     )
     to: Target = Field(
         description="sip:HOST:PORT, with ;transport=tcp or tls if not UDP; HOST may be a server "

@@ -16,7 +16,7 @@ from simulator.outpulse import Outpulse, outpulsed
 from simulator.queries import Queries
 from simulator.refer import ReferTransfer
 from simulator.ringtone import lead_in
-from simulator.routing import Label, NotRoutable, no_route
+from simulator.routing import Destination, Label, NotRoutable, no_route
 from simulator.script_messages import RECV_INFO
 from simulator.server_groups import ServerGroups
 from simulator.states import CONNECT, NORMAL, TRANSFER
@@ -61,12 +61,16 @@ class Legs(Queries):
     _correlation: int = 0
 
     def connect(
-        self, call: "Call", leg: Leg, uri: str, now: float, ring_no_answer: float = 0.0
+        self, call: "Call", leg: Leg, uri: str, now: float, found: Destination | None = None
     ) -> None:
         """Connect the caller to `uri` by a new leg; an answered one hears ringback meanwhile."""
-        work = agent_connection(call, leg, uri, ring_no_answer or call.route.ring_no_answer)
+        patience = 0.0 if found is None else found.ring_no_answer
+        work = agent_connection(call, leg, uri, patience or call.route.ring_no_answer)
         if call.caller.answered and leg.kind != VXML:
-            work = lead_in(work, self.config.services.ringtone, now)
+            number = self.config.services.ringtone
+            if number and found is not None and found.ringtone:
+                number = found.ringtone
+            work = lead_in(work, number, "" if found is None else found.ringtone_file, now)
         call.work = work
         work.start(now)
 
@@ -108,7 +112,7 @@ class Legs(Queries):
             # The VRU is released before the agent is called [TN178].
             call.peer = None
             old.hang_up(now, NORMAL)
-        self.connect(call, leg, uri, now, 0.0 if found is None else found.ring_no_answer)
+        self.connect(call, leg, uri, now, found)
 
     def refer(
         self, call: "Call", destination: str, uri: str | None, now: float, *, by_icm: bool = False

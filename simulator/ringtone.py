@@ -63,8 +63,11 @@ class Ringtone(Connection):
         self.after.target.release_agent(now)
 
 
-def lead_in(work: Connection, number: str, now: float) -> Connection:
-    """What comes first: the ringtone service, or `work` itself where there is no need or way."""
+def lead_in(work: Connection, number: str, file: str, now: float) -> Connection:
+    """What comes first: the ringtone service, or `work` itself where there is no need or way.
+
+    How CVP tells its gateway which file to play is not known; here it is a header field.
+    """
     call = work.call
     peer = call.peer
     if not number or not call.caller.up or (peer is not None and peer.kind == RINGTONE):
@@ -76,4 +79,7 @@ def lead_in(work: Connection, number: str, now: float) -> Connection:
     if uri is None:
         call.log(now, "no_route", f"ringtone {number}: add it under routes")
         return work
-    return Ringtone(call, number, uri, work, now)
+    ringtone = Ringtone(call, number, uri, work, now)
+    if file:
+        ringtone.target.lines = f"X-Announcement: {file}\r\n"
+    return ringtone

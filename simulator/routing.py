@@ -117,13 +117,16 @@ class Destination:
     """Where a label leads: a SIP URI, and by what.
 
     `pattern` is that of the route or of the send-to-originator list, "" where none was
-    asked; `ring_no_answer` is in seconds, 0 where the pattern does not say.
+    asked; `ring_no_answer` is in seconds, 0 where the pattern does not say. `ringtone` is the
+    number of another ringtone service than usual, `ringtone_file` what it is to play.
     """
 
     uri: str
     how: Literal["itself", "originator", "phone", "proxy", "route", "group"]
     pattern: str = ""
     ring_no_answer: float = 0.0
+    ringtone: str = ""
+    ringtone_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +348,9 @@ class DialPlan:
             return Destination(str(self._proxy.with_user(number)), "proxy", "", patience)
         if entry is not None:
             uri = str(entry.value.to.with_user(number))
-            return Destination(uri, "route", entry.pattern.text, patience)
+            route = entry.value
+            name, ringtone, file = entry.pattern.text, route.ringtone, route.ringtone_file
+            return Destination(uri, "route", name, patience, ringtone, file)
         if origin.server_group:
             target = SipTarget("sip", "", origin.server_group, None, "")
             return Destination(str(target.with_user(number)), "group")

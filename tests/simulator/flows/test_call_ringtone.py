@@ -263,6 +263,37 @@ def test_a_failed_transfer_leads_back_to_the_queue(build: Build) -> None:
     line.hang_up()
 
 
+def test_a_ringtone_of_the_pattern(build: Build) -> None:
+    """Per pattern: another service number, and the file that it is to play [CG-SYS]."""
+    world = build(
+        routes=[
+            {
+                "pattern": "1XXX",
+                "to": "sip:192.0.2.3:5060",
+                "ringtone": "91915",
+                "ringtone_file": "sales.wav",
+            }
+        ],
+        **ON,
+    )
+    line = world.queued()
+    world.run(5.0)
+    invite = world.vxml.line.invite
+    assert invite.uri.startswith("sip:91915@")
+    assert invite.get("x-announcement") == "sales.wav"
+    assert world.state == "connected"
+    line.hang_up()
+
+
+def test_none_at_all_though_a_pattern_has_one(build: Build) -> None:
+    routes = [{"pattern": "1XXX", "to": "sip:192.0.2.3:5060", "ringtone": "91915"}]
+    world = build(routes=routes, services={"ringtone": ""})
+    line = world.queued()
+    world.run(5.0)
+    assert len(world.vxml.lines) == 1
+    line.hang_up()
+
+
 MOMENTS: dict[str, tuple[Manner, float]] = {
     "the ringtone is called": (SILENT, 3.05),
     "the ringtone has answered": (Manner(), 3.045),
