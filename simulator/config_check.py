@@ -148,7 +148,8 @@ def _check_duplicates(config: "Config", source: Source) -> None:
                 if enabled:
                     table.add(pattern, index)
             except ValueError as error:
-                source.problem((name, index, "pattern"), str(error))
+                more = "" if name == "dialed_numbers" else "; a server group has several servers"
+                source.problem((name, index, "pattern"), f"{error}{more}")
     seen: set[str] = set()
     for index, group in enumerate(config.server_groups):
         if group.name in seen:

@@ -64,7 +64,12 @@ class Prober:
 
     async def probe_all(self) -> list[ConnectionView]:
         """Every configured neighbour, the ICM and the CDR store of this process included."""
-        neighbours = [*self._server.config.neighbours, *self._vxml_servers()]
+        server = self._server
+        neighbours = [
+            *server.config.neighbours,
+            *self._vxml_servers(),
+            *server.server_groups.neighbours(),
+        ]
         probes = [self._probe(neighbour) for neighbour in neighbours]
         views = list(await asyncio.gather(*probes))
         named = {view.component for view in views}

@@ -3,22 +3,27 @@
 A `DialPlan` is made from a `Config` and never changes; another configuration makes another
 plan. `DialPlan.arrive` and `route_call` decide for a call that arrives, `route_label` for a
 label that ICM gives, `resolve_transfer` for what an operator types.
-
-A label goes, in this order [SDG-CVP]: back to the caller's host where it is to be sent to
-the originator; to the phone that is logged in under it; to the outbound proxy if there is
-one; where a static route leads; to the server group of the dialed number. Else nowhere.
 """
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from simulator.config_values import SipTarget
-from simulator.errors import CallServerError
+from simulator.labels import (
+    Destination,
+    InvalidNumber,
+    Label,
+    LabelRoutes,
+    NotRoutable,
+    check_number,
+    no_route,
+    read_uri,
+)
 from simulator.origin import NO_ORIGIN, CallOrigin, origin_of
 from simulator.patterns import Entry, Pattern, PatternTable
-from sip.errors import LocalError
 from sip.message import Request
 
 if TYPE_CHECKING:
@@ -41,92 +46,10 @@ __all__ = [
 CallType: TypeAlias = Literal["preroute", "translation_route", "post_route"]
 RouteKind: TypeAlias = Literal["direct", "script", "label", "vru_return"]
 
-MAX_TEXT: Final = 200
 _CACHE_SIZE: Final = 4096
 _URI: Final = re.compile(r"sips?:", re.IGNORECASE)
 _ANY_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_CLI: Final = re.compile(r"(?P<text>.*?)(?:;CLI=(?P<cli>[^;]*))?", re.IGNORECASE | re.DOTALL)
 _VISUAL_SEPARATORS: Final = str.maketrans("", "", "-.()")
-
-
-class NotRoutable(CallServerError, LocalError):
-    """No route leads there; the text says what was looked for and what to add."""
-
-
-class InvalidNumber(NotRoutable, ValueError):
-    """A number, label or destination that cannot stand in SIP at all; the text says why."""
-
-
-def check_number(text: object, what: str = "number") -> str:
-    """`text` if it can be dialed: 1 to 200 printable characters, no blank, ``<``, ``>``, ``"``.
-
-    Raises `InvalidNumber`, which names `what`. Line ends and other control characters are
-    what header injection is made of.
-    """
-    if not isinstance(text, str):
-        raise InvalidNumber(f"{what} must be text, not {type(text).__name__}")
-    if text.isascii() and text.isalnum() and len(text) <= MAX_TEXT:
-        return text
-    if not text:
-        raise InvalidNumber(f"{what} is empty")
-    if len(text) > MAX_TEXT:
-        raise InvalidNumber(f"{what} has {len(text)} characters; at most {MAX_TEXT}")
-    for place, character in enumerate(text, 1):
-        if not character.isprintable() or character in ' <>"\\':
-            kind = "" if character.isprintable() else "control or invisible character "
-            raise InvalidNumber(f"{what} has the {kind}{character!r} at place {place}; remove it")
-    return text
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A label of ICM without its modifiers [CG-XFER].
-
-    `refer` stands for the prefix ``rf`` (blind transfer by REFER), `cli` for ``;CLI=987``:
-    the caller's number to show, "" for ``;CLI=null`` (blank), None to leave it.
-    """
-
-    text: str
-    refer: bool = False
-    cli: str | None = None
-
-    @classmethod
-    def parse(cls, text: object) -> "Label":
-        """Take a label apart; `InvalidNumber` when nothing is left or it cannot be dialed."""
-        checked = check_number(text, "label")
-        match = _CLI.fullmatch(checked)
-        assert match is not None
-        bare, cli = match["text"], match["cli"]
-        refer = bare.startswith("rf")
-        bare = bare.removeprefix("rf")
-        if not bare:
-            raise InvalidNumber(f"label {checked!r} names no destination")
-        return cls(bare, refer, "" if cli is not None and cli.lower() == "null" else cli)
-
-
-def no_route(label: str) -> str:
-    """What the log says of a label that leads nowhere, in the words of a Call Server."""
-    return (
-        f"B2BUA is not configured with a route for making calls to [{label}]. "
-        "Please add this route. [id:5010]"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a label leads: a SIP URI, and by what.
-
-    `pattern` is that of the route or of the send-to-originator list, "" where none was
-    asked; `ring_no_answer` is in seconds, 0 where the pattern does not say. `ringtone` is the
-    number of another ringtone service than usual, `ringtone_file` what it is to play.
-    """
-
-    uri: str
-    how: Literal["itself", "originator", "phone", "proxy", "route", "group"]
-    pattern: str = ""
-    ring_no_answer: float = 0.0
-    ringtone: str = ""
-    ringtone_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,24 +111,19 @@ class DialPlan:
         for route in config.direct_routes:
             self._direct.add(route.pattern, route.to)
         self._numbers = config.number_table()
-        self._labels = config.route_table()
+        self._labels = LabelRoutes(config, {} if phones is None else phones)
         self._section = section = config.dial_plan
-        self._to_originator = PatternTable[None]()
-        for pattern in section.send_to_originator:
-            self._to_originator.add(pattern, None)
         location = section.location
         self._sites = [one.id for one in location.sites] if location.insert != "off" else []
         self._site_in_front = location.insert == "front"
-        self._proxy = config.sip.outbound_proxy
         self._simple = not (
-            section.significant_digits or location.sites or len(self._to_originator)
+            section.significant_digits or location.sites or section.send_to_originator
         )
         self._extensions = frozenset(icm.agents)
         self._vru_label = icm.vru_label
         self._max_dnis_length = icm.max_dnis_length
         self._ring_no_answer = config.transfer.ring_no_answer
         self._cache: dict[str, Route] = {}
-        self._phones = {} if phones is None else phones
 
     def forget(self) -> None:
         """A phone has logged in or out: what was decided before may not hold."""
@@ -321,40 +239,12 @@ class DialPlan:
 
     def route_label(self, label: str | Label, origin: CallOrigin = NO_ORIGIN) -> str | None:
         """The SIP URI a label leads to, or None; see `find`."""
-        found = self.find(label, origin)
+        found = self._labels.find(label, origin)
         return None if found is None else found.uri
 
     def find(self, label: str | Label, origin: CallOrigin = NO_ORIGIN) -> Destination | None:
-        """Where a label of a call from `origin` leads, or None [SDG-CVP].
-
-        Modifiers are left out; a label that is a SIP URI leads to itself. `InvalidNumber`
-        when it cannot be dialed at all.
-        """
-        bare = label.text if isinstance(label, Label) else Label.parse(label).text
-        if _URI.match(bare):
-            return Destination(str(_uri(bare, "label")), "itself")
-        number = f"{origin.digits}{bare}" if origin.digits else bare
-        if origin.host is not None:
-            back = self._to_originator.lookup(number)
-            if back is not None:
-                uri = str(origin.host.with_user(number))
-                return Destination(uri, "originator", back.pattern.text)
-        entry = self._labels.lookup(number)
-        patience = 0.0 if entry is None else entry.value.ring_no_answer or 0.0
-        phone = self._phones.get(bare)
-        if phone is not None:
-            return Destination(phone, "phone", "", patience)
-        if self._proxy is not None:
-            return Destination(str(self._proxy.with_user(number)), "proxy", "", patience)
-        if entry is not None:
-            uri = str(entry.value.to.with_user(number))
-            route = entry.value
-            name, ringtone, file = entry.pattern.text, route.ringtone, route.ringtone_file
-            return Destination(uri, "route", name, patience, ringtone, file)
-        if origin.server_group:
-            target = SipTarget("sip", "", origin.server_group, None, "")
-            return Destination(str(target.with_user(number)), "group")
-        return None
+        """Where a label of a call from `origin` leads, and by what; see `LabelRoutes.find`."""
+        return self._labels.find(label, origin)
 
     def resolve_transfer(self, destination: str, origin: CallOrigin = NO_ORIGIN) -> Route:
         """Where a transfer of a call from `origin` to a URI, extension, label or number goes.
@@ -365,14 +255,14 @@ class DialPlan:
         """
         text = check_number(destination, "destination")
         if _URI.match(text):
-            return self._target(text, str(_uri(text, "destination")))
+            return self._target(text, str(read_uri(text, "destination")))
         if text[:4].lower() == "tel:":
             text = text[4:].partition(";")[0].translate(_VISUAL_SEPARATORS)
             check_number(text, "destination")
         elif _ANY_SCHEME.match(text):
             raise InvalidNumber(f"destination {text!r} is neither a number nor a sip: URI")
         label = Label.parse(text)
-        found = self.find(label, origin)
+        found = self._labels.find(label, origin)
         if found is not None and found.how == "proxy" and self._is_ours(label.text):
             found = None
         if found is not None:
@@ -383,7 +273,7 @@ class DialPlan:
 
     def _is_ours(self, number: str) -> bool:
         """Whether the plan has something for a number that is no label here."""
-        if self._labels.lookup(number) is not None or number in self._extensions:
+        if self._labels.routes.lookup(number) is not None or number in self._extensions:
             return False
         return (self._direct.lookup(number) or self._numbers.lookup(number)) is not None
 
@@ -427,17 +317,21 @@ class DialPlan:
         )
 
     def explain(self, number: str) -> list[tuple[str, str]]:
-        """Every pattern that matches `number`, the best first, with why it ranks there."""
+        """Every pattern that matches `number`, the best first, with why it ranks there.
+
+        Where that gives a label, the steps that the label takes follow.
+        """
         check_number(number, "dialed number")
+        count = self._section.significant_digits
+        digits = number[:count] if len(number) > count else ""
+        number = number[len(digits) :]
         found = [(entry.pattern.text, "direct route") for entry in self._direct.explain(number)]
-        if self._vru_return(number) is not None:
-            found.append((f"{self._vru_label}>", "return from the VRU"))
+        vru = self._vru_return(number)
+        if vru is not None:
+            found.append((vru.pattern, "return from the VRU"))
         found += [(e.pattern.text, e.reason) for e in self._numbers.explain(number)]
+        with suppress(NotRoutable):
+            label = self.route_call(number).label
+            if label is not None and vru is None:
+                found += self._labels.steps(Label.parse(label).text, digits)
         return found
-
-
-def _uri(text: str, what: str) -> SipTarget:
-    try:
-        return SipTarget.parse(text)
-    except ValueError as error:
-        raise InvalidNumber(f"{what}: {error}") from None

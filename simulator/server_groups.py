@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 from simulator.config_dial_plan import Server, ServerGroupSection
+from simulator.config_sections import Neighbour
 from simulator.config_values import join_address
 from simulator.heartbeat import Heartbeat
 from simulator.views import ServerGroupView, ServerView
@@ -289,6 +290,15 @@ class ServerGroups:
         found = group.uris(now) or [group.likely()]
         place = found[0].removeprefix("sip:")
         return f"{user}{at}{place}" if at else f"sip:{place}"
+
+    def neighbours(self) -> list[Neighbour]:
+        """The servers of groups that connectivity is to show, under their component."""
+        return [
+            Neighbour(component=group.config.component, url=element.uri)
+            for group in self.groups.values()
+            if group.config.component is not None
+            for element in group.elements
+        ]
 
     def views(self, wall: Callable[[float], float], now: float) -> list[ServerGroupView]:
         """All groups as readers see them; `wall` gives the time of day for a time."""

@@ -1,3 +1,6 @@
+import re
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -5,8 +8,10 @@ from hypothesis import strategies as st
 from simulator.config import Config
 from simulator.errors import CallServerError
 from simulator.patterns import Entry, Pattern, PatternTable
+from simulator.profile_patterns import PriorityTable, ProfilePattern
 from simulator.routing import DialPlan, InvalidNumber, Label, Lookup, NotRoutable, check_number
 from sip.errors import LocalError
+from tests.support.virtual_server import configuration
 
 # -- patterns ------------------------------------------------------------------------------
 
@@ -456,3 +461,87 @@ def test_the_cache_of_decisions_stays_bounded(builtin: DialPlan) -> None:
     for number in range(5000):
         builtin.route_call(str(number))
     assert len(builtin._cache) <= 4096
+
+
+# -- labels, step by step ------------------------------------------------------------------
+
+
+def explained(number: str, **sections: Any) -> list[str]:
+    plan = DialPlan(configuration(**sections).with_lab("sip:agents.lab", "sip:vxml.lab"))
+    return [": ".join(step) for step in plan.explain(number)]
+
+
+def test_the_steps_of_a_label_are_explained() -> None:
+    """CVP.md 4: the order for every outbound leg."""
+    patterns = ["6>: 1 literal character, any length", ">: 0 literal characters, any length"]
+    assert explained("6000") == [*patterns, "1XXX: label 1001: route sip:1001@agents.lab"]
+    assert explained("6000", dial_plan={"send_to_originator": ["1>"]})[2:] == [
+        "1>: label 1001: back to the caller's IOS gateway",
+        "1XXX: label 1001: route sip:1001@agents.lab",
+    ]
+    assert explained("6000", sip={"outbound_proxy": "sip:proxy.lab"})[2:] == [
+        "-: label 1001: outbound proxy sip:1001@proxy.lab"
+    ]
+    assert explained("6066000", dial_plan={"significant_digits": 3})[2:] == [
+        "-: label 6061001: no route; add one under routes"
+    ]
+    assert explained("3000") == [">: 0 literal characters, any length"]
+
+
+def test_the_lookup_takes_significant_digits_off_and_on() -> None:
+    config = configuration(dial_plan={"significant_digits": 3}, routes=["6061>=sip:10.0.0.1"])
+    found = DialPlan(config).lookup("6066000")
+    assert (found.dialed_number, found.matched_pattern) == ("6066000", "6>")
+    assert found.route_destination == "sip:6061001@10.0.0.1"
+
+
+# -- the profile's patterns ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "other"),
+    [
+        ("*", "1 123 anything", ""),
+        ("1800*", "1800 18005551234", "180 21800"),
+        ("1*5", "15 12345", "1 5 156"),
+        ("1*2*3", "123 1x2y3", "132 12 1232"),
+        ("*99", "99 199", "990"),
+        ("9X", "9X", "91"),
+        ("+49#", "+49#", "49#"),
+        ("1**2", "12 1002", "1"),
+        ("5*5", "55 5x5", "5"),
+    ],
+)
+def test_a_pattern_of_the_profile_matches(pattern: str, matching: str, other: str) -> None:
+    """CVP.md 0: ``*`` stands for any digits."""
+    parsed = ProfilePattern.parse(pattern)
+    assert [number for number in matching.split() if not parsed.matches(number)] == []
+    assert [number for number in other.split() if parsed.matches(number)] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("", "cannot be empty"), ("1" * 25, "at most 24"), ("1>", "has '>'"), ("1.", r"has '\.'")],
+)
+def test_a_malformed_pattern_of_the_profile_is_refused(pattern: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ProfilePattern.parse(pattern)
+
+
+def test_the_lowest_priority_wins_then_the_order() -> None:
+    table = PriorityTable[str]()
+    for pattern, priority in (("*", 9), ("1*", 2), ("12*", 2), ("123", 3)):
+        table.add(pattern, pattern, priority)
+    found = table.lookup("123")
+    assert found is not None
+    assert (found.value, found.reason) == ("1*", "priority 2")
+    assert table.lookup("123") is found
+    assert [entry.value for entry in table.explain("123")] == ["1*", "12*", "123", "*"]
+    with pytest.raises(ValueError, match="matches the same numbers as"):
+        table.add("1**", "again")
+
+
+@given(st.text("12*", min_size=1, max_size=6), st.text("12", max_size=8))
+def test_a_pattern_of_the_profile_is_what_it_says(pattern: str, number: str) -> None:
+    wanted = re.fullmatch(pattern.replace("*", ".*"), number) is not None
+    assert ProfilePattern.parse(pattern).matches(number) == wanted
