@@ -210,7 +210,7 @@ class Call:
         self.server.statistics.answered(now - work.target.started)
         if work.transfer:
             self.transferred(now, work.target.number)
-            self._drop_treatment(now)
+            self.drop_treatment(now)
         if work.run is not None:
             self.treatment = work.run
         if self.treatment is not None and self.treatment.connected(work, now):
@@ -269,7 +269,8 @@ class Call:
         self.steps.completed(now)
         self.log(now, "transfer_completed", f"{destination}{how}")
 
-    def _drop_treatment(self, now: float) -> None:
+    def drop_treatment(self, now: float) -> None:
+        """The script has no more to say."""
         if self.treatment is not None:
             self.treatment.stop(now)
             self.treatment = None
@@ -340,7 +341,7 @@ class Call:
         if self.work is not None:
             self.work.abandon(now)
             self.work = None
-        self._drop_treatment(now)
+        self.drop_treatment(now)
         if self.greeting is not None:
             self.greeting.stop_timer()
         for leg in self.legs:

@@ -15,6 +15,7 @@ from simulator.refer import Departure, ReferTransfer
 from simulator.referred import refer_received
 from simulator.refresh import refresh_due
 from simulator.states import NORMAL, REASONS
+from simulator.survey import begin_survey
 from sip.events import (
     Acknowledged,
     Answered,
@@ -120,7 +121,7 @@ def _hung_up(call: "Call", leg: Leg, event: Hungup, now: float) -> None:
     call.log(now, "hung_up", f"{leg.kind} {leg.number}".rstrip())
     if leg is call.caller:
         _caller_left(call, leg, reason, beside, now)
-    elif _goes_on_without(call, leg, now):
+    elif begin_survey(call, leg, now) or _goes_on_without(call, leg, now):
         leg.session.confirm_bye(now)
     else:
         call.end(now, "completed", f"{leg.kind} hung up", reason=reason, by=leg, beside=beside)

@@ -132,16 +132,17 @@ class LabelRoutes:
                 return Destination(uri, "originator", back.pattern.text)
         entry = self.routes.lookup(number)
         patience = 0.0 if entry is None else entry.value.ring_no_answer or 0.0
+        ringtone = "" if entry is None else entry.value.ringtone
+        file = "" if entry is None else entry.value.ringtone_file
         phone = self._phones.get(bare)
         if phone is not None:
-            return Destination(phone, "phone", "", patience)
+            return Destination(phone, "phone", "", patience, ringtone, file)
         if self._proxy is not None:
-            return Destination(str(self._proxy.with_user(number)), "proxy", "", patience)
+            uri = str(self._proxy.with_user(number))
+            return Destination(uri, "proxy", "", patience, ringtone, file)
         if entry is not None:
             uri = str(entry.value.to.with_user(number))
-            route = entry.value
-            name, ringtone, file = entry.pattern.text, route.ringtone, route.ringtone_file
-            return Destination(uri, "route", name, patience, ringtone, file)
+            return Destination(uri, "route", entry.pattern.text, patience, ringtone, file)
         if origin.server_group:
             target = SipTarget("sip", "", origin.server_group, None, "")
             return Destination(str(target.with_user(number)), "group")

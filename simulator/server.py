@@ -194,7 +194,7 @@ class CallServer(Commands):
         self.begin(call, now)
         call.log(now, "offered", f"{calling} to {called}")
         if not over:
-            self._treat(call, route, now)
+            self.treat(call, route, now)
 
     def begin(self, call: Call, now: float) -> None:
         """A call is in the tables from now on, and has its licence."""
@@ -230,7 +230,8 @@ class CallServer(Commands):
             return False
         return True
 
-    def _treat(self, call: Call, route: Route, now: float) -> None:
+    def treat(self, call: Call, route: Route, now: float) -> None:
+        """Do what `route` says with a call."""
         if route.kind == "script":
             assert route.script is not None
             call.treatment = Treatment(call, self.config.icm.scripts[route.script])

@@ -391,3 +391,15 @@ def test_states_are_logged(build: Build, caplog: pytest.LogCaptureFixture) -> No
     world.run(2.5)
     assert "server group agents.lab: 192.0.2.3:5060 is down: no answer to a request" in caplog.text
     over(world)
+
+
+def test_a_route_may_have_a_ringtone_of_its_own(build: Build) -> None:
+    """CVP.md 4: custom ringtone per pattern."""
+    routes = [{"pattern": "1XXX", "to": f"sip:{AGENTS}", "ringtone": "91917"}]
+    world = build(routes=routes)
+    world.dial("7000")
+    world.run(5.5)
+    assert world.vxml.line.invite.uri == f"sip:91917@{VXML}"
+    world.run(2.0)
+    assert world.state == "connected"
+    over(world)
