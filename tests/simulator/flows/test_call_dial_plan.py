@@ -403,3 +403,19 @@ def test_a_route_may_have_a_ringtone_of_its_own(build: Build) -> None:
     world.run(2.0)
     assert world.state == "connected"
     over(world)
+
+
+def test_trunks_show_how_they_stand(build: Build) -> None:
+    trunk = {"registrar": f"sip:{VXML}", "aor": "sip:4930@carrier.example"}
+    world = build(sip={"trunks": [trunk]})
+    world.server.access.start()
+    (view,) = world.server.administration.trunk_views()
+    assert (view.registrar, view.state, view.sip_response_code) == (
+        f"sip:{VXML}",
+        "registering",
+        None,
+    )
+    world.run()
+    (view,) = world.server.administration.trunk_views()
+    assert (view.aor, view.state, view.sip_response_code) == (trunk["aor"], "failed", 405)
+    world.server.access.stop()
