@@ -70,8 +70,9 @@ async def test_the_probe_of_a_slow_cdr_store() -> None:
         return 0.5
 
     store = SimpleNamespace(ping=ping, healthy=True)
-    config = Config()
-    prober = Prober(cast(Any, SimpleNamespace(config=config, store=store)))
+    groups = SimpleNamespace(neighbours=list)
+    server = SimpleNamespace(config=Config(), store=store, server_groups=groups)
+    prober = Prober(cast(Any, server))
     found = await asyncio.wait_for(prober.probe_all(), 10)
     assert [(view.component, view.status, view.latency) for view in found] == [
         ("ICM", "connected", 0),
