@@ -60,7 +60,9 @@ async def vxml_server(status: int = 200) -> AsyncIterator[VxmlServer]:
 def prober(**vxml: Any) -> Prober:
     config = Config.model_validate({"vxml": vxml})
     store = SimpleNamespace(ping=lambda: 0.0, healthy=True)
-    return Prober(cast(Any, SimpleNamespace(config=config, store=store)))
+    groups = SimpleNamespace(neighbours=list)
+    server = SimpleNamespace(config=config, store=store, server_groups=groups)
+    return Prober(cast(Any, server))
 
 
 async def found(prober: Prober) -> ConnectionView:
