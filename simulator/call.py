@@ -304,7 +304,7 @@ class Call:
         if self.work is not None:
             self.work.abandon(now)
             self.work = None
-        self._drop_treatment(now)
+        self.drop_treatment(now)
         self.peer = None
         for leg in self.legs:
             if leg is not self.caller and leg.ended == 0.0 and leg.call is self:

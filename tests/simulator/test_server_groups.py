@@ -435,3 +435,14 @@ def test_the_defaults_are_those_of_the_product() -> None:
     assert (beat.up_interval, beat.down_interval) == (5.0, 5.0)
     assert (beat.method, beat.transport, beat.overloaded) == ("OPTIONS", "udp", (503, 480, 600))
     assert beat.contact == "cvp.cisco.com"
+
+
+def test_connectivity_shows_the_servers_of_a_group_with_a_component(network: Network) -> None:
+    """As CUCM, say; a group without a component is shown at /oamp/rest/sipserver alone."""
+    groups = ServerGroups(network.add("server").endpoint)
+    shown = section("10.0.0.1", {"host": "10.0.0.2", "transport": "tcp"}, component="CUCM")
+    groups.configure([shown, section("10.0.0.3").model_copy(update={"name": "h.lab"})], 0.0)
+    assert [(one.component, one.url) for one in groups.neighbours()] == [
+        ("CUCM", "sip:10.0.0.1:5060"),
+        ("CUCM", "sip:10.0.0.2:5060;transport=tcp"),
+    ]

@@ -393,18 +393,6 @@ def test_states_are_logged(build: Build, caplog: pytest.LogCaptureFixture) -> No
     over(world)
 
 
-def test_a_route_may_have_a_ringtone_of_its_own(build: Build) -> None:
-    """CVP.md 4: custom ringtone per pattern."""
-    routes = [{"pattern": "1XXX", "to": f"sip:{AGENTS}", "ringtone": "91917"}]
-    world = build(routes=routes)
-    world.dial("7000")
-    world.run(5.5)
-    assert world.vxml.line.invite.uri == f"sip:91917@{VXML}"
-    world.run(2.0)
-    assert world.state == "connected"
-    over(world)
-
-
 def test_trunks_show_how_they_stand(build: Build) -> None:
     trunk = {"registrar": f"sip:{VXML}", "aor": "sip:4930@carrier.example"}
     world = build(sip={"trunks": [trunk]})
