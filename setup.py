@@ -24,7 +24,7 @@ SIMULATOR = [
     for name in "agents announcements audit bridge call call_events call_index commands connection "
     "consultation early ended error_number headers held_ringtone hold ivr joining leg "
     "legs licence outpulse pickup queries records refer referred refresh ringtone "
-    "server states statistics takeover transfer_commands transfer_log treatment "
+    "router server states statistics takeover transfer_commands transfer_log treatment "
     "vru_return".split()
 ]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from simulator.applications import Application, Place
 from simulator.config_source import Source, nearest
+from simulator.script import SelfService
 
 if TYPE_CHECKING:
     from simulator.config import Config
@@ -29,12 +30,13 @@ def near_names(config: "Config", source: Source) -> None:
     known = config.lab.applications
     for script, steps in config.icm.scripts.items():
         for index, step in enumerate(steps):
-            wanted = step.self_service.application if step.self_service else None
+            action = step.action
+            wanted = action.application if isinstance(action, SelfService) else None
             if not known or wanted is None or wanted in known:
                 continue
             hint = nearest(wanted, known)
             if hint.startswith("did you mean"):
-                place = ("icm", "scripts", script, index, "self_service", "application")
+                place = ("icm", "scripts", script, index, step.kind, "application")
                 message = f"{wanted!r} is not in lab.applications; {hint}"
                 source.problem(place, message, warning=True)
 

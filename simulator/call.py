@@ -21,6 +21,7 @@ from simulator.ivr import Ivr
 from simulator.leg import RINGTONE, Leg
 from simulator.origin import NO_ORIGIN
 from simulator.refer import Departure
+from simulator.router import IcmContext
 from simulator.routing import Route
 from simulator.states import (
     CONNECT,
@@ -68,6 +69,7 @@ class Call:
         "hold",
         "holds",
         "hops",
+        "icm",
         "icm_agent",
         "icm_label",
         "icm_skill_group",
@@ -119,6 +121,7 @@ class Call:
         self.variables: Variables | None = None
         self.passed = ""  # header lines of the caller that the other legs get as well
         self.vru_number = ""  # label and correlation id, by which a return finds this call
+        self.icm: IcmContext | None = None  # once ICM routes the call
         self.icm_label = ""
         self.icm_skill_group = ""
         self.icm_agent = ""
@@ -129,8 +132,7 @@ class Call:
         self.result: CallResult = "completed"
         self.error_code = 0
         self.refusal = NO_REFUSAL  # how a callee refused last
-        self.self_service_time = 0.0
-        self.queue_time = 0.0
+        self.self_service_time = self.queue_time = 0.0
         self._entered = now
 
     def __repr__(self) -> str:
@@ -334,6 +336,8 @@ class Call:
             # Its CANCEL has been answered, and is told next: that is how the call ended.
             result, details = "abandoned", "the caller gave up before the answer"
             self.error_code = 487
+        if self.treatment is not None:
+            self.treatment.ending(result, now)
         if result == "error":
             note_abnormal_end(self, reason, now)
         self._set_state("ended", now, details)

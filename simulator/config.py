@@ -19,6 +19,7 @@ from simulator.config_base import Section, one_or_many
 from simulator.config_check import cross_check, translate
 from simulator.config_defaults import BUILTIN, LAB_AGENT_LABELS, LAB_SERVICE_LABELS, write_yaml
 from simulator.config_headers import HeadersSection
+from simulator.config_icm import IcmSection
 from simulator.config_services import ServicesSection
 from simulator.config_source import (
     OPTION_KEYS,
@@ -80,7 +81,7 @@ class Config(Section):
     routes: Annotated[tuple[plan.StaticRoute, ...], BeforeValidator(one_or_many)] = Field(
         default=(), description="Static routes: where labels and extensions are."
     )
-    icm: plan.IcmSection = plan.IcmSection()
+    icm: IcmSection = IcmSection()
     services: ServicesSection = ServicesSection()
     transfer: sections.TransferSection = sections.TransferSection()
     neighbours: tuple[sections.Neighbour, ...] = Field(

@@ -19,6 +19,8 @@ from simulator.config_values import SipTarget
 from simulator.outpulse import outpulsed
 from simulator.patterns import PatternTable
 from simulator.profile_patterns import PriorityTable
+from simulator.script import Connect, Queue, SelfService
+from simulator.script_check import check_scripts
 
 if TYPE_CHECKING:
     from simulator.config import Config
@@ -28,6 +30,7 @@ _SECRETS: Final = (
     ("sip", "authentication", "users"),
     ("sip", "credentials"),
     ("sip", "trunks"),
+    ("icm", "webhook", "token"),
 )
 _NOWHERE: Final = "sip:127.0.0.1:9"
 
@@ -104,15 +107,17 @@ def _known(model: type[BaseModel], path: KeyPath) -> Iterable[str]:
     kind: Any = model
     for step in path:
         kind = _below(kind, step)
-    return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return ()
+    return [info.alias or name for name, info in kind.model_fields.items()]
 
 
 def _below(kind: Any, step: str | int) -> Any:
     """The type of the part `step` of a value of type `kind`; None if that has no parts."""
     found: Any = None
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        field = kind.model_fields.get(str(step))
-        found = field.annotation if field else None
+        fields = kind.model_fields.items()
+        found = next((i.annotation for name, i in fields if step in (name, i.alias)), None)
     elif get_origin(kind) is dict:
         found = get_args(kind)[1]
     elif get_origin(kind) is tuple:
@@ -169,12 +174,7 @@ def _check_references(config: "Config", source: Source) -> None:
                 f"{number.server_group!r} is not in server_groups; "
                 f"{nearest(number.server_group, groups)}",
             )
-    for name, steps in icm.scripts.items():
-        for index, step in enumerate(steps):
-            group = step.queue.skill_group if step.queue else None
-            if group is not None and group not in icm.skill_groups:
-                path = ("icm", "scripts", name, index, "queue", "skill_group")
-                _missing(source, path, group, icm.skill_groups)
+    check_scripts(config, source)
     for name, skill_group in icm.skill_groups.items():
         for index, extension in enumerate(skill_group.agents):
             if extension not in icm.agents:
@@ -183,8 +183,7 @@ def _check_references(config: "Config", source: Source) -> None:
 
 
 def _missing(source: Source, path: KeyPath, name: str, known: Iterable[str]) -> None:
-    where = {"script": "icm.scripts", "skill_group": "icm.skill_groups"}
-    place = where.get(str(path[-1]), "icm.agents")
+    place = "icm.scripts" if path[-1] == "script" else "icm.agents"
     source.problem(path, f"{name!r} is not in {place}; {nearest(name, known)}")
 
 
@@ -233,11 +232,12 @@ def _check_labels(config: "Config", source: Source) -> None:
     needs_vru = False
     for name, steps in icm.scripts.items():
         for index, step in enumerate(steps):
-            needs_vru |= step.self_service is not None or step.queue is not None
-            if step.connect is not None and "{dnis}" not in step.connect.label:
-                label = step.connect.label
+            action = step.action
+            needs_vru |= isinstance(action, SelfService | Queue)
+            if isinstance(action, Connect) and "{" not in action.label:
+                label = action.label
                 if outpulsed(label.partition(";")[0]) is None:  # else it is the gateway's
-                    check(("icm", "scripts", name, index, "connect", "label"), label)
+                    check(("icm", "scripts", name, index, step.kind, "label"), label)
     for extension in icm.agents:
         check(("icm", "agents", extension), extension)
     if needs_vru:

@@ -124,7 +124,7 @@ def _flow(value: Any) -> str:
     """A value on one line; keys at their default are left out of a mapping."""
     if isinstance(value, BaseModel):
         given = {
-            name: getattr(value, name)
+            info.alias or name: getattr(value, name)
             for name, info in type(value).model_fields.items()
             if getattr(value, name) != info.get_default(call_default_factory=True)
         }

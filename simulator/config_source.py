@@ -107,8 +107,25 @@ class Source:
 
     def problem(self, path: KeyPath, message: str, *, warning: bool = False) -> None:
         """Note a fault of the value at `path`."""
+        path = self._as_written(path)
         mark = self.mark(path)
         self.problems.append(Problem(mark.source, mark.line, dotted(path), message, warning))
+
+    def _as_written(self, path: KeyPath) -> KeyPath:
+        """`path` with the key of each item where a mapping was written for a list."""
+        node: Tree = self.tree
+        found: list[str | int] = []
+        for step in path:
+            if isinstance(node, dict) and isinstance(step, int) and 0 <= step < len(node):
+                step = list(node)[step]
+            found.append(step)
+            if isinstance(node, dict):
+                node = node.get(str(step))
+            elif isinstance(node, list) and isinstance(step, int) and 0 <= step < len(node):
+                node = node[step]
+            else:
+                node = None
+        return tuple(found)
 
     def set(self, key: str, value: Tree, source: str) -> None:
         """Lay `value` over whatever is at the dotted `key`."""

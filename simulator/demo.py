@@ -28,6 +28,7 @@ from simulator.lab.caller import CallerCall
 from simulator.lab.lab import Lab
 from simulator.lab.vxml import VxmlCall
 from simulator.ladder import Ladder
+from simulator.script import SelfService
 from simulator.server import CallServer
 from simulator.service import with_neighbours
 from sip.grammar import parse_host_port
@@ -119,7 +120,8 @@ class Demo:
         print(f"\nA caller dials {NUMBER}: self-service, then the queue, then an agent.\n")
         print(self.ladder.header())
         scripts = self.server.config.icm.scripts.values()
-        served = [step.self_service for steps in scripts for step in steps if step.self_service]
+        actions = [step.action for steps in scripts for step in steps]
+        served = [action for action in actions if isinstance(action, SelfService)]
         self.lab.vxml.applications |= {one.application: DIALOGUE for one in served}
         caller = await self.lab.caller.call(NUMBER)
         if served:

@@ -17,6 +17,18 @@ class SessionNotFound(CallServerError, LookupError):
     """No SIP session has this id."""
 
 
+class AgentNotFound(CallServerError, LookupError):
+    """No agent has this extension or agent id."""
+
+
+class SkillGroupNotFound(CallServerError, LookupError):
+    """No skill group has this name."""
+
+
+class CallNotQueued(CallServerError):
+    """The call waits in no queue."""
+
+
 class CallStateError(CallServerError):
     """The call's present state does not allow the operation."""
 

@@ -256,7 +256,7 @@ class Leg:
         """The agent that ICM chose for this leg takes other calls again."""
         agent, self.agent = self.agent, None
         if agent is not None:
-            self.call.server.skill_groups.release(agent, now)
+            self.call.server.skill_groups.release(agent, now, self.answered)
 
     def _nobody_agrees(self, now: float) -> None:
         """Whoever has sent an offer, or waits to, hears that the leg is over."""

@@ -106,7 +106,7 @@ class Legs(Queries):
             return
         if agent is not None:
             leg.agent = agent.extension
-            self.skill_groups.take(agent)
+            self.skill_groups.take(agent, call)
         old = call.peer
         if old is not None and old.kind == VXML:
             # The VRU is released before the agent is called [TN178].
@@ -143,7 +143,11 @@ class Legs(Queries):
 
     def connect_vxml(self, call: "Call", now: float) -> None:
         """TEMPORARY_CONNECT: VRU label and correlation id make the number [TN178]."""
-        self.connect_label(call, self.vru_number(call), VXML, now)
+        number = self.vru_number(call)
+        if call.icm is not None:
+            call.icm.sequence += 1
+        call.log(now, "TEMPORARY_CONNECT", number)
+        self.connect_label(call, number, VXML, now)
 
     def vru_number(self, call: "Call") -> str:
         """The VRU label with the next correlation id, and the site id of the caller.

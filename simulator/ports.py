@@ -1,12 +1,17 @@
-"""What the call server asks of what it stands on: the SIP stack, and the store of records."""
+"""What the call server asks of what it stands on: the SIP stack, the store of records,
+and whoever takes part in ICM's scripts from outside."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from simulator.cdr_queries import ApplicationLine, CdrFilter, CdrPage, ServerLine, SummaryLine
 from simulator.cdr_records import CdrRecord, Row
 from sip.endpoint import Endpoint
 from sip.transport import Address, Listener
+
+if TYPE_CHECKING:
+    from simulator.treatment import Treatment
+    from simulator.views import ConnectionView
 
 
 class Stack(Protocol):
@@ -57,4 +62,24 @@ class Store(Protocol):
 
     def ping(self) -> float:
         """Seconds that the store takes to answer; raises what it does when it is not there."""
+        ...
+
+
+class Webhook(Protocol):
+    """Whom a script's webhook node asks: `simulator.webhook`."""
+
+    def ask(self, treatment: "Treatment", cause: str, now: float) -> int:
+        """Begin to ask what is to be done with a call, and why: the number of the question.
+
+        `Treatment.instructed` gets the answer. 0 when it is not asked at present.
+        """
+        ...
+
+    @property
+    def host(self) -> str:
+        """Where it is; empty where there is none."""
+        ...
+
+    def view(self, address: str) -> "ConnectionView | None":
+        """How it stands with it, for connectivity."""
         ...

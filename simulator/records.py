@@ -110,7 +110,7 @@ def row_of(call: "Call", now: float, by: Leg | None = None) -> Row:
         server.config.server.name,
         vxml_server(call),
         legs[0].session.dialog.call_id,
-        "",  # icm_call_key
+        call.icm.call_key if call.icm is not None else "",
         call.transfer_destination,
         str(call.error_code) if call.error_code else None,
         _cause(call, by),

@@ -12,6 +12,7 @@ from typing import Final
 
 from simulator.access import Access
 from simulator.administration import Administration
+from simulator.agent_desk import AgentDesk
 from simulator.agents import Agent, SkillGroups
 from simulator.audit import Audit
 from simulator.call import Call
@@ -32,11 +33,12 @@ from simulator.headers import (
 from simulator.leg import CALLER, VXML, Leg
 from simulator.licence import Licences
 from simulator.pickup import take_place
-from simulator.ports import Stack, Store
+from simulator.ports import Stack, Store, Webhook
 from simulator.probes import Prober
 from simulator.records import row_of
 from simulator.refresh import session_timers
 from simulator.reports import Reports
+from simulator.router import Router, share_key
 from simulator.routing import DialPlan, NotRoutable, Route
 from simulator.server_groups import ServerGroups
 from simulator.states import REASONS
@@ -93,6 +95,9 @@ class CallServer(Commands):
             stack.endpoint.support(OPTION)
         self.audit = Audit(self)
         self.transfer_log = TransferLog()
+        self.router = Router(config, stack.endpoint.ids)
+        self.skill_groups = SkillGroups(config, stack.endpoint.wheel, _offer_agent)
+        self.webhook: Webhook | None = None
         self.server_groups = ServerGroups(stack.endpoint)
         self.administration = Administration(self, config)
         self.waiting = WaitingCalls()
@@ -107,6 +112,7 @@ class CallServer(Commands):
         self.dialogs = DialogEvents(self)
         Notifier(stack.endpoint, self.dialogs)
         self.prober = Prober(self)
+        self.desk = AgentDesk(self)
 
     def configure(self, config: Config, plan: DialPlan | None = None) -> None:
         """Take a configuration, and the plan made of it: calls keep the routes they have."""
@@ -122,7 +128,8 @@ class CallServer(Commands):
         self.header_rules = HeaderRules(headers.rules) if headers.rules else None
         self.statistics.change_interval(self.stack.now(), 60 * config.statistics.interval)
         session_timers(config.sip.session_timer).serve(self.stack.endpoint)
-        self.skill_groups = SkillGroups(config, self.stack.endpoint.wheel, _offer_agent)
+        self.router.configure(config)
+        self.skill_groups.configure(config, self.stack.now())
         self.licences.use(len(self.calls), config.server.licences, self.stack.now())
 
     def wall(self, now: float) -> float:
@@ -232,10 +239,12 @@ class CallServer(Commands):
 
     def treat(self, call: Call, route: Route, now: float) -> None:
         """Do what `route` says with a call."""
+        if call.icm is None and route.call_type != "post_route":
+            self._to_icm(call, now)
         if route.kind == "script":
             assert route.script is not None
-            call.treatment = Treatment(call, self.config.icm.scripts[route.script])
-            call.treatment.next(now)
+            call.treatment = Treatment(call, self.router.scripts[route.script])
+            call.treatment.begin(now)
         elif route.kind == "direct":
             assert route.destination is not None
             self.connect(call, Leg(call, "callee", call.called, now), route.destination, now)
@@ -246,6 +255,13 @@ class CallServer(Commands):
             self.connect_label(call, label + route.correlation_id, VXML, now)
         else:
             call.fail(now, 404, "no route to this number")
+
+    def _to_icm(self, call: Call, now: float) -> None:
+        """ICM routes the call: its key. An agent's second call belongs to the first."""
+        call.icm = self.router.new_context(self.wall(now))
+        agent = self.skill_groups.agents.get(call.calling)
+        if agent is not None and agent.call is not None:
+            share_key(agent.call, call)
 
     # The end of a call.
 

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Final
 
-from simulator.config_plan import Connect, Queue, SelfService, Step
 from simulator.connection import Connection
 from simulator.consultation import Consultation
 from simulator.errors import CallNotFound, CallStateError
@@ -12,6 +11,7 @@ from simulator.leg import VXML, Leg
 from simulator.legs import Legs
 from simulator.origin import NO_ORIGIN, CallOrigin
 from simulator.outpulse import outpulsed
+from simulator.router import ANSWER, CONNECT, DIALOGUE_FAILURE, RELEASE, SILENCE, Router
 from simulator.routing import Label, NotRoutable, Route
 from simulator.states import TRANSFER
 from simulator.transfer_log import OUTPULSE, REFER, REINVITE, REST, TransferLog
@@ -29,6 +29,7 @@ class TransferCommands(Legs):
     """The part of `Commands` that moves a call elsewhere."""
 
     calls: "dict[str, Call]"
+    router: Router
     transfer_log: TransferLog
 
     def set_variables(
@@ -86,14 +87,14 @@ class TransferCommands(Legs):
     def check_reachable(self, route: Route, origin: CallOrigin = NO_ORIGIN) -> None:
         """Raises NotRoutable where a transfer of a call from `origin` leads nowhere."""
         if route.script is not None:
-            first = self.config.icm.scripts[route.script][0].action
-            if not isinstance(first, SelfService | Queue | Connect):
+            first = self.router.scripts[route.script].start
+            if first.kind in (ANSWER, RELEASE, DIALOGUE_FAILURE, SILENCE):
                 raise NotRoutable(
                     f"{route.number!r} is not a number to transfer to: "
                     "no other leg answers it (its script begins with answer or release)"
                 )
-            if isinstance(first, Connect):
-                label = first.label.replace("{dnis}", route.number)
+            if first.kind == CONNECT:
+                label = first.action.label.replace("{dnis}", route.number)
                 if self.plan.route_label(label, origin) is None:
                     raise NotRoutable(f"no static route for {label!r}")
         elif self._destination(route, origin) is None:
@@ -124,12 +125,12 @@ class TransferCommands(Legs):
         """A leg to where `route` leads, its URI, and the script that goes on with it."""
         kind, uri, run = TRANSFER_LEG, self._destination(route, call.origin), None
         if route.script is not None:
-            steps: tuple[Step, ...] = self.config.icm.scripts[route.script]
-            action = steps[0].action
-            if isinstance(action, Connect):
-                uri = self.plan.route_label(action.label.replace("{dnis}", number), call.origin)
+            script = self.router.scripts[route.script]
+            if script.start.kind == CONNECT:
+                label = script.start.action.label
+                uri = self.plan.route_label(label.replace("{dnis}", number), call.origin)
             else:
-                kind, run = VXML, Treatment(call, steps)
+                kind, run = VXML, Treatment(call, script)
                 uri = self.plan.route_label(self.vru_number(call), call.origin)
         return Leg(call, kind, number, now), uri or "", run
 

@@ -1,85 +1,202 @@
 """The treatment of a call by an ICM script: self-service, queue, connect, release.
 
-ICM's messages (TEMPORARY_CONNECT, CONNECT, RELEASE) are what the steps do to the call:
+ICM's messages (TEMPORARY_CONNECT, CONNECT, RELEASE) are what the nodes do to the call:
 a leg to the VXML gateway under VRU label plus correlation id, a leg to an agent under its
 label, the end of the call [TN178].
 """
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from simulator.config_plan import Answer, Connect, Queue, Release, SelfService, Step
+from simulator import router
 from simulator.ivr import run_script
 from simulator.leg import AGENT, VXML, Leg
-from simulator.states import QUEUE, SELF_SERVICE
-from simulator.variables import VariableError, Variables
+from simulator.router import (
+    ANSWER,
+    CONNECT,
+    DIALOGUE_FAILURE,
+    END,
+    EVENT_NAMES,
+    RELEASE,
+    SELF_SERVICE,
+    SILENCE,
+    WEBHOOK,
+    Node,
+    Script,
+)
+from simulator.states import QUEUE
+from simulator.states import SELF_SERVICE as TO_SELF_SERVICE
 
 if TYPE_CHECKING:
     from simulator.agents import Agent
     from simulator.call import Call
     from simulator.connection import Connection
+    from simulator.script import Step
     from sip.timers import Timer
 
+log = logging.getLogger(__name__)
+
 _STEP_OVER: Final = 0
+_SILENT: Final = 1
 _MOST_REQUERIES: Final = 3
 
 
 class Treatment:
-    """A script at work on a call: `steps`, and the one it is at."""
+    """A script at work on a call."""
 
     __slots__ = (
-        "_at",
+        "_again",
+        "_asked",
+        "_cause",
+        "_due",
+        "_home",
+        "_node",
+        "_over",
+        "_passed",
         "_passed_over",
+        "_pending",
         "_requeries",
-        "_steps",
+        "_running",
         "_timer",
         "_waiting",
         "call",
-        "due",
+        "script",
     )
 
-    def __init__(self, call: "Call", steps: tuple[Step, ...]) -> None:
+    def __init__(self, call: "Call", script: Script) -> None:
         self.call = call
-        self.due = False  # the step was over while the caller was being moved
-        self._passed_over = False  # an agent was found then
-        self._steps = steps
-        self._at = -1
+        self.script = script
+        self._node: Node | None = None  # where the script is; None before it begins
+        self._pending: Node | None = None  # where it goes on, once the present node is done with
+        self._due: Node | None = None  # where it goes on, once the caller has been moved
+        self._running = False
+        self._over = False
+        self._passed = 0  # nodes
+        self._passed_over = False  # an agent was found while the caller was being moved
         self._requeries = 0
-        self._timer: Timer | None = None
+        self._again = ""  # the skill group at the head of whose queue the call is to wait
         self._waiting = ""  # the skill group in whose queue the call is
+        self._timer: Timer | None = None
+        self._asked = 0  # the question that the webhook is to answer
+        self._cause = "new_call"  # what led to the present node, for the webhook
+        self._home: Node | None = None  # the webhook node that decides
 
     @property
     def standalone(self) -> bool:
         """Whether the call server itself is the far end."""
-        return isinstance(self._action(), Answer)
+        return self._node is not None and self._node.kind == ANSWER
 
-    def _action(self) -> Answer | SelfService | Queue | Connect | Release | None:
-        return self._steps[self._at].action if 0 <= self._at < len(self._steps) else None
+    @property
+    def node(self) -> Node | None:
+        """Where the script is."""
+        return self._node
 
-    def next(self, now: float) -> None:
-        """Do the next step; after the last the call is released."""
+    @property
+    def waiting(self) -> str:
+        """The skill group in whose queue the call is."""
+        return self._waiting
+
+    # The run.
+
+    def begin(self, now: float) -> None:
+        """NEW_CALL: the first node."""
+        start = self.script.start
+        if start.kind != ANSWER:
+            self.call.server.router.begin(self.call, self.script, now)
+        self.go(start, now)
+
+    def go(self, node: Node, now: float) -> None:
+        """Go on at a node, and from there as far as nothing takes time."""
+        self._pending = node
+        if self._running:
+            return  # it goes on from where this was called
+        self._running = True
+        try:
+            while self._pending is not None and not self._over:
+                node, self._pending = self._pending, None
+                self._leave_node()
+                if node.kind == END:
+                    self.call.end(now, "completed", "end of the script")
+                else:
+                    self._passed += 1
+                    if self._passed <= self.call.server.router.max_steps:
+                        self._do(node, now)
+                    else:
+                        self._endless(node, now)
+        finally:
+            self._running = False
+
+    def _move_on(self, node: Node, cause: str, now: float) -> None:
+        """`go`, unless the caller is just being moved: then after that."""
+        self._cause = cause
+        if self.call.work is not None and not self._running:
+            self._due = node
+        else:
+            self.go(node, now)
+
+    def _leave_node(self) -> None:
         self._stop_timer()
         self._leave_queue()
-        self.due = self._passed_over = False
+        self._due = None
+        self._passed_over = False
         self._requeries = 0
-        self._at += 1
-        action = self._action()
+        self._asked = 0
+
+    def _do(self, node: Node, now: float) -> None:
+        self._node = node
+        kind = node.kind
         call = self.call
-        if isinstance(action, Answer):
-            call.server.answer_standalone(call, now)
-        elif isinstance(action, SelfService):
-            call.application = action.application
+        if kind == ANSWER:
+            if call.caller.answered == 0.0:
+                call.server.answer_standalone(call, now)
+            else:
+                self._tell("the caller is answered already", now)
+                self._pending = node.next
+        elif kind == SELF_SERVICE:
+            call.application = node.action.application
             self._on_vxml(now)
-        elif isinstance(action, Queue):
-            call.icm_skill_group = action.skill_group
+        elif kind == router.QUEUE:
+            call.icm_skill_group = node.action.skill_group
             self._on_vxml(now)
-        elif isinstance(action, Connect):
-            self._connect(action.label.replace("{dnis}", call.called), AGENT, now)
-        elif isinstance(action, Release):
-            call.log(now, "released", f"SIP {action.status}")
-            call.refuse(now, action.status, "released by ICM")
+        elif kind == CONNECT:
+            self._connect(router.expand(node.action.label, call), now)
+        elif kind == RELEASE:
+            status = node.action.status or call.server.config.icm.release_status
+            call.log(now, "RELEASE", f"SIP {status}")
+            call.refuse(now, status, "released by ICM")
+        elif kind == WEBHOOK:
+            self._ask(node, now)
+        elif kind == DIALOGUE_FAILURE:
+            call.log(now, "DIALOGUE_FAILURE", f"error {node.action.error}")
+            status = call.server.config.icm.failure_status
+            call.fail(now, status, "ICM has failed the dialogue")
+        elif kind == SILENCE:
+            call.log(now, "script", f"{node.name} silence: ICM says nothing")
+            self._start_timer(now, call.server.config.icm.wait, _SILENT)
         else:
-            call.end(now, "completed", "end of the script")
+            self._pending = router.decide(call, node, now)
+
+    def _endless(self, node: Node, now: float) -> None:
+        most = self.call.server.router.max_steps
+        log.warning(
+            "%s: script %s has passed %d nodes, the last of them %s; lead out of the loop, "
+            "or raise icm.max_steps",
+            self.call.guid,
+            self.script.name,
+            most,
+            node.name,
+        )
+        self.call.log(now, "script_endless", f"{most} nodes, the last of them {node.name}")
+        self.call.fail(now, self.call.server.config.icm.failure_status, "endless script")
+
+    def _tell(self, outcome: str, now: float) -> None:
+        """The outcome of the present node, for the history."""
+        node = self._node
+        if node is not None:
+            self.call.log(now, "script", f"{node.name} {node.what}: {outcome}")
+
+    # What the nodes do.
 
     def _on_vxml(self, now: float) -> None:
         """TEMPORARY_CONNECT, unless the caller is with the VXML gateway already."""
@@ -89,43 +206,88 @@ class Treatment:
         else:
             self.call.server.connect_vxml(self.call, now)
 
-    def _connect(self, label: str, kind: str, now: float, agent: "Agent | None" = None) -> None:
-        self.call.icm_label = label
-        self.call.server.connect_label(self.call, label, kind, now, agent)
-
-    # What the call tells.
-
-    def connected(self, work: "Connection", now: float) -> bool:
-        """The target answered; True when this treatment has set the call's state."""
-        if work.target.kind != VXML:
-            return False
-        if self._at < 0:
-            self.next(now)
-        else:
-            self._arrived(now)
-        return True
+    def _connect(self, label: str, now: float, agent: "Agent | None" = None) -> None:
+        call = self.call
+        call.icm_label = label
+        if call.icm is not None:
+            call.icm.requery = 0
+            call.icm.sequence += 1
+        call.log(now, "CONNECT", label)
+        call.server.connect_label(call, label, AGENT, now, agent)
 
     def _arrived(self, now: float) -> None:
-        """The caller is with the VXML gateway: the step begins."""
-        action = self._action()
+        """The caller is with the VXML gateway: the node begins."""
+        node = self._node
         call = self.call
-        if isinstance(action, SelfService):
-            call.enter(SELF_SERVICE, now, action.application)
+        if node is None:
+            return
+        action = node.action
+        if node.kind == SELF_SERVICE:
+            call.enter(TO_SELF_SERVICE, now, action.application)
             call.note_holder(now)
+            call.log(now, "RUN_SCRIPT_REQ", action.application)
             run_script(call, action.application, now)
             if action.seconds is not None:
                 self._start_timer(now, action.seconds)
-        elif isinstance(action, Queue):
+        elif node.kind == router.QUEUE:
             call.enter(QUEUE, now, action.skill_group)
             call.note_holder(now)
             if action.seconds is not None and self._timer is None:
                 self._start_timer(now, action.seconds)
-            self._wait(now, again=self._requeries > 0)
+            self._wait(now, again=self._requeries > 0 or self._again == action.skill_group)
 
     def _wait(self, now: float, *, again: bool) -> None:
         """Enter the queue; `again` at its head."""
         self._waiting = name = self.call.icm_skill_group
-        self.call.server.skill_groups.queues[name].enter(self, now, again=again)
+        self._again = ""
+        self.call.server.skill_groups.queue(name).enter(self, now, again=again)
+
+    def _ask(self, node: Node, now: float) -> None:
+        """The webhook decides; meanwhile the call goes on as it is."""
+        self._home = node
+        webhook = self.call.server.webhook
+        self._asked = webhook.ask(self, self._cause, now) if webhook is not None else 0
+        if self._asked == 0:
+            self._tell("not asked, goes on without", now)
+            self._pending = node.next
+
+    # What the call and the router tell.
+
+    def connected(self, work: "Connection", now: float) -> bool:
+        """The target answered; True when this treatment has set the call's state."""
+        if work.target.kind != VXML:
+            if self.call.icm is not None:
+                self.call.log(now, "EVENT_REPORT", "ANSWER")
+            return False
+        if self._node is None:
+            self.begin(now)
+        else:
+            self._arrived(now)
+        return True
+
+    def application_result(
+        self, result: Mapping[str, str], now: float, *, failed: bool = False
+    ) -> bool:
+        """RUN_SCRIPT_RESULT: the application is over, the caller still with the gateway.
+
+        ``caller_input``, ``error_code``, ``input_type`` and names with a dot become ECC
+        variables, ``callVariable1`` and so on call variables; others are the script's. False
+        when no application of this script is running: nothing has changed then.
+        """
+        node = self._node
+        if node is None or node.kind != SELF_SERVICE or self._over or self._due is not None:
+            return False
+        router.take_result(self.call, result, now)
+        values = {k: v if v.isprintable() else ascii(v) for k, v in result.items()}
+        shown = ", ".join(f"{name}={value}" for name, value in values.items())
+        self.call.log(now, "RUN_SCRIPT_RESULT", f"{node.action.application} {shown}".rstrip())
+        target = node.branches.get(router.value_of(self.call, node.action.variable), node.next)
+        if failed:
+            target = node.failure or node.next
+        self._stop_timer()
+        self._tell("failed" if failed else target.name or "end", now)
+        self._move_on(target, "application_result", now)
+        return True
 
     def agent_found(self, agent: "Agent", now: float) -> None:
         """CONNECT: the queue has an agent for the call."""
@@ -134,84 +296,110 @@ class Treatment:
             self._passed_over = True
             return
         self._stop_timer()
+        self._tell(f"agent {agent.agent_id}", now)
         self.call.icm_agent = agent.agent_id
-        self._connect(agent.extension, AGENT, now, agent)
+        self._connect(agent.extension, now, agent)
 
     def failed(self, status: int, reason: str, now: float) -> None:
-        """A step could not reach its target: requery the queue, or give up."""
-        action = self._action()
-        if isinstance(action, Queue) and self.call.caller.up and self._requeries < _MOST_REQUERIES:
+        """A node could not reach its target: requery, or give up."""
+        call = self.call
+        node = self._node
+        event = router.requery_status(status)
+        if call.icm is not None:
+            call.icm.requery = event
+            call.log(now, "EVENT_REPORT", f"{EVENT_NAMES[event]}, SIP {status} {reason}")
+        if node is not None and node.failure is not None:
+            if node.kind == router.QUEUE:
+                self._again = node.action.skill_group
+            self._tell(f"failed, SIP {status} {reason}", now)
+            self._cause = "requery"
+            self.go(node.failure, now)
+        elif (
+            node is not None
+            and node.kind == router.QUEUE
+            and call.caller.up
+            and self._requeries < _MOST_REQUERIES
+        ):
             self._requeries += 1
             self._leave_queue()
-            self.call.log(now, "requery", f"RequeryStatus after SIP {status} {reason}")
+            call.log(now, "requery", f"RequeryStatus {event} after SIP {status} {reason}")
             self._on_vxml(now)
         else:
-            self.call.give_up(now, status, reason)
+            call.give_up(now, status, reason)
 
     def peer_left(self, leg: Leg, now: float) -> bool:
         """BYE from the caller's peer; True when the treatment goes on without it."""
-        if leg.kind != VXML:
+        node = self._node
+        if leg.kind != VXML or node is None or node.kind != SELF_SERVICE:
             return False
-        action = self._action()
-        if isinstance(action, SelfService):
-            self.call.log(now, "application_ended", action.application)
-            if self._at + 1 < len(self._steps):
-                leg.session.confirm_bye(now)
-                self.next(now)
-                return True
-        return False
+        self.call.log(now, "application_ended", node.action.application)
+        if self._due is None and node.next.kind == END:
+            return False
+        leg.session.confirm_bye(now)
+        self._move_on(self._due or node.next, "application_ended", now)
+        return True
 
-    def application_result(
-        self, result: Mapping[str, str], now: float, *, failed: bool = False
-    ) -> bool:
-        """The application is over, the caller still with the gateway: the next step.
+    def instructed(self, question: int, step: "Step | None", problem: str, now: float) -> bool:
+        """The webhook's answer to `question`; without one, `problem` says why.
 
-        Call and ECC variables of the result are set. False when no application is running.
+        False when the answer is too late: the call has moved on.
         """
-        action = self._action()
-        if not isinstance(action, SelfService) or self.due:
+        home = self._home
+        if self._over or question != self._asked or home is None:
             return False
-        call = self.call
-        shown = " ".join(f"{name}={value}" for name, value in result.items())
-        call.log(now, "application_ended", f"{action.application} {shown}".rstrip())
-        ecc = {k: v for k, v in result.items() if not k.startswith(("callVariable", "peripheral"))}
-        variables = call.variables or Variables(separate=call.server.config.variables.separate)
-        try:
-            variables.update(ecc, None, {k: v for k, v in result.items() if k not in ecc})
-        except VariableError as error:
-            call.log(now, "variable_refused", str(error))
-        call.variables = variables
-        if call.work is None:
-            self.next(now)
-        else:
-            self.due = True
+        self._asked = 0
+        node = home.next
+        if step is not None:
+            try:
+                node = self.script.instruct(step, home)
+                self._tell(node.what, now)
+            except ValueError as error:
+                log.warning("icm.webhook: %s: %s", self.call.guid, error)
+                problem = str(error)
+        if problem:
+            self._tell(problem, now)
+        self._move_on(node, "instruction", now)
         return True
 
     def resume(self, now: float) -> None:
         """A transfer failed, or a late ACK came: go on where the script was."""
-        if self.due:
-            self.next(now)
+        if self._due is not None:
+            self.go(self._due, now)
         elif self._passed_over:
             self._passed_over = False
             self._wait(now, again=True)
 
-    def timer_fired(self, _what: int, now: float) -> None:
-        """The time of the step is over."""
+    def timer_fired(self, what: int, now: float) -> None:
+        """The time of the node is over."""
         self._timer = None
-        if self.call.work is not None:
-            self.due = True
-        else:
-            self.next(now)
+        call = self.call
+        node = self._node
+        if what == _SILENT:
+            call.fail(now, call.server.config.icm.failure_status, "ICM says nothing")
+        elif node is not None:
+            self._tell("time is over", now)
+            queued = node.kind == router.QUEUE
+            cause = "queue_timeout" if queued else "application_timeout"
+            self._move_on(node.timeout, cause, now)
+
+    def ending(self, result: str, now: float) -> None:
+        """The call is about to end: ICM is told."""
+        if self.call.icm is not None and self._node is not None:
+            event = "ABANDON, cause 2" if result == "abandoned" else "DISCONNECT, cause 1"
+            self.call.log(now, "EVENT_REPORT", event)
 
     def stop(self, _now: float) -> None:
         """The script ends here."""
+        self._over = True
+        self._pending = None
+        self._asked = 0
         self._stop_timer()
         self._leave_queue()
 
-    def _start_timer(self, now: float, delay: float) -> None:
+    def _start_timer(self, now: float, delay: float, what: int = _STEP_OVER) -> None:
         self._stop_timer()
         wheel = self.call.server.stack.endpoint.wheel
-        self._timer = wheel.start(now, delay, self, _STEP_OVER)
+        self._timer = wheel.start(now, delay, self, what)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -220,7 +408,7 @@ class Treatment:
 
     def _leave_queue(self) -> None:
         if self._waiting:
-            self.call.server.skill_groups.queues[self._waiting].leave(self)
+            self.call.server.skill_groups.queue(self._waiting).leave(self)
             self._waiting = ""
 
 

@@ -8,6 +8,7 @@ waits, whose script goes on; it is connected to the VXML gateway and ends with i
 
 from typing import TYPE_CHECKING
 
+from simulator.router import NO_SCRIPT, share_key
 from simulator.states import SELF_SERVICE
 from simulator.treatment import Treatment
 
@@ -55,7 +56,8 @@ class WaitingCalls:
         call.application = waiting.application
         call.icm_skill_group = waiting.icm_skill_group
         call.variables = waiting.variables
-        call.treatment = VruDialogue(call, ())
+        share_key(waiting, call)
+        call.treatment = VruDialogue(call, NO_SCRIPT)
         return True
 
 

@@ -86,5 +86,5 @@ async def test_the_same_key_is_the_same_command() -> None:
 def test_they_are_documented() -> None:
     described = document(GROUPS)
     paths = {path for path in described["paths"] if path.startswith(SIM)}
-    assert paths == {f"{SIM}/{{callGuid}}/{name}" for name in ["transfers", *COMMANDS]}
+    assert paths >= {f"{SIM}/{{callGuid}}/{name}" for name in ["transfers", *COMMANDS]}
     assert all(described["paths"][path]["servers"] == [{"url": "/"}] for path in paths)

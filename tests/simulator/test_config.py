@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from simulator.config import Config, ConfigError, HttpListen, Listen, SipTarget, check_config
 from simulator.config_base import covers
-from simulator.config_plan import Answer, Queue, SelfService
 from simulator.config_values import check_probe_url
+from simulator.script import Answer, Queue, Release, SelfService
 from tests.support.certificates import Authority
 
 Write = Callable[[str], Path]
@@ -30,7 +30,7 @@ icm:
   scripts:
     main:
       - self_service: {application: welcome, seconds: 2.5}
-      - queue: {skill_group: support}
+      - queue: {skill_group: support, seconds: 60}
       - release:
   skill_groups:
     support: {wait: 3, agents: [2001]}
@@ -159,7 +159,7 @@ def test_a_file_is_read(write: Write) -> None:
     assert config.dialed_numbers[1].pattern == "0017"  # not octal
     assert config.routes[0].to == SipTarget("sip", "", "10.0.0.1", 5060, ";transport=tcp")
     assert config.routes[2].pattern == "2001"
-    assert [step.action for step in config.icm.scripts["main"]][2].model_dump() == {"status": 480}
+    assert config.icm.scripts["main"][2].action == Release()
     assert config.icm.skill_groups["support"].agents == ("2001",)
     assert config.sip.error_refer
     assert faults(write(SOUND)) == []

@@ -86,6 +86,7 @@ def test_each_value_stands_in_its_column() -> None:
             (3.5, "transfer_completed", "1003 by REFER"),
             (3.75, "transfer_completed", "1004"),
         ],
+        icm=SimpleNamespace(call_key="the key"),
     )
 
     def leg(
@@ -124,6 +125,7 @@ def test_each_value_stands_in_its_column() -> None:
         call_server_hostname="the server",
         vxml_server_hostname="host of vxml",
         sip_call_id="1@a",
+        icm_call_key="the key",
         transfer_destination="the target",
         error_code="486",
         cause_id=5,

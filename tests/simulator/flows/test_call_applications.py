@@ -32,6 +32,8 @@ SCRIPTS = {
     ],
 }
 
+NEW_CALL = ("user.media.id", "user.cvp_server_info")
+
 
 class Gateway:
     """A VXML gateway that takes the package, driven by a test."""
@@ -82,8 +84,10 @@ class Gateway:
 
     @property
     def ecc(self) -> dict[str, str]:
+        """The ECC variables besides those of NEW_CALL."""
         variables = self.world.call.variables
-        return variables.ecc if variables is not None else {}
+        found = variables.ecc if variables is not None else {}
+        return {name: value for name, value in found.items() if name not in NEW_CALL}
 
 
 @pytest.fixture
@@ -113,6 +117,8 @@ def test_a_request_comes_once_the_ack_is_through(gateway: Gateway) -> None:
                 "ani": "5551234",
                 "dnis": "7000",
                 "callid": gateway.world.call.guid,
+                "user.media.id": gateway.world.call.guid,
+                "user.cvp_server_info": gateway.world.party.listener.host,
             },
         }
     ]

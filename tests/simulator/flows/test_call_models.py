@@ -128,7 +128,8 @@ def test_a_return_finds_the_call_that_waits(build: Build) -> None:
     assert world.vxml.line.invite.uri.startswith("sip:778000000000001@")
     assert (first.state, second.state) == ("self_service", "self_service")
     assert second.application == "bank"
-    assert world.server.call_variables(second.guid).ecc == {"user.microapp.locale": "en_US"}
+    ecc = world.server.call_variables(second.guid).ecc
+    assert ecc["user.microapp.locale"] == "en_US"
     assert f"request_instruction correlation id 00001: call {first.guid}" in world.history
     assert any(e == "vru_returned" and second.guid in d for _, e, d in first.history)
     line.hang_up()

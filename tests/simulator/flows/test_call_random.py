@@ -239,7 +239,7 @@ class Chaos:
         """Whether something is under way that will never come to its end."""
         groups = self.world.server.skill_groups
         queue = groups.queues["support"]
-        waits = any(treatment.call is call for _, treatment in queue.waiting)
+        waits = any(treatment.call is call for _, _, treatment in queue.waiting)
         free = any(agent.available for agent in queue.agents)
         return (
             call.work is not None

@@ -60,7 +60,8 @@ def test_an_answered_call(
     assert len(byes) == (1 if state == "standalone" else 2)
     assert {bye.get("reason") for bye in byes} == {header}
     assert world.cdr.call_result == result
-    assert world.history[-2:] == [f"terminate {reason}", f"ended terminated: {reason}"]
+    assert f"terminate {reason}" in world.history
+    assert world.history[-1] == f"ended terminated: {reason}"
     world.over()
 
 
@@ -118,7 +119,7 @@ def test_while_a_requery_is_under_way(world: World) -> None:
     world.vxml.behaves(answer=1.0)
     world.dial("7000")
     world.run(6.5)
-    assert "requery" in world.history[-1]
+    assert world.history[-2].startswith("requery")
     world.terminate()
     world.run()
     assert world.vxml.line.heard[-1] == "Cancelled"

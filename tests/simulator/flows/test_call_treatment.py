@@ -170,7 +170,7 @@ def test_a_busy_agent_is_left_for_the_next(build: Build) -> None:
     assert world.state == "connected"
     assert world.call.icm_agent == "1002"
     assert len(world.vxml.lines) == 2, "back in the queue on a VXML leg of its own"
-    assert "requery RequeryStatus after SIP 486 Busy Here" in world.history
+    assert "requery RequeryStatus 2 after SIP 486 Busy Here" in world.history
     world.terminate()
     world.over()
 

@@ -1,0 +1,137 @@
+"""What is wrong with ICM scripts: names that lead nowhere, nodes that nothing leads to,
+loops in which a call would never wait."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from simulator.config_source import Source, nearest
+from simulator.script import (
+    Answer,
+    Connect,
+    DialogueFailure,
+    Place,
+    Queue,
+    Release,
+    Silence,
+    Step,
+    names_of,
+)
+
+if TYPE_CHECKING:
+    from simulator.config import Config
+
+_AT_ONCE: Final = frozenset({"set", "if", "percent", "requery"})
+"""Kinds that take no time."""
+
+Graph: TypeAlias = Mapping[str, list[str]]
+
+
+def check_scripts(config: "Config", source: Source) -> None:
+    """Note every fault of the scripts."""
+    icm = config.icm
+    for name, steps in icm.scripts.items():
+        at: Place = ("icm", "scripts", name)
+        names = names_of(steps)
+        for index, step in enumerate(steps):
+            if names.index(names[index]) < index:
+                message = f"there is a node {names[index]!r} already; choose another name"
+                source.problem((*at, index, "name"), message)
+            action = step.action
+            if isinstance(action, Queue) and action.skill_group not in icm.skill_groups:
+                group = action.skill_group
+                source.problem(
+                    (*at, index, "queue", "skill_group"),
+                    f"{group!r} is not in icm.skill_groups; {nearest(group, icm.skill_groups)}",
+                )
+            if step.webhook is not None and icm.webhook.url is None:
+                source.problem((*at, index, "webhook"), "needs icm.webhook.url; add it")
+            for place, target in step.references():
+                if target not in names:
+                    message = f"{target!r} is no node of this script; {nearest(target, names)}"
+                    source.problem((*at, index, *place), message)
+        graph = {names[index]: list(_leads_to(steps, index, names)) for index in range(len(steps))}
+        _check_reach(at, graph, names, source)
+        _check_loops(at, graph, steps, names, source)
+
+
+def _leads_to(steps: tuple[Step, ...], index: int, names: list[str]) -> Iterator[str]:
+    """The nodes that may come after this one."""
+    step = steps[index]
+    action = step.action
+    known = set(names)
+    yield from (target for _, target in step.references() if target in known)
+    falls = index + 1 < len(steps) and step.next is None
+    if isinstance(action, Answer | Release | DialogueFailure | Silence) or step.percent is not None:
+        falls = False
+    below = steps[index + 1] if falls else step
+    if isinstance(action, Connect) or (isinstance(action, Queue) and action.seconds is None):
+        falls = falls and (below.requery is not None or below.webhook is not None)
+    if step.condition is not None:
+        falls = falls and None in (step.condition.then, step.condition.otherwise)
+    if falls:
+        yield names[index + 1]
+
+
+def _check_reach(at: Place, graph: Graph, names: list[str], source: Source) -> None:
+    reached = {names[0]}
+    todo = [names[0]]
+    while todo:
+        for target in graph[todo.pop()]:
+            if target not in reached:
+                reached.add(target)
+                todo.append(target)
+    for index, name in enumerate(names):
+        if name not in reached:
+            message = f"node {name!r} is never reached; lead to it or remove it"
+            source.problem((*at, index), message, warning=True)
+
+
+def _check_loops(
+    at: Place, graph: Graph, steps: tuple[Step, ...], names: list[str], source: Source
+) -> None:
+    """Depth first along the nodes that take no time; each loop is told once."""
+    quick = {names[i] for i, step in enumerate(steps) if step.kind in _AT_ONCE}
+    done: set[str] = set()
+    for first in names:
+        trail: list[str] = []
+        if first in quick:
+            _follow(first, graph, quick, done, trail, lambda loop: _tell(at, loop, names, source))
+
+
+def _follow(
+    node: str,
+    graph: Graph,
+    quick: set[str],
+    done: set[str],
+    trail: list[str],
+    tell: Callable[[list[str]], None],
+) -> None:
+    """An explicit stack: a script may be longer than Python's recursion is deep."""
+    stack = [(node, iter(graph[node]))]
+    if node in done:
+        return
+    done.add(node)
+    trail.append(node)
+    while stack:
+        _, targets = stack[-1]
+        target = next(targets, None)
+        if target is None:
+            stack.pop()
+            trail.pop()
+        elif target in trail:
+            tell(trail[trail.index(target) :])
+        elif target in quick and target not in done:
+            done.add(target)
+            trail.append(target)
+            stack.append((target, iter(graph[target])))
+
+
+def _tell(at: Place, loop: list[str], names: list[str], source: Source) -> None:
+    first = min(loop, key=names.index)
+    turn = loop.index(first)
+    path = " -> ".join([*loop[turn:], *loop[:turn], first])
+    source.problem(
+        (*at, names.index(first)),
+        f"a call would go round {path} without ever waiting; "
+        "put a queue or an application into the loop, or lead out of it",
+    )
