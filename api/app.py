@@ -13,6 +13,7 @@ from aiohttp import web
 from api.auth import PASSWORD_FILE, Credentials, authentication, first_user
 from api.errors import Answer, error_middleware
 from api.guard import guard
+from api.handlers.agents import agents
 from api.handlers.calls import calls
 from api.handlers.health import health, probes
 from api.handlers.plan import plan
@@ -32,7 +33,7 @@ from simulator.config_values import HttpListen
 from simulator.errors import ServiceError
 
 GROUPS: Final = (
-    calls, routing, health, sessions, transfers, plan, reporting, statistics, probes
+    calls, routing, health, sessions, transfers, agents, plan, reporting, statistics, probes
 )  # fmt: skip
 
 _DOCUMENT_PATH: Final = "/openapi.json"

@@ -22,7 +22,9 @@ from api.listing import Json
 from api.models import Error
 from simulator.cdr_records import CdrStoreError
 from simulator.errors import (
+    AgentNotFound,
     CallNotFound,
+    CallNotQueued,
     CallStateError,
     PlanConflict,
     PlanEntryNotFound,
@@ -30,6 +32,7 @@ from simulator.errors import (
     RecordNotFound,
     RecordNotStored,
     SessionNotFound,
+    SkillGroupNotFound,
 )
 from simulator.reports import ReportsBusy
 from simulator.routing import NotRoutable
@@ -42,6 +45,9 @@ ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (CallNotFound, 404, "CALL_NOT_FOUND", "the call is not known or no longer active"),
     (RecordNotFound, 404, "CDR_NOT_FOUND", "no call that has ended has this GUID"),
     (SessionNotFound, 404, "SESSION_NOT_FOUND", "the SIP session is not known or has ended"),
+    (AgentNotFound, 404, "AGENT_NOT_FOUND", "there is no such agent"),
+    (SkillGroupNotFound, 404, "SKILL_GROUP_NOT_FOUND", "there is no such skill group"),
+    (CallNotQueued, 409, "CALL_NOT_QUEUED", "the call waits in no queue"),
     (CallStateError, 409, "CALL_STATE", "the state of the call does not allow this"),
     (NotRoutable, 400, "NOT_ROUTABLE", "no route leads there"),
     (VariableError, 400, "INVALID_VARIABLE", "a variable cannot be set"),

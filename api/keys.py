@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from api.idempotency import Answers
     from simulator.administration import Administration
+    from simulator.agent_desk import AgentDesk
     from simulator.config_base import User
     from simulator.config_values import HttpListen
     from simulator.reports import Reports
@@ -46,6 +47,10 @@ class CallServer(Protocol):
     @property
     def reports(self) -> "Reports":
         """What the reporting interface asks."""
+
+    @property
+    def desk(self) -> "AgentDesk":
+        """Agents and skill groups; AgentNotFound, SkillGroupNotFound, CallNotQueued."""
 
     def active_calls(
         self, state: str | None, called_number: str | None, limit: int

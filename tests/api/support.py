@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import aiohttp
@@ -17,6 +18,8 @@ from api.app import create_app
 from api.keys import ApiOptions
 from api.runner import ApiServer
 from simulator.administration import Administration
+from simulator.agent_desk import AgentDesk
+from simulator.agents import SkillGroups
 from simulator.config import Config
 from simulator.config_base import User
 from simulator.config_values import HttpListen
@@ -41,6 +44,7 @@ from simulator.views import (
     TransferView,
     VariablesView,
 )
+from sip.timers import TimerWheel
 from tests.support.network import Network
 from tests.support.records import RecordsInMemory
 from tests.support.virtual_server import VirtualServer, configuration
@@ -195,6 +199,7 @@ class FakeCallServer:
     )
     asked: list[Any] = field(default_factory=list)
     reports: Reports = field(default_factory=FakeReports)
+    groups: SkillGroups | None = None
     variables: Variables = field(default_factory=lambda: Variables(separate=True))
     plan: DialPlan = field(
         default_factory=lambda: DialPlan(
@@ -203,6 +208,21 @@ class FakeCallServer:
     )
 
     administration: Administration = field(default_factory=_administration)
+
+    @property
+    def desk(self) -> AgentDesk:
+        """The agents of the built-in plan, on a clock that stands still."""
+        if self.groups is None:
+            wheel = TimerWheel()
+            self.groups = SkillGroups(Config.builtin(), wheel, lambda *_: None)
+        stack = SimpleNamespace(now=lambda: 0.0, pump=lambda _now: None)
+        server = SimpleNamespace(
+            skill_groups=self.groups,
+            stack=stack,
+            wall=lambda now: STARTED + now,
+            find=lambda guid: SimpleNamespace(treatment=None, state=self._find(guid).state),
+        )
+        return AgentDesk(cast(Any, server))
 
     def _ask(self, *what: Any) -> None:
         self.asked.append(what)
