@@ -74,7 +74,7 @@ class Prober:
         views = list(await asyncio.gather(*probes))
         named = {view.component for view in views}
         if "ICM" not in named:
-            views.insert(0, self._icm())
+            views.insert(0, await self._icm())
         if "ReportingServer" not in named:
             views.append(await self._store())
         return views
@@ -137,8 +137,15 @@ class Prober:
             last_successful_contact=self._last.get(key),
         )
 
-    def _icm(self) -> ConnectionView:
-        """The scripted ICM is this process: it is there as long as anybody answers."""
+    async def _icm(self) -> ConnectionView:
+        """The scripted ICM is this process: it is there as long as anybody answers.
+
+        With a webhook it is that, as it stood when it was last asked.
+        """
+        webhook = self._server.webhook
+        asked = webhook.view(await _address(webhook.host)) if webhook and webhook.host else None
+        if asked is not None:
+            return asked
         here = socket.gethostname()
         return ConnectionView("ICM", here, "127.0.0.1", 0, "connected", 0, time.time())
 

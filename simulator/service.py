@@ -17,6 +17,7 @@ from simulator.errors import ServiceError
 from simulator.lab.lab import Lab
 from simulator.plan_changes import FILE
 from simulator.server import CallServer
+from simulator.webhook import HttpRouter
 from sip.aio.resolver import Resolver
 from sip.aio.stack import SipStack
 from sip.aio.tls import client_context, server_context
@@ -71,6 +72,7 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         server = CallServer(whole, stack, store, version_)
         path = config.server.data_dir / FILE
         server.administration = Administration(server, config, changes, dress=dress, path=path)
+        server.webhook = webhook = HttpRouter(server)
         stack.handler = server.on_event
         server.access.start()
         open_heartbeat_port(server)
@@ -84,6 +86,7 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
             server.ready = False
             server.prober.stop()
             await server.drain(0.0 if server.draining else server.config.server.grace)
+            await webhook.close()
     finally:
         if lab is not None:
             await lab.close()

@@ -71,7 +71,7 @@ async def test_the_probe_of_a_slow_cdr_store() -> None:
 
     store = SimpleNamespace(ping=ping, healthy=True)
     groups = SimpleNamespace(neighbours=list)
-    server = SimpleNamespace(config=Config(), store=store, server_groups=groups)
+    server = SimpleNamespace(config=Config(), store=store, server_groups=groups, webhook=None)
     prober = Prober(cast(Any, server))
     found = await asyncio.wait_for(prober.probe_all(), 10)
     assert [(view.component, view.status, view.latency) for view in found] == [

@@ -61,7 +61,7 @@ def prober(**vxml: Any) -> Prober:
     config = Config.model_validate({"vxml": vxml})
     store = SimpleNamespace(ping=lambda: 0.0, healthy=True)
     groups = SimpleNamespace(neighbours=list)
-    server = SimpleNamespace(config=config, store=store, server_groups=groups)
+    server = SimpleNamespace(config=config, store=store, server_groups=groups, webhook=None)
     return Prober(cast(Any, server))
 
 
