@@ -38,6 +38,7 @@ NUMBERS: Final = (
     "5000 6000 6001 7000 7000 7001 7002 7100 3000 2000 4000 9404 9486 9503 9999 8000".split()
 )
 TARGETS: Final = "1001 1002 1003 7000 3000 4000 9486 9404".split()
+FOLLOWED_BY: Final = {"hold": ("resume",), "consultation": ("complete", "complete", "cancel")}
 REASONS: Final = "requested administrative timeout error".split()
 LABELS: Final = (
     "1002 rf1002 1002;CLI=5550000 rf1003 DTMF*8,,,4441234 TBCT99#8005551212# HF,,,12".split()
@@ -301,10 +302,17 @@ class Mix(ABC):
 
     def command(self, guid: str) -> None:
         """A command for a call, if it is up."""
-        if self.is_up(guid):
-            name, command = self.random.choice(self.rest(guid))
-            command()
-            self.commands[name] += 1
+        self.ask(guid, *[name for name, _ in self.rest(guid)])
+
+    def ask(self, guid: str, *names: str) -> None:
+        """One of these commands, if the call is up; what it began is ended a little later."""
+        if not self.is_up(guid):
+            return
+        name = self.random.choice(names)
+        dict(self.rest(guid))[name]()
+        self.commands[name] += 1
+        if name in FOLLOWED_BY:
+            self.later(4.0, lambda: self.ask(guid, *FOLLOWED_BY[name]))
 
     def transfer_command(self, kind: Any, *, label: bool = False) -> TransferCommand:
         """A transfer to wherever."""

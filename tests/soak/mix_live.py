@@ -58,7 +58,8 @@ class WireMix(Mix):
         found.append(("variables", partial(self._ask, "PUT", f"/call/{guid}/variables", ecc)))
         found.append(("terminate", partial(self._ask, "POST", f"/call/{guid}/terminate", reason)))
         for name in ("hold", "resume", "transfer/complete", "transfer/cancel"):
-            found.append((name, partial(self._extension, f"/sim/v1/calls/{guid}/{name}")))
+            command = partial(self._extension, f"/sim/v1/calls/{guid}/{name}")
+            found.append((name.removeprefix("transfer/"), command))
         return found
 
     def _transfer(self, guid: str, what: TransferCommand) -> None:
