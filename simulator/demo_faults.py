@@ -21,7 +21,7 @@ class Scenario:
     `fault` spoils the plan of `base`; the caller dials `number`, and `then`: once the history
     has an event, a text is shown and another number is dialled. `sign` is what one knows the
     fault by, in the call's history or the log; without the fault it is `good` that stands there.
-    `status` is what the caller gets: 200 if it is answered first.
+    `status` is what the caller gets (200: it is answered first), `mended` without the fault.
     """
 
     title: str
@@ -32,6 +32,7 @@ class Scenario:
     seen: str
     mend: str
     good: str = "connected"
+    mended: int = 200
     base: Change = unchanged
     then: tuple[str, str, str] | None = None
 

@@ -40,7 +40,7 @@ def test_the_fault_spoils_the_call(name: str, tmp_path: Path) -> None:
 def test_mended_the_call_goes_as_it_should(name: str, tmp_path: Path) -> None:
     found = outcome(name, tmp_path, mended=True)
     assert not found.spoilt
-    assert found.status == 200
+    assert found.status == SCENARIOS[name].mended
     assert found.good
 
 
