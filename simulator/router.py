@@ -307,7 +307,13 @@ class Router:
             assign(call, told, now)
         prerouted = call.route.call_type == "translation_route"
         message = "REQUEST_INSTRUCTION" if prerouted else "NEW_CALL"
-        call.log(now, message, f"script {script.name}, key {icm.day} {icm.key} {icm.sequence}")
+        service, trunk_group = (2, 200) if prerouted else (1, 100)  # [CG-CS]
+        call.log(
+            now,
+            message,
+            f"script {script.name}, key {icm.day} {icm.key} {icm.sequence}, "
+            f"service {service}, trunk group {trunk_group}",
+        )
 
 
 def share_key(call: "Call", other: "Call") -> None:
