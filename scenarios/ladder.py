@@ -26,6 +26,7 @@ CALLER: Final = "caller"
 SERVER: Final = "call server"
 _SERVICES: Final = (
     ("9191919100", "whisper"),
+    ("9191919101", "greeting"),
     ("9191", "ringtone"),
     ("9292", "error message"),
 )

@@ -170,6 +170,20 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         "of its own.",
         good="ringtone: 9191",
     ),
+    "no-error-route": Scenario(
+        title="No static route for the error number, 9292",
+        base=with_sections(sip={"error_refer": True}),
+        fault=without_route("9292"),
+        number="9486",
+        sign="no_route: error number 9292",
+        status=404,
+        seen="The agent is busy, and the caller gets 404 instead of the error message: Destination "
+        "URL is null, cannot make the REFER. The code that came first stands in the history only.",
+        mend="routes: 9292> to the VXML gateway, which plays the message. Or sip.error_refer: "
+        "false, and the code of the failure goes through.",
+        good="redirected: 302 to 9292",
+        mended=302,
+    ),
     "sigdigits": Scenario(
         title="SigDigits that the gateway does not strip",
         base=_significant_digits,

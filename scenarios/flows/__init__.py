@@ -79,6 +79,9 @@ class Stage(Protocol):
     def reach(self, event: str, times: int = 1) -> None:
         """`until` the first call's history has this event (so many times)."""
 
+    def settle(self) -> None:
+        """Let time pass until the wire is at rest."""
+
     def pause(self, seconds: float) -> None:
         """Let time pass."""
 
@@ -139,6 +142,6 @@ def flow(**sections: Any) -> Callable[[Play], Play]:
 
 def load() -> dict[str, Flow]:
     """All flows by name."""
-    for name in ("basic", "queue", "transfers"):
+    for name in ("basic", "queue", "services", "transfers"):
         import_module(f"scenarios.flows.{name}")  # it declares its own
     return FLOWS

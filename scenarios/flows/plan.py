@@ -20,6 +20,7 @@ PLAN: Final[dict[str, Any]] = {
         {"pattern": "71XX", "script": "patient"},
         {"pattern": "72XX", "script": "second_line"},
         {"pattern": "73XX", "script": "third_line", "ring_no_answer": 1},
+        {"pattern": "74XX", "script": "broken"},
         {"pattern": "9XXX", "label": "{dnis}"},
         {"pattern": ">", "script": "self_service"},
     ],
@@ -33,6 +34,10 @@ PLAN: Final[dict[str, Any]] = {
             ],
             "second_line": [{"queue": {"skill_group": "second_line"}}],
             "third_line": [{"queue": {"skill_group": "third_line"}}],
+            "broken": [
+                {"self_service": {"application": "support", "seconds": SHORT}},
+                {"connect": {"label": "9486"}},
+            ],
             "patient": [{"queue": {"skill_group": "night"}}],
             "self_service": [{"self_service": {"application": "welcome"}}],
         },
