@@ -60,6 +60,9 @@ class CallServer(Protocol):
     def call_detail(self, guid: str) -> "CallDetailView":
         """One call; CallNotFound."""
 
+    def passed_headers(self, guid: str) -> list[tuple[str, str]]:
+        """Names and values of what goes on from the caller's INVITE; CallNotFound."""
+
     def transfer(self, guid: str, command: "TransferCommand") -> None:
         """Start a transfer: when this returns it is under way."""
 

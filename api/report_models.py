@@ -325,6 +325,20 @@ class ServerStatistics(Reply):
     servers: list[ServerFigures]
 
 
+class HeaderField(Reply):
+    """One header field of a SIP message."""
+
+    name: Text
+    value: Text
+
+
+class CallHeaders(Reply):
+    """What of the caller's INVITE goes to the other legs, X- header fields among it."""
+
+    call_guid: Text
+    headers: list[HeaderField]
+
+
 class SipFigures(Reply):
     """What the SIP and ICM services counted in a time; the latency in seconds."""
 

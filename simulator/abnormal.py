@@ -29,6 +29,9 @@ def note_abnormal_end(call: "Call", reason: str, now: float) -> None:
     )
     call.log(now, "abnormal_end", text)
     leg_id = call.caller.session.dialog.call_id.partition("@")[0]
+    if "remote-party-id:" not in call.passed.lower():
+        missing = "Call is missing an RPID header. No survivability in use."
+        log.info("CALLGUID = %s LEGID = %s - [INBOUND]: %s", call.guid, leg_id, missing)
     log.info("CALLGUID = %s LEGID = %s - [INBOUND]: %s", call.guid, leg_id, text)
 
 

@@ -80,8 +80,8 @@ class HeaderRule(Section):
 
     sources: Peers = Field(
         default=(),
-        description="Calls from these: addresses, networks, host names, *.DOMAIN, the registrar "
-        "of a trunk. None: from anywhere.",
+        description="Calls from these: addresses, networks, hosts of From, *.DOMAIN, the "
+        "registrar of a trunk, a server group by its name. None: from anywhere.",
     )
     destinations: Peers = Field(
         default=(),

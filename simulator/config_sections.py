@@ -60,7 +60,9 @@ class ServerSection(Section):
     max_calls: int = Field(
         default=-1,
         ge=-1,
-        description="Calls at a time; more get 503. -1: no limit (SIP.CallsMaxThreshold).",
+        description="Calls at a time; more get 503. -1: no limit (SIP.CallsMaxThreshold). A CVP "
+        "12.6 Call Server is sized for 3000 calls at 15 a second (2500 with HTTPS), one of 8.x "
+        "for 1200 at 14; it throttles no call rate, and neither does this one.",
     )
     licences: int = Field(
         default=0,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from simulator.config_headers import HeaderRule
     from simulator.leg import Leg
+    from simulator.server_groups import ServerGroups
 
 _MOST_PAIRS: Final = 10_000  # of peers whose rules are remembered
 
@@ -31,7 +32,7 @@ class HeaderRules:
     def apply(self, lines: str, sources: frozenset[str], destination: str) -> str:
         """`lines` (each ends with CR LF) as the INVITE to `destination`, a host, is to have them.
 
-        `sources` are the names of where the call came from: an address, and the host of From.
+        `sources` are what the caller goes by, see `names_of`.
         """
         pair = (sources, destination)
         chosen = self._chosen.get(pair)
@@ -49,11 +50,17 @@ class HeaderRules:
         return lines
 
 
-def names_of(leg: "Leg") -> frozenset[str]:
-    """What the caller on `leg` goes by: its address, and the host of its From."""
+def names_of(leg: "Leg", groups: "ServerGroups") -> frozenset[str]:
+    """What the caller on `leg` goes by: its address, the host of its From, its server groups."""
     session = leg.session
-    host = destination_of(name_addr_uri(session.dialog.remote))
-    return frozenset((session.remote_address[0], host) if host else (session.remote_address[0],))
+    address = session.remote_address[0]
+    names = {address}
+    if host := destination_of(name_addr_uri(session.dialog.remote)):
+        names.add(host)
+    for name, group in groups.groups.items():
+        if any(server.host == address for server in group.config.servers):
+            names.add(name)
+    return frozenset(names)
 
 
 def destination_of(uri: str) -> str:

@@ -190,7 +190,9 @@ class Legs(Queries):
             if self.config.headers.app_info:  # the IVR service that the browser is to use
                 lines += f"App-Info: <{format_host(local)}:{self.config.headers.app_info}>\r\n"
         if self.header_rules is not None:
-            lines = self.header_rules.apply(lines, names_of(call.caller), destination_of(uri))
+            lines = self.header_rules.apply(
+                lines, names_of(call.caller, self.server_groups), destination_of(uri)
+            )
         self.statistics.placed(vru=vru)
         timer = call.caller.session.timer  # what the caller asks for is asked for here too
         leg.session = endpoint.invite(

@@ -105,6 +105,12 @@ class Queries:
             ecc_variables=call.variables.ecc if call.variables is not None else {},
         )
 
+    def passed_headers(self, guid: str) -> list[tuple[str, str]]:
+        """The header fields of the caller that its other legs get. Raises CallNotFound."""
+        lines = self.find(guid).passed.split("\r\n")[:-1]
+        fields = [line.partition(":") for line in lines]
+        return [(name, value.strip(" \t")) for name, _, value in fields]
+
     def lookup(self, dialed_number: str, calling_number: str | None = None) -> "Lookup":
         """The routing decision for a number. Raises NotRoutable for impossible text."""
         return self.plan.lookup(dialed_number, calling_number or "")

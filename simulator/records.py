@@ -34,7 +34,7 @@ from simulator.cdr_records import (
     Row,
     as_json,
 )
-from simulator.leg import CALLER, TRANSFER, VXML, Leg
+from simulator.leg import CALLER, GREETING, RINGTONE, TRANSFER, VXML, WHISPER, Leg
 
 if TYPE_CHECKING:
     from simulator.call import Call
@@ -48,7 +48,7 @@ _RESULT_CAUSES: Final[Mapping[CallResult, int]] = {
 }
 
 # Legs that are no place where a call was transferred to.
-_SERVICE: Final = frozenset(("ringtone", "whisper", "greeting", "recording"))
+_SERVICE: Final = frozenset((RINGTONE, WHISPER, GREETING))
 
 # Lines of a call's history that its legs do not tell.
 _RUN: Final = 0  # an application, or what is played in a queue

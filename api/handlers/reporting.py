@@ -14,11 +14,13 @@ from api.report_models import (
     ApplicationStatistics,
     CallDetailRecord,
     CallEvents,
+    CallHeaders,
     CallLegs,
     CallsInProgress,
     CallSummaryStatistics,
     CdrQuery,
     CdrQueryResult,
+    HeaderField,
     RangeQuery,
     RealtimeQuery,
     RealtimeStatistics,
@@ -221,6 +223,18 @@ async def get_server_statistics(server: CallServer, query: ServerQuery) -> Serve
             )
         )
     return ServerStatistics(start_time=at(start), end_time=at(end), servers=figures)
+
+
+@statistics.add(
+    "GET", "/calls/{callGuid}/headers", "header fields", errors={404: "not found or over"}
+)
+async def get_call_headers(server: CallServer, call_guid: str) -> CallHeaders:
+    """The header fields of the caller's INVITE that its other legs get, in their order.
+
+    What a caller says of itself, such as P-Asserted-Identity, and all that begins with X-.
+    """
+    fields = [HeaderField(name=n, value=v) for n, v in server.passed_headers(call_guid)]
+    return CallHeaders(call_guid=call_guid, headers=fields)
 
 
 @statistics.add("GET", "/statistics", "the figures")

@@ -249,6 +249,10 @@ class FakeCallServer:
         self._ask("call_detail", guid)
         return self._find(guid)
 
+    def passed_headers(self, guid: str) -> list[tuple[str, str]]:
+        self._find(guid)
+        return [("X-A", "1"), ("X-A", "2 "), ("Diversion", "<sip:1@\udce9>")]
+
     def transfer(self, guid: str, command: TransferCommand) -> None:
         self._ask("transfer", guid, command)
         if self._find(guid).state == "ringing":

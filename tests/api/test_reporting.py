@@ -9,6 +9,7 @@ import pytest
 
 from api.report_models import _moment
 from simulator.cdr_records import CdrRecord, CdrStoreError, LegRecord
+from tests.api.support import GUID as CALL
 from tests.api.support import FakeCallServer, FakeReports, Reply, run, serving
 from tests.support.records import RecordsInMemory
 
@@ -291,6 +292,21 @@ async def test_statistics_of_the_services() -> None:
         "callLegs": 14,
         "vruLegs": 3,
         "icmLookups": 5,
+    }
+
+
+@run
+async def test_header_fields_of_a_caller() -> None:
+    async with serving(FakeCallServer()) as client:
+        shown = (await client("get", f"/sim/v1/calls/{CALL}/headers")).json
+        (await client("get", f"/sim/v1/calls/{'0' * 32}/headers")).error(404, "CALL_NOT_FOUND")
+    assert shown == {
+        "callGuid": CALL,
+        "headers": [
+            {"name": "X-A", "value": "1"},
+            {"name": "X-A", "value": "2 "},
+            {"name": "Diversion", "value": "<sip:1@\ufffd>"},
+        ],
     }
 
 

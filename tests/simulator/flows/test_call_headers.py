@@ -460,3 +460,22 @@ def test_a_rule_for_a_destination(build: Build) -> None:
     world.connected()
     assert world.agents.line.invite.get("cisco-guid") is not None
     world.terminate()
+
+
+def test_a_rule_for_a_server_group_that_calls(build: Build) -> None:
+    network = Network()
+    world = build(network)
+    address = world.caller.host
+    world = build(
+        server_groups=[{"name": "gateways.lab", "servers": [{"host": address}]}],
+        headers={"rules": [{"sources": "gateways.lab", "add": {"X-From": "gateways"}}]},
+    )
+    assert outbound(world).get("x-from") == "gateways"
+    world.terminate()
+
+
+def test_what_goes_on_is_told(world: World) -> None:
+    outbound(world, "X-A: 1\r\nRoute-Not: 1\r\nDiversion:  <sip:1@a>\r\n")
+    told = world.server.passed_headers(world.call.guid)
+    assert told == [("X-A", "1"), ("Diversion", "<sip:1@a>")]
+    world.terminate()

@@ -178,6 +178,17 @@ def test_how_a_call_ended_abnormally(world: World, caplog: pytest.LogCaptureFixt
     assert record.getMessage() == expected
 
 
+def test_a_call_without_remote_party_id_has_no_survivability(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "simulator.abnormal")
+    world.dial("9486")
+    world.run()
+    missing, line = (record.getMessage() for record in caplog.records)
+    assert missing.endswith("Call is missing an RPID header. No survivability in use.")
+    assert "GW call using SURV TCL flag [false]" in line
+
+
 def test_a_call_that_ended_well_has_no_such_line(world: World) -> None:
     line = world.connected()
     line.hang_up()
