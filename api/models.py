@@ -139,6 +139,17 @@ class SipSessionsQuery(Query):
     limit: WholeNumber = Field(100, ge=1, description="How many sessions to list at most.")
 
 
+class HeartbeatQuery(Query):
+    """What CVP's IVR service is asked for."""
+
+    msg_type: Literal["HEARTBEAT"] = Field(
+        "HEARTBEAT", alias="MSG_TYPE", description="The one question."
+    )
+    timeout: WholeNumber = Field(
+        0, ge=0, alias="TIMEOUT", description="As CVP has it; the answer comes at once."
+    )
+
+
 class TransferRequest(Request):
     """Where a call is to go."""
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from api.errors import ApiError
 from api.keys import CallServer
-from api.models import Connection, ConnectivityStatus, HealthStatus, Probe
+from api.models import Connection, ConnectivityStatus, HealthStatus, HeartbeatQuery, Probe
 from api.operations import Operations
 
 health: Final = Operations("Health")
@@ -37,3 +37,9 @@ async def get_readiness(server: CallServer) -> Probe:
     if not server.ready:
         raise ApiError(503, "the server starts or drains; ask again", code="NOT_READY")
     return Probe(status="ready")
+
+
+@probes.add("GET", "/cvp/VBServlet", "calls are taken", errors={503: "starting or draining"})
+async def get_heartbeat(server: CallServer, query: HeartbeatQuery) -> Probe:
+    """The heartbeat that voice browsers and load balancers ask CVP for [CG-HA]."""
+    return await get_readiness(server)

@@ -34,6 +34,19 @@ async def test_probes_are_open_on_loopback() -> None:
 
 
 @run
+async def test_the_heartbeat_of_cvp() -> None:
+    """``/cvp/VBServlet?MSG_TYPE=HEARTBEAT&TIMEOUT=0`` is 200 in service [CG-HA]."""
+    fake = FakeCallServer()
+    url = "/cvp/VBServlet?MSG_TYPE=HEARTBEAT"
+    async with serving(fake) as client:
+        assert (await client("get", f"{url}&TIMEOUT=0", login=False)).status == 200
+        assert (await client("get", url, login=False)).status == 200
+        (await client("get", "/cvp/VBServlet?MSG_TYPE=NEW_CALL", login=False)).error(400)
+        fake.ready = False
+        (await client("get", url, login=False)).error(503, "NOT_READY")
+
+
+@run
 async def test_probes_ask_for_a_password_on_every_other_listener(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
