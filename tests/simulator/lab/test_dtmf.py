@@ -1,6 +1,8 @@
 """Keys in INFO bodies and in RTP (RFC 4733)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulator.lab.dtmf import (
     DTMF,
@@ -127,6 +129,12 @@ def test_contributing_sources_and_extensions_are_passed_over() -> None:
 )
 def test_what_is_no_key(data: bytes) -> None:
     assert heard(data) == ""
+
+
+@given(st.binary(max_size=40), st.integers(0, 127))
+def test_any_datagram_is_survived(data: bytes, payload_type: int) -> None:
+    key = EventReceiver().receive(bytes([0x80 | (data[:1] or b"0")[0] & 0x1F]) + data, payload_type)
+    assert key is None or key in KEYS
 
 
 def test_every_key() -> None:
