@@ -363,6 +363,13 @@ class TransferSection(Section):
         "ends take it. false: always by re-INVITE, the call server stays in the call.",
     )
     outpulse: OutpulseSection = OutpulseSection()
+    causes: dict[Annotated[int, Field(ge=300, le=699)], Annotated[int, Field(ge=1, le=127)]] = (
+        Field(
+            default_factory=dict,
+            description="Q.850 causes by SIP code, for the BYE after a failed REFER; others as in "
+            "RFC 3398.",
+        )
+    )
 
 
 class Neighbour(Section):

@@ -7,6 +7,7 @@ two seconds after success the call server says it. A failure leaves the call as 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from simulator.headers import CalleeRefusal
 from sip.events import ReferProgressed
 from sip.grammar import escape_user
 from sip.message import reason_phrase
@@ -32,6 +33,38 @@ FAILURE: Final = 4  # NOTIFY with 300 and above, or the end of the subscription 
 CALLER_LEFT: Final = 5
 NO_NEWS: Final = 6
 NO_BYE: Final = 7
+
+# Q.850 causes of SIP codes (RFC 3398 section 8.2.6.1), for our BYE after a failed REFER [AG].
+CAUSES: Final[Mapping[int, int]] = {
+    400: 41,
+    401: 21,
+    402: 21,
+    403: 21,
+    404: 1,
+    405: 63,
+    406: 79,
+    407: 21,
+    408: 102,
+    410: 22,
+    415: 79,
+    480: 18,
+    481: 41,
+    482: 25,
+    483: 25,
+    484: 28,
+    485: 1,
+    486: 17,
+    500: 41,
+    501: 79,
+    502: 38,
+    503: 41,
+    504: 102,
+    580: 47,
+    600: 17,
+    603: 21,
+    604: 1,
+}
+INTERWORKING: Final = 127
 
 BYE_WAIT: Final = 2.0
 """Seconds that the caller has for its BYE after success."""
@@ -153,7 +186,13 @@ class ReferTransfer(Departure):
 
     def failed(self, now: float) -> None:
         """The caller has not left, and will not."""
+        self.call.refusal = CalleeRefusal(self.status, "", f"Q.850;cause={self._cause()}")
         self.call.connect_failed(self, self.status, self.reason, now)
+
+    def _cause(self) -> int:
+        """What the code of the failure is in Q.850: as configured, or as in RFC 3398."""
+        configured = self.call.server.config.transfer.causes
+        return configured.get(self.status, CAUSES.get(self.status, INTERWORKING))
 
 
 # Effects.

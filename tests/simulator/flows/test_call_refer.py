@@ -189,6 +189,22 @@ def test_the_agent_leaves_meanwhile_and_the_refer_fails(world: World) -> None:
     world.over()
 
 
+@pytest.mark.parametrize(
+    ("status", "cause"), [(486, 17), (404, 1), (503, 41), (408, 102), (606, 127), (480, 19)]
+)
+def test_the_bye_after_a_failure_has_its_cause(build: Build, status: int, cause: int) -> None:
+    """[AG]; RFC 3398 section 8.2.6.1, with a cause of one's own for 480."""
+    world = build(transfer={"causes": {480: 19}})
+    caller = referred(world)
+    caller.accept_refer()
+    world.agents.line.hang_up()
+    world.run()
+    caller.notify(status)
+    world.run()
+    assert world.the("BYE", to="caller").get("reason") == f"Q.850;cause={cause}"
+    world.over()
+
+
 @pytest.mark.parametrize("step", ["sent", "accepted", "succeeded"])
 def test_terminate(world: World, step: str) -> None:
     caller = referred(world)
