@@ -21,11 +21,46 @@ SIP = [
 SIP += [f"sip/aio/{name}.py" for name in "listener stack stream udp".split()]
 SIMULATOR = [
     f"simulator/{name}.py"
-    for name in "agents announcements audit bridge call call_events call_index commands connection "
-    "consultation early ended error_number headers held_ringtone hold ivr joining leg "
-    "legs licence outpulse pickup queries records refer referred refresh ringtone "
-    "router server states statistics takeover transfer_commands transfer_log treatment "
-    "vru_return".split()
+    for name in """
+        agents
+        announcements
+        audit
+        bridge
+        call
+        call_events
+        call_index
+        commands
+        connection
+        consultation
+        early
+        ended
+        error_number
+        headers
+        held_ringtone
+        hold
+        ivr
+        joining
+        leg
+        legs
+        licence
+        outpulse
+        pickup
+        queries
+        records
+        refer
+        referred
+        refresh
+        ringtone
+        router
+        server
+        states
+        statistics
+        takeover
+        transfer_commands
+        transfer_log
+        treatment
+        vru_return
+    """.split()
 ]
 
 
