@@ -119,6 +119,8 @@ class HttpRouter:
             self._status, problem = "disconnected", f"cannot be asked: {error}"
         except BadAnswer as error:
             self._status, problem = "error", str(error)
+        except Exception as error:  # whatever else: the call goes on, the breaker counts it
+            self._status, problem = "error", f"cannot be asked: {error!r}"
         now = self._server.stack.now()
         if not problem:
             self._latency = round((time.perf_counter() - started) * 1000)
@@ -223,7 +225,7 @@ def instruction(raw: bytes) -> Step:
     """The node that an answer holds. Raises BadAnswer."""
     try:
         answer = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadAnswer(f"the answer is not JSON: {error}") from None
     if not isinstance(answer, dict):
         raise BadAnswer('the answer is not an object such as {"label": "1001"}')

@@ -168,6 +168,7 @@ async def test_what_is_asked() -> None:
     [
         ("", 200, "the answer is not JSON"),
         ("[1]", 200, "the answer is not an object"),
+        ("[" * 60_000, 200, "the answer is not JSON: "),
         ("{}", 200, "the answer is no instruction: needs exactly one of answer"),
         ('{"lable": "1"}', 200, "the answer is no instruction: lable: Extra inputs are not"),
         ('{"label": "a b"}', 200, "the answer is no instruction: label.label: 'a b' may hold"),
@@ -218,6 +219,26 @@ async def test_nobody_listens() -> None:
         _, told = await one.ask()
         assert told.startswith("cannot be asked: ")
         assert await one.status() == ("disconnected", "127.0.0.1", 9)
+
+
+@run
+async def test_an_error_that_nobody_expects(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call goes on, and the breaker does not wait for the answer for ever."""
+    async with hook(failures=1, retry_after=10) as one:
+
+        async def post(*_: object) -> bytes:
+            raise RuntimeError("odd")
+
+        monkeypatch.setattr(one.router, "_post", post)
+        for _ in range(2):
+            step, told = await one.ask()
+            assert (step, told) == (None, "cannot be asked: RuntimeError('odd')")
+            assert one.router.breaker.state == OPEN
+            one.now += 10.0
+        assert "cannot be asked: RuntimeError('odd')" in caplog.text
+        assert (await one.status())[0] == "error"
 
 
 @run
