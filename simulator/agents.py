@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from simulator.config import Config
     from simulator.config_icm import SkillGroup
     from simulator.leg import Leg
+    from simulator.script import Step
     from simulator.treatment import Treatment
     from sip.timers import TimerWheel
 
@@ -218,6 +219,12 @@ class SkillGroups:
                 agents.setdefault(agent.extension, agent)
         for queue in list(self.queues.values()):
             queue.serve(now)
+
+    def check(self, step: "Step") -> None:
+        """Raises ValueError where an instruction from outside queues for an unknown group."""
+        if step.queue is not None and step.queue.skill_group not in self.queues:
+            known = ", ".join(self.queues) or "none"
+            raise ValueError(f"{step.queue.skill_group!r} is no skill group; there are {known}")
 
     def queue(self, name: str) -> Queue:
         """The queue of a skill group, also of one whose script is older than the configuration."""

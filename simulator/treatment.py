@@ -351,6 +351,7 @@ class Treatment:
         node = home.next
         if step is not None:
             try:
+                self.call.server.skill_groups.check(step)
                 node = self.script.instruct(step, home)
                 self._tell(node.what, now)
             except ValueError as error:

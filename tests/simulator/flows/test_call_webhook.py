@@ -122,6 +122,19 @@ def test_the_script_takes_over(build: Build, answer: Any) -> None:
     caller.hang_up()
 
 
+def test_a_skill_group_that_is_unknown(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+    """No queue is made up in which nobody would ever serve the call."""
+    world = build(**plan())
+    VirtualWebhook(world, {"queue": {"skill_group": "suport"}})
+    caller = world.dial("3000")
+    world.run(2.0)
+    assert (world.state, world.call.icm_label) == ("connected", "1002")
+    problem = "'suport' is no skill group; there are support"
+    assert steps(world)[0] == f"ask webhook: {problem}"
+    assert problem in caplog.text
+    caller.hang_up()
+
+
 def test_a_webhook_that_is_not_to_be_asked(build: Build) -> None:
     world = build(**plan())
     VirtualWebhook(world)
