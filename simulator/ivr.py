@@ -123,7 +123,7 @@ def variables_for(call: "Call") -> dict[str, str]:
 
     Its elements are ``name=value``, several of them separated by semicolons [CG-ICM].
     """
-    found = {"ani": call.calling, "dnis": call.called, "callid": call.guid}
+    found = {"ani": call.calling, "dnis": call.route.number, "callid": call.guid}
     variables = call.variables
     if variables is None:
         return found

@@ -211,7 +211,7 @@ class Test:
                 return False
         if self._digits and not _matches(self._digits, value_of(call, "digits")):
             return False
-        if self._dialed and not _matches(self._dialed, call.called):
+        if self._dialed and not _matches(self._dialed, call.route.number):
             return False
         if self._calling and not _matches(self._calling, call.calling):
             return False
@@ -372,7 +372,7 @@ def _requery_of(call: "Call") -> str:
 
 
 def _dnis(call: "Call") -> str:
-    return call.called
+    return call.route.number  # that of the survey, while the caller is there
 
 
 def _ani(call: "Call") -> str:

@@ -87,3 +87,24 @@ def test_the_vru_is_no_agent(build: Build) -> None:
     world.vxml.line.hang_up()
     world.run()
     assert world.state == "ended"
+
+
+def test_the_dialed_number_of_its_script_is_its_own(build: Build) -> None:
+    """The label {dnis} is the number that was checked, not the one that the caller dialed."""
+    script = [
+        {"if": {"dialed": ["1002"], "then": "yes"}},
+        {"release": {}},
+        {"connect": {"label": "{dnis}"}, "name": "yes"},
+    ]
+    plan = [
+        {"pattern": "6>", "label": "1001", "survey": "1002"},
+        {"pattern": "1002", "script": "same"},
+    ]
+    world = build(dialed_numbers=plan, icm={"scripts": {"same": script}})
+    world.dial("6000")
+    world.run(1.5)
+    world.agents.line.hang_up()
+    world.run(1.5)
+    assert (world.state, world.call.icm_label) == ("connected", "1002")
+    assert world.agents.line.invite.uri.startswith("sip:1002@")
+    world.agents.line.hang_up()
