@@ -108,3 +108,17 @@ def test_the_dialed_number_of_its_script_is_its_own(build: Build) -> None:
     assert (world.state, world.call.icm_label) == ("connected", "1002")
     assert world.agents.line.invite.uri.startswith("sip:1002@")
     world.agents.line.hang_up()
+
+
+def test_an_agent_whom_the_caller_has_transferred_gets_none(build: Build) -> None:
+    """After the caller's own REFER the agent is in the caller's place."""
+    world = build(dialed_numbers=PLAN)
+    caller = world.dial("6000")
+    world.run(1.5)
+    caller.transfer(f"sip:1002@{world.address}")
+    world.run(4.0)
+    assert world.state == "connected"
+    assert world.agents.line.invite.uri.startswith("sip:1002@")
+    world.agents.line.hang_up()
+    world.run()
+    assert (world.state, world.vxml.lines) == ("ended", [])
