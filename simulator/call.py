@@ -225,6 +225,8 @@ class Call:
     def connect_failed(self, work: Work, status: int, reason: str, now: float) -> None:
         """`work` has come to nothing; the legs are as they were before it."""
         self.work = None
+        if self.ivr is not None and not isinstance(self.caller.ack_user, Connection):
+            self.ivr.go_on(now)
         self.steps.failed(status, reason, now)
         self.server.statistics.failed(in_dialog=self.caller.answered != 0.0)
         details = f"SIP {status} {reason}"

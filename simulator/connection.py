@@ -273,6 +273,7 @@ class Connection:
         call = self.call
         if call.work is self:
             call.work = None
+        if call.work is None:  # a transfer may have come and gone before the caller's ACK
             if call.ivr is not None:
                 call.ivr.go_on(now)
             if call.treatment is not None:

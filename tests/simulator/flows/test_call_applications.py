@@ -372,3 +372,31 @@ def test_after_a_requery_the_new_leg_is_asked(gateway: Gateway) -> None:
     assert ivr.leg is not world.call.peer
     world.run(SOON)
     assert gateway.requests == []
+
+
+# Transfers before the caller's first ACK.
+
+
+@pytest.mark.parametrize("ack_first", [True, False])
+def test_a_failed_transfer_leaves_the_application_to_be_run(build: Build, ack_first: bool) -> None:
+    """It was put off until the caller's ACK: a transfer that comes to nothing loses nothing."""
+    gateway = Gateway(build)
+    world = gateway.world
+    world.agents.manners["9486"] = Manner(ring=0.0, refuse=486, answer=0.5)
+    world.caller.manner = Manner(acknowledge=False)
+    caller = gateway.call()
+    assert (world.state, gateway.requests) == ("self_service", [])
+    world.transfer("9486")
+    if ack_first:
+        caller.acknowledge()
+        world.run()
+    world.run(1.0)
+    assert any(e.startswith("transfer_failed 9486") for e in world.history)
+    if not ack_first:
+        assert gateway.requests == [], "nothing goes to the gateway before its ACK"
+        caller.acknowledge()
+        world.run()
+    assert [r["application"] for r in gateway.requests] == ["menu"]
+    assert gateway.result() == 200
+    assert world.state == "queued"
+    caller.hang_up()
