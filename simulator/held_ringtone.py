@@ -34,7 +34,7 @@ class HeldRingtone:
         server = call.server
         number = server.config.services.ringtone
         try:
-            uri = server.plan.route_label(number) if number else None
+            uri = server.plan.route_label(number, call.origin) if number else None
         except NotRoutable:
             uri = None
         if uri is None:

@@ -475,6 +475,24 @@ def test_no_way_to_the_ringback(build: Build) -> None:
     talk.caller.hang_up()
 
 
+def test_the_ringback_has_the_digits_of_the_caller(build: Build) -> None:
+    """CVP.md 4: significant digits lead the ringtone's number, as they lead every label."""
+    world = build(
+        dial_plan={"significant_digits": 2},
+        transfer={"consultation": "manual", "consultation_caller": "ringtone", "replaces": False},
+        services={"ringtone": "9191"},
+        dialed_numbers=[{"pattern": "6>", "label": "1001"}],
+        routes=["771XXX=sip:192.0.2.3", "779191=sip:192.0.2.2"],
+    )
+    caller = world.dial("776000")
+    world.run(1.5)
+    world.transfer("1002", "consultation")
+    world.run(2.0)
+    assert [line.invite.uri.partition("@")[0] for line in world.vxml.lines] == ["sip:779191"]
+    assert talk_to_each_other(caller, world.vxml.line)
+    caller.hang_up()
+
+
 def test_a_caller_that_wants_no_ringback(ringing: World) -> None:
     world = ringing
     world.vxml.manners["9191"] = Manner(ring=0.0, answer=0.5)
