@@ -6,6 +6,7 @@ from simulator.connection import Connection
 from simulator.headers import passed_lines, refusal_lines
 from simulator.ivr import script_result
 from simulator.leg import Leg
+from simulator.refer import Departure
 from simulator.script_messages import is_package
 from simulator.states import HELD_FROM, HOLD
 from sip.errors import PeerError, SipError
@@ -25,6 +26,8 @@ _CARRIED: Final = ("info-package", "content-disposition")
 def partner(call: "Call", leg: Leg) -> Leg | None:
     """The leg that `leg` talks to, if it is up."""
     work = call.work
+    if isinstance(work, Departure):
+        work = work.beneath
     if isinstance(work, Connection) and work.apart:
         return work.partner_of(leg)
     other = call.peer if leg is call.caller else call.caller if leg is call.peer else None

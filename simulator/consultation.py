@@ -248,7 +248,7 @@ class ReplacesTransfer(ReferTransfer):
     def __init__(self, consultation: Consultation) -> None:
         super().__init__(consultation.call, consultation.destination)
         self.how = " by REFER with Replaces"
-        self._consultation = consultation
+        self._consultation = self.beneath = consultation
 
     def begin(self, now: float) -> None:
         """Send it; where that cannot be, join the two here."""

@@ -16,6 +16,7 @@ from sip.usage.refer import SentRefer
 
 if TYPE_CHECKING:
     from simulator.call import Call
+    from simulator.connection import Connection
 
 # States.
 SENT: Final = 0
@@ -74,11 +75,12 @@ class Departure:
     """A transfer by which the caller leaves us: its BYE is the success.
 
     `how` is for the history; `status` and `reason` are the last that were heard; `parting`
-    are header lines for our BYE.
+    are header lines for our BYE. `beneath` is the connection that it is a step of, if any.
     """
 
     __slots__ = (
         "_timer",
+        "beneath",
         "by_icm",
         "call",
         "destination",
@@ -93,6 +95,7 @@ class Departure:
 
     def __init__(self, call: "Call", destination: str, how: str, *, by_icm: bool) -> None:
         self.call = call
+        self.beneath: Connection | None = None
         self.destination = destination
         self.how = how
         self.parting = ""

@@ -596,6 +596,36 @@ def test_a_caller_that_will_not(build: Build, how: str) -> None:
     world.over()
 
 
+@pytest.mark.parametrize("who", ["agent", "target"])
+def test_who_talks_to_whom_until_the_caller_has_gone_over(by_replaces: World, who: str) -> None:
+    """While the REFER is pending agent and target have each other still, the caller nobody."""
+    world = by_replaces
+    talk = Talk(world)
+    complete(world)
+    world.run()
+    talk.caller.accept_refer()
+    world.run()
+    before = talk.caller.received
+    one, other = (talk.agent, talk.target) if who == "agent" else (talk.target, talk.agent)
+    one.offer("sendonly")
+    world.run()
+    assert direction_of(other.received) == "sendonly"
+    assert talk.caller.received == before
+    one.offer()
+    world.run()
+    assert talk_to_each_other(one, other)
+    talk.caller.offer()
+    world.run()
+    assert world.sent("491 INVITE", to="caller")
+    assert talk_to_each_other(one, other)
+    talk.caller.notify(486)
+    world.run(3.0)
+    assert talk_to_each_other(talk.caller, talk.target)
+    talk.caller.hang_up()
+    world.run()
+    world.over()
+
+
 def test_replaced_and_not_told(by_replaces: World) -> None:
     """The target has gone over, then the caller says that it failed: the agent has it back."""
     world = by_replaces
