@@ -2,15 +2,16 @@
 
 A URI whose host is in `GroupLocator.groups` leads to the servers of that group. The group
 decides which may be tried and in what order; it is told how each fared. Requests inside a
-dialog go to the Contact of the far end and do not pass here.
+dialog do not ask it: where the far end names a group in its Contact, they go to the server
+that the dialog is with.
 """
 
 from typing import Protocol
 
 from sip.errors import ParseError
 from sip.ids import IdSource
-from sip.locate import Hop, Located, Locator, Target, Targets, hop_of_uri
-from sip.transport import Listener
+from sip.locate import Hop, Located, Locator, Lookup, Reach, Target, Targets, hop_of_uri
+from sip.transport import Address, Listener
 
 
 class ServerGroup(Protocol):
@@ -62,6 +63,32 @@ class GroupLocator(Locator):
                 _Search(self, group, hop, done, large).start(now)
                 return
         super().locate(uri, done, now, large)
+
+    def locate_peer(
+        self, uri: str, peer: Address, done: Located, now: float, large: bool = False
+    ) -> None:
+        """The same in a dialog with `peer`: the name of a group stands for that server."""
+        if self.groups:
+            try:
+                hop = hop_of_uri(uri)
+            except ParseError as error:
+                done(Targets((), "", error.reason), now)
+                return
+            group = self.groups.get(hop.host)
+            if group is not None:
+                done(self._targets_of(peer, hop, group, large), now)
+                return
+        super().locate(uri, done, now, large)
+
+    def _targets_of(self, peer: Address, hop: Hop, group: ServerGroup, large: bool) -> Targets:
+        """`peer` by the transport that `hop` asks for; the group does not hear how it fares."""
+        host, port = peer[0], peer[1]
+        at_peer = Hop(host, port, hop.transport, hop.secure, hop.domain)
+        lookup = Lookup(at_peer, Reach.of(self._listeners), self._ids, large)
+        found = lookup.targets or []  # of a numeric host they are known at once
+        if large:
+            found = [one for one in found if group.by_tcp(one)]
+        return Targets(found, group.name_of(Target("TLS", host, port)), lookup.reason)
 
     def likely(self, uri: str) -> str:
         """`uri`, or where a request to it will probably go if it names a group."""

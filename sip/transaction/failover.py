@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from sip.errors import InvalidValue
-from sip.locate import Target, Targets, hop_of_uri
+from sip.locate import Located, Target, Targets, hop_of_uri
 from sip.message import Response
 from sip.peer_address import PeerAddress
 from sip.transaction.machine import TERMINATED, TRANSPORT_ERROR
@@ -65,10 +65,11 @@ class Way:
 
     `usual` is the listener to take where the target leaves a choice, `flow` the far end
     of a connection of its that the dialog has: the last resort, as a peer may take no
-    connections, or the first for a Contact with ``ob`` (RFC 5626 section 4.3).
+    connections, or the first for a Contact with ``ob`` (RFC 5626 section 4.3). `peer` is the
+    far end of the dialog, which is not left for another server of its group.
     """
 
-    __slots__ = ("_flow", "_large", "_rerouted", "_usual", "layer", "targets", "uri")
+    __slots__ = ("_flow", "_large", "_peer", "_rerouted", "_usual", "layer", "targets", "uri")
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class Way:
         usual: Listener | None,
         rerouted: Rerouted | None = None,
         flow: Address | None = None,
+        peer: Address | None = None,
     ) -> None:
         self.layer = layer
         self.uri = uri
@@ -86,11 +88,12 @@ class Way:
         self._flow: Target | None = None
         if flow is not None and usual is not None:
             self._flow = Target(usual.transport, flow[0], flow[1])
+        self._peer = peer
         self._large = False
 
     def start(self, tx: "ClientTransaction", now: float) -> None:
         """Locate the URI and send to its first target; nowhere is a transport error."""
-        self.layer.locator.locate(self.uri, lambda found, when: self._found(tx, found, when), now)
+        self._locate(lambda found, when: self._found(tx, found, when), now)
 
     def start_large(self, tx: "ClientTransaction", now: float) -> None:
         """Send by TCP what is too long for UDP, and by UDP if there is no TCP (18.1.1)."""
@@ -111,7 +114,14 @@ class Way:
                 by_tcp_first = (*self.targets, *tcp)
             self._found(tx, self.targets.reordered(dict.fromkeys(by_tcp_first)), when)
 
-        self.layer.locator.locate(self.uri, found, now, large=True)
+        self._locate(found, now, large=True)
+
+    def _locate(self, done: Located, now: float, large: bool = False) -> None:
+        locator = self.layer.locator
+        if self._peer is None:
+            locator.locate(self.uri, done, now, large)
+        else:
+            locator.locate_peer(self.uri, self._peer, done, now, large)
 
     def _found(self, tx: "ClientTransaction", targets: Targets, now: float) -> None:
         if tx.state == TERMINATED:  # given up meanwhile

@@ -138,10 +138,10 @@ class Transactions:
         likely = likely or (hop.transport or ("tls" if hop.secure else "udp")).upper()
         return hop.host, self.listener_for(likely, hop.host)
 
-    def with_way(self, uri: str, usual: Listener, use: UseWay, now: float) -> None:
+    def with_way(self, uri: str, usual: Listener, peer: Address, use: UseWay, now: float) -> None:
         """Call `use` with the way to `uri` once that is known: for ACK, which has no transaction.
 
-        Not at all when the URI leads nowhere.
+        Not at all when the URI leads nowhere. `peer` is the far end of its dialog.
         """
         target = self.locator.direct(uri)
         if target is not None:
@@ -153,7 +153,7 @@ class Transactions:
                 listener = self.listener_of(targets.current, usual)
                 use(listener, address_of(targets.current, targets.name_of(targets.current)))
 
-        self.locator.locate(uri, found, now)
+        self.locator.locate_peer(uri, peer, found, now)
 
     def transport_failed(self, listener: Listener, address: Address, now: float) -> None:
         """Nothing can be sent to `address`: an input to the transactions towards it."""
@@ -195,6 +195,7 @@ class Transactions:
         rerouted: Rerouted | None = None,
         flow: Address | None = None,
         patience: float = 0.0,
+        peer: Address | None = None,
     ) -> ClientTransaction:
         """Send what `make` returns for a Via value, to where `uri` leads (RFC 3263).
 
@@ -202,8 +203,9 @@ class Transactions:
         again for each further target; `rerouted` is told the way before, unless it is the
         `usual` one from the start. `flow` is the far end of a connection of `usual` that
         leads there too. `patience` is what a server has for its first response, in place of
-        timers B and F. A URI that leads nowhere is a transport error of the transaction
-        (503). Until the way is known the transaction has no `key`.
+        timers B and F. `peer` is the far end of the dialog that the request is in. A URI that
+        leads nowhere is a transport error of the transaction (503). Until the way is known
+        the transaction has no `key`.
         """
         made = InviteClientTransaction if method == "INVITE" else NonInviteClientTransaction
         target = self.locator.direct(uri)
@@ -233,7 +235,7 @@ class Transactions:
             transaction = made(self, "", nowhere, ("", 0), blank, user, context)
             transaction.make = make
             transaction.patience = patience
-        transaction.way = Way(self, uri, usual, rerouted, flow)
+        transaction.way = Way(self, uri, usual, rerouted, flow, peer)
         transaction.way.start(transaction, now)
         return transaction
 

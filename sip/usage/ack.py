@@ -44,7 +44,8 @@ class SentAck:
             self.repeat()
 
         # Not sent when that leads nowhere: the peer will time out its 2xx and hang up.
-        endpoint.with_way(session.next_hop(dialog), session.listener, send, now)
+        peer = session.remote_address
+        endpoint.with_way(session.next_hop(dialog), session.listener, peer, send, now)
 
     def repeat(self) -> None:
         """Send it, for each 2xx."""
@@ -62,4 +63,5 @@ def end_fork(session: "Session", tx: ClientTransaction, response: Response, now:
     if tag not in ended:
         tx.context = ended | {tag}
         other = type(session)(session.endpoint, fork, session.listener, outgoing=True)
+        other.remote_address = session.remote_address
         other.send_request(now, "BYE", "", user=Unheard())

@@ -189,6 +189,8 @@ class Session:
             context,
             self.rerouted,
             self.flow,
+            0.0,
+            None if dialog.remote_tag is None else self.remote_address,
         )
         if transaction.key:  # else its name is being looked up
             self.remote_address = transaction.address

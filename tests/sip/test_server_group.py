@@ -2,11 +2,13 @@
 
 import pytest
 
-from sip.events import Refused
-from sip.locate import Target
+from sip.events import Closed, Refused
+from sip.locate import Target, Targets
+from sip.message import Request
 from sip.records import Query
 from sip.timers import Timers
 from sip.transport import Listener
+from sip.usage.invite import InviteSession
 from tests.sip.usage.calls import SOON
 from tests.support.builders import response_text
 from tests.support.network import OFFER, Network, Party, Stranger
@@ -200,6 +202,129 @@ def test_sips_needs_tls(network: Network, alice: Party, servers: list[Stranger])
     locate = alice.endpoint.locator.locate
     locate("sips:1001@agents.lab", lambda targets, _now: found.extend(targets), 0.0)
     assert {one.transport for one in found} == {"TLS"}
+
+
+# -- inside a dialog ------------------------------------------------------------------------
+
+OURS = "Contact: <sip:1001@agents.lab>\r\n"
+
+
+def methods(stranger: Stranger) -> list[str]:
+    return [one.method for one in stranger.received if isinstance(one, Request)]
+
+
+def joined(alice: Party, servers: list[Stranger], contact: str = OURS) -> InviteSession:
+    """A call that the first server answers; whoever asks the group now gets the second."""
+    group = grouped(alice, servers)
+    session = alice.call("sip:1001@agents.lab")
+    alice.network.run(SOON)
+    group.order.reverse()
+    answer(servers[0], alice, 200, contact)
+    session.acknowledge(alice.now)
+    alice.network.run(SOON)
+    return session
+
+
+def hang_up(session: InviteSession, alice: Party, server: Stranger) -> None:
+    session.bye(alice.now)
+    alice.network.run(SOON)
+    server.send(alice, response_text(server.requests("BYE")[0], 200))
+    alice.network.run(SOON)
+
+
+def test_a_dialog_stays_with_the_server_that_answered(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    """CVP.md 4: requests in a dialog bypass the group, whatever the Contact calls it."""
+    first, second, _ = servers
+    session = joined(alice, [first, second])
+    hang_up(session, alice, first)
+    assert methods(first) == ["INVITE", "ACK", "BYE"]
+    assert first.requests("BYE")[0].uri == "sip:1001@agents.lab"
+    assert second.received == []
+    assert alice.take(Closed)
+
+
+def test_in_a_dialog_there_is_no_next_server(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    """A request in a dialog has all of timer F (RFC 3261 section 17.1.2.2)."""
+    first, second, _ = servers
+    joined(alice, [first, second]).bye(alice.now)
+    network.run(31.0)
+    assert len(first.requests("BYE")) > 2
+    network.run(2.0)
+    assert second.received == []
+    assert alice.take(Closed)
+
+
+def test_another_fork_is_ended_where_it_answered(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    """RFC 3261 section 13.2.2.4: each 2xx gets its ACK, what is not wanted BYE."""
+    first, second, _ = servers
+    session = joined(alice, [first, second])
+    invite = first.requests("INVITE")[0]
+    first.received.clear()
+    first.send(alice, response_text(invite, 200, "fork", OURS))
+    network.run(SOON)
+    assert methods(first) == ["ACK", "BYE"]
+    first.send(alice, response_text(first.requests("BYE")[0], 200))
+    first.received.clear()
+    hang_up(session, alice, first)
+    assert second.received == []
+
+
+@pytest.mark.parametrize("by_tcp", [True, False])
+def test_what_is_too_long_stays_with_the_server_too(
+    network: Network, alice: Party, servers: list[Stranger], by_tcp: bool
+) -> None:
+    """RFC 3261 section 18.1.1."""
+    alice.listen("TCP", port=5070)
+    first, second, _ = servers
+    session = joined(alice, [first, second])
+    group = alice.endpoint.locator.groups["agents.lab"]
+    assert isinstance(group, Group)
+    group.tcp = by_tcp
+    session.reinvite(alice.now, LONG)
+    network.run(SOON)
+    invite = first.requests("INVITE")[-1]
+    assert invite.via.transport == ("TCP" if by_tcp else "UDP")
+    answer(first, alice, 488)
+    hang_up(session, alice, first)
+    assert second.received == []
+
+
+def test_another_name_in_a_dialog_is_the_dns(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    network.names["elsewhere.lab"] = servers[2].address[0]
+    session = joined(alice, servers, "Contact: <sip:1001@elsewhere.lab>\r\n")
+    hang_up(session, alice, servers[2])
+    assert methods(servers[2]) == ["ACK", "BYE"]
+
+
+@pytest.mark.parametrize("contact", ["mailto:a@agents.lab", "sip:a@agents.lab;maddr=%"])
+def test_a_contact_that_cannot_be_read_leads_nowhere(
+    network: Network, alice: Party, servers: list[Stranger], contact: str
+) -> None:
+    session = joined(alice, servers, f"Contact: <{contact}>\r\n")
+    session.bye(alice.now)
+    network.run(SOON)
+    assert [methods(one) for one in servers] == [["INVITE"], [], []]
+    assert alice.take(Closed)
+
+
+def test_a_sips_contact_still_needs_tls(alice: Party, servers: list[Stranger]) -> None:
+    """RFC 3261 section 26.2.2; the certificate is to bear the server's name (RFC 5922)."""
+    alice.listeners.append(Listener("TLS", alice.listener.host, 5061, True))
+    grouped(alice, servers).owners["192.0.2.77"] = "first.lab"
+    found: list[Targets] = []
+    locate = alice.endpoint.locator.locate_peer
+    peer = ("192.0.2.77", 5061)
+    locate("sips:1@agents.lab", peer, lambda targets, _now: found.append(targets), 0.0)
+    assert list(found[0]) == [Target("TLS", *peer)]
+    assert found[0].name_of(Target("TLS", *peer)) == "first.lab"
 
 
 @pytest.mark.parametrize("uri", ["mailto:a@agents.lab", "sip:a@b;maddr=%"])
