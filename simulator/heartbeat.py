@@ -83,6 +83,7 @@ class Heartbeat:
             ping.send(_Answer(self, element, now), heartbeat.timeout, now)
         except InvalidValue as error:
             log.warning("server group %s: no heartbeat: %s", self.group.config.name, error)
+            self.group.expire(element, now)
 
     def heard(self, element: "Element", status: int, asked: float, now: float) -> None:
         """The answer of a server; `status` 0: there was none."""

@@ -99,11 +99,19 @@ class ServerGroup:
             element.uri = _uri(server)
             self.elements.append(element)
         self._places = {(one.config.host, one.config.port): one for one in self.elements}
+        if not self._ping_ends:
+            for element in self.elements:
+                self.expire(element, now)
 
     @property
     def pinged(self) -> bool:
         """Whether pings decide who is up."""
         return self.config.heartbeat.enabled
+
+    @property
+    def _ping_ends(self) -> bool:
+        """Whether a server that is out stays so until a ping is answered."""
+        return self.pinged and bool(self.config.heartbeat.down_interval)
 
     @property
     def patience(self) -> float:
@@ -202,7 +210,7 @@ class ServerGroup:
     ) -> None:
         """A server is in `state`; `out`: for so many seconds, where no ping ends it."""
         element.until = 0.0
-        if state != UP and not (self.pinged and self.config.heartbeat.down_interval):
+        if state != UP and not self._ping_ends:
             element.until = now + max(out, 0.001)
         if element.state == state:
             element.reason = reason
@@ -213,6 +221,11 @@ class ServerGroup:
         for one in self.elements:  # the others do not make up for what was missed
             one.share = 0
         self._report(self, element, now)
+
+    def expire(self, element: Element, now: float) -> None:
+        """No ping will end that a server is out: then time does."""
+        if element.state != UP and not element.until:
+            element.until = now + max(self.config.downtime, 0.001)
 
     @property
     def state(self) -> Literal["up", "partial", "down"]:

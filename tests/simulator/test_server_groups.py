@@ -150,6 +150,28 @@ def test_other_settings_leave_the_state_of_who_stays() -> None:
     assert found.elements[1].config.weight == 5
 
 
+@pytest.mark.parametrize(
+    "beat", [{"enabled": False}, {"enabled": True, "down_interval": 0}], ids=["off", "up only"]
+)
+def test_who_waits_for_a_ping_that_no_longer_comes_is_back_in_time(beat: dict[str, Any]) -> None:
+    found = group(server(1), server(2), heartbeat={"enabled": True}, downtime=30)
+    for number in (1, 2):
+        found.failed(target(number), 408, None, 0.0)
+    assert found.uris(1000.0) == []
+    found.configure(section(server(1), server(2), heartbeat=beat, downtime=30), 1000.0)
+    found.refresh(1029.9)
+    assert found.state == "down"
+    assert sorted(numbers(found.uris(1030.0))) == [1, 2]
+    assert [one.state for one in found.elements] == ["up", "up"]
+
+
+def test_who_is_out_for_a_time_keeps_it_with_other_settings() -> None:
+    found = group(server(1), server(2))
+    found.failed(target(1), 503, 20, 0.0)
+    found.configure(section(server(1), server(2), downtime=500), 10.0)
+    assert sorted(numbers(found.uris(20.0))) == [1, 2]
+
+
 # -- heartbeats ----------------------------------------------------------------------------
 
 BEAT: dict[str, Any] = {"enabled": True}
@@ -328,6 +350,11 @@ def test_pings_cannot_be_sent_without_a_socket_for_them(
     bench = Bench(network, 1, heartbeat={**BEAT, "transport": "tcp"})
     bench.groups.start(0.0)
     assert "g.lab: no heartbeat: no TCP listener" in caplog.text
+    bench.group.failed(Target("UDP", bench.servers[0].address[0], 5060), 408, None, network.now)
+    bench.run(5.5)  # what is out cannot be pinged either
+    assert bench.states == ["down"]
+    bench.run(181.0)
+    assert numbers_of(bench) == ["s1"]
     bench.groups.stop()
 
 
