@@ -122,7 +122,8 @@ class ServerGroupSection(Section):
         default=180.0,
         ge=0,
         le=86_400,
-        description="Seconds that a server which failed is left out where no ping says more.",
+        description="Seconds that a server which failed is left out where no ping says more; "
+        "the Retry-After of its 503 comes before it, up to an hour.",
     )
     component: Component | None = Field(
         default=None, description="What /health/connectivity shows its servers as."

@@ -3,8 +3,9 @@
 A group is the host of a route (``sip:cucm.lab``). It is asked for the servers to try for
 each request outside a dialog, and hears how they fared. A server that does not answer, or
 with 503, is out: until a ping of the heartbeat is answered where there is one, else for
-`downtime` seconds. It is a server that is out, by UDP and TCP alike. What a callee says for
-itself (480, 600) is not the server's state, unless it is the answer to a ping.
+`downtime` seconds, or for the Retry-After of its 503, an hour at most. It is a server that
+is out, by UDP and TCP alike. What a callee says for itself (480, 600) is not the server's
+state, unless it is the answer to a ping.
 """
 
 import logging
@@ -29,6 +30,9 @@ State = Literal["up", "down", "overloaded"]
 UP: Final = "up"
 DOWN: Final = "down"
 OVERLOADED: Final = "overloaded"
+
+LONGEST_RETRY_AFTER: Final = 3600
+"""Seconds: a server that asks for more with its 503 is tried again all the same."""
 
 Report = Callable[["ServerGroup", "Element", float], None]
 """Told that the state of a server has changed."""
@@ -198,7 +202,9 @@ class ServerGroup:
         element = self._places.get((target.host, target.port))
         if element is None:
             return
-        out = self.config.downtime if seconds is None else float(seconds)
+        out = self.config.downtime
+        if seconds is not None:
+            out = float(min(seconds, LONGEST_RETRY_AFTER))
         if status == 503:
             element.contact = now
             self.mark(element, OVERLOADED, "503 to a request", now, out)
