@@ -61,7 +61,7 @@ _MARKED: Final[Mapping[str, int]] = {
     "transfer_failed": _FAILED,
     "transfer_completed": _MOVED,
 }
-_STATUS: Final = re.compile(r"SIP (\d{3})")
+_STATUS: Final = re.compile(r"\d{3}")
 
 
 def vxml_server(call: "Call") -> str:
@@ -155,15 +155,15 @@ def _mark(what: int, after: int, details: str) -> Mark | None:
         if not details or details.startswith(("SIP ", "resumed ")):
             return None
         return after, RUN_SCRIPT, NO_CAUSE, NO_TRANSFER, details[:MAX_LABEL]
-    label, _, rest = details.partition(":")
     if what == _MOVED:
         label, _, how = details.partition(" ")
         if how.startswith("by "):  # the caller was sent off
             kind = BY_REFER if how.startswith("by REFER") else BY_SIGNAL
             return after, BLIND_TRANSFER, NORMAL_COMPLETION, kind, label[:MAX_LABEL]
         return after, CALL_TRANSFER, NORMAL_COMPLETION, BY_REINVITE, label[:MAX_LABEL]
-    status = _STATUS.search(rest)
-    event_type, cause = failure_of(int(status[1]) if status is not None else 0)
+    label, _, rest = details.partition(": SIP ")  # a label may be a URI
+    status = _STATUS.match(rest)
+    event_type, cause = failure_of(int(status[0]) if status is not None else 0)
     return after, event_type, cause, NO_TRANSFER, label[:MAX_LABEL]
 
 

@@ -100,6 +100,18 @@ def test_a_failed_connect(world: World, number: str, event: int, cause: int) -> 
     assert types(world) == [NEW_CALL, event, DISCONNECT]
 
 
+def test_a_failed_transfer_to_a_uri(world: World) -> None:
+    """TransferLabel is the whole of it, not the scheme."""
+    world.connected()
+    uri = world.agents.uri.replace("sip:", "sip:9486@")
+    world.transfer(uri)
+    world.run(1.0)
+    assert any(e.startswith(f"transfer_failed {uri}") for e in world.history), world.history
+    world.terminate()
+    (mark,) = world.cdr.marks
+    assert mark[1:] == (BUSY, CAUSE_BUSY, 0, uri)
+
+
 def test_ring_no_answer(build: Build) -> None:
     world = build()
     world.agents.behaves(ring=0.0, answer=None)
