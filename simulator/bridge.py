@@ -262,7 +262,8 @@ class RequestRelay:
     def start(cls, call: "Call", origin: Leg, event: Requested, now: float) -> None:
         """Send the request on; with nobody at the other end answer it here."""
         request = event.request
-        if is_package(request.get("info-package") or ""):
+        # Info-Package means something in INFO alone (RFC 6086 section 7.2).
+        if request.method == "INFO" and is_package(request.get("info-package") or ""):
             script_result(call, origin, event, now)
             return
         target = partner(call, origin) or early_partner(call, origin)

@@ -8,6 +8,7 @@ import pytest
 
 from simulator.script_messages import INFO_PACKAGE, JSON, PACKAGE
 from sip.message import Request
+from sip.usage.session import SDP
 from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.phones import Line, Manner
 from tests.simulator.flows.world import SOON, World
@@ -319,6 +320,15 @@ def test_the_caller_cannot_speak_for_the_gateway(gateway: Gateway) -> None:
     gateway.world.run()
     assert caller.responses[-1].status == 469
     assert gateway.world.state == "self_service"
+
+
+def test_the_package_means_nothing_in_update(gateway: Gateway) -> None:
+    """RFC 6086 section 7.2: Info-Package belongs to INFO; UPDATE is answered as ever."""
+    caller = gateway.call()
+    caller.request("UPDATE", caller.media.body(), SDP, INFO_PACKAGE)
+    gateway.world.run()
+    assert caller.responses[-1].status == 200
+    assert gateway.line.requests[-1].method == "UPDATE"
 
 
 def test_a_gateway_that_does_not_have_the_application(gateway: Gateway) -> None:
