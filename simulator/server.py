@@ -130,7 +130,7 @@ class CallServer(Commands):
         session_timers(config.sip.session_timer).serve(self.stack.endpoint)
         self.router.configure(config)
         self.skill_groups.configure(config, self.stack.now())
-        self.licences.use(len(self.calls), config.server.licences, self.stack.now())
+        self.licences.use(self._licensed, config.server.licences, self.stack.now())
 
     def wall(self, now: float) -> float:
         """Seconds since the epoch for a time of the loop's clock."""
@@ -169,8 +169,6 @@ class CallServer(Commands):
             if replaced is not None:
                 take_place(session, request, replaced, now)
                 return
-        if not over and not self._capacity(session, now):
-            return
         called = user_part(request.uri) or user_part(name_addr_uri(request.get("to") or ""))
         calling = user_part(name_addr_uri(request.get("from") or ""))
         guid = received_guid(request)
@@ -184,6 +182,9 @@ class CallServer(Commands):
         except NotRoutable as error:
             log.info("%s: %s", guid, error)
             route = Route("", called, "preroute", "", "label")
+        returns = route.kind == "vru_return" and self.waiting.expects(route.number)
+        if not over and not returns and not self._capacity(session, now):
+            return
         call = Call(self, guid, calling, called, route, now)
         call.origin = self.plan.origin_for(origin, route)
         call.hops = hops
@@ -198,6 +199,8 @@ class CallServer(Commands):
         call.passed = passed_lines(request)
         if call.passed or self.caller_data.always or len(body) != len(request.body):
             self.caller_data.take(call, request, now)
+        if returns:
+            self.waiting.returns.add(guid)
         self.begin(call, now)
         call.log(now, "offered", f"{calling} to {called}")
         if not over:
@@ -211,15 +214,19 @@ class CallServer(Commands):
         self.audit.begin(now)
         licences = self.licences
         if licences.limit:
-            licences.use(len(self.calls), licences.limit, now)
+            licences.use(self._licensed, licences.limit, now)
+
+    @property
+    def _licensed(self) -> int:
+        """The calls that need a licence: a return from the VRU belongs to the one that waits."""
+        return len(self.calls) - len(self.waiting.returns)
 
     def _capacity(self, session: InviteSession, now: float) -> bool:
         """Whether there is room and a licence for one more call; if not it is refused here."""
-        used = len(self.calls)
         licences = self.licences
-        if 0 < licences.limit <= used:
+        if 0 < licences.limit <= self._licensed:
             licences.deny()
-        elif not 0 <= self.config.server.max_calls <= used:
+        elif not 0 <= self.config.server.max_calls <= len(self.calls):
             return True
         self.statistics.rejected(now)
         session.reject(now, 503, lines=f"Retry-After: 5\r\n{self.server_line}")
@@ -270,9 +277,10 @@ class CallServer(Commands):
         del self.calls[call.guid]
         if call.vru_number:
             self.waiting.forget(call)
+        self.waiting.returns.discard(call.guid)
         licences = self.licences
         if licences.limit:
-            licences.use(len(self.calls), licences.limit, now)
+            licences.use(self._licensed, licences.limit, now)
         if not self.calls:
             self.audit.rest()
         if call.steps.on:

@@ -18,18 +18,27 @@ if TYPE_CHECKING:
 
 
 class WaitingCalls:
-    """The calls that have been sent to the VRU, by label and correlation id."""
+    """The calls that have been sent to the VRU, by label and correlation id.
 
-    __slots__ = ("calls",)
+    `returns` are the GUIDs of those that came back from it, as the VRU of another call.
+    """
+
+    __slots__ = ("calls", "returns")
 
     def __init__(self) -> None:
         self.calls: dict[str, Call] = {}
+        self.returns: set[str] = set()
 
     def expect(self, call: "Call", vru_number: str) -> None:
         """`call` waits for this number, and no longer for the one before."""
         self.forget(call)
         call.vru_number = vru_number
         self.calls[vru_number] = call
+
+    def expects(self, number: str) -> bool:
+        """Whether a call waits for this number, which is not a return itself."""
+        waiting = self.calls.get(number)
+        return waiting is not None and waiting.route.kind != "vru_return"
 
     def forget(self, call: "Call") -> None:
         """`call` waits no longer."""

@@ -140,6 +140,36 @@ def test_a_return_finds_the_call_that_waits(build: Build) -> None:
     world.settle()
 
 
+def test_a_return_takes_no_licence_of_its_own(build: Build) -> None:
+    """[OPS]: one for each call; the return is part of the one that waits."""
+
+    def licensed(**sections: Any) -> World:
+        return build(server={"licences": 1, "max_calls": 1}, **sections)
+
+    switch = Switch(licensed, SERVICE)
+    world = switch.world
+    licences = world.server.licences
+    line = world.dial("3000")
+    world.run(0.05)
+    came, back = switch.bridged()
+    assert back.statuses[-1] == 200
+    assert len(world.server.calls) == 2
+    assert (licences.used, licences.denied) == (1, 0)
+    lost = switch.phone.dial(f"sip:{VRU}99999@{world.address}", "5551234")
+    world.run(0.05)
+    assert lost.statuses == [503], "a number that no call waits for"
+    assert (licences.used, licences.denied) == (1, 1)
+    line.hang_up()
+    world.run()
+    bye_goes_on(came, back)
+    world.run()
+    assert (licences.used, len(world.server.calls)) == (0, 0)
+    again = world.dial("3000")
+    world.run(0.05)
+    assert licences.used == 1
+    again.cancel()
+
+
 def bye_goes_on(came: Line, back: Line) -> None:
     """What the switch does when the call server releases its leg."""
     assert came.heard[-1] == "Hungup"
