@@ -78,6 +78,7 @@ class Legs(Queries):
         self, call: "Call", label: str, kind: str, now: float, agent: Agent | None = None
     ) -> None:
         """CONNECT: the label's route decides where to; without one 404."""
+        self.statistics.current.connects += 1
         if kind != VXML and call.caller.up and self._outpulsed(call, label, now):
             return
         try:
@@ -86,7 +87,6 @@ class Legs(Queries):
             found = None  # it cannot be dialed at all
         uri = None if found is None else found.uri
         parsed = Label.parse(label) if uri else Label(label)
-        self.statistics.current.connects += 1
         leg = Leg(call, kind, parsed.text, now)
         leg.cli = parsed.cli
         by_refer = parsed.refer or (kind != VXML and self.config.transfer.mode == "refer")

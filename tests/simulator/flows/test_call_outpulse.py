@@ -212,6 +212,8 @@ def test_icm_chooses_it(build: Build) -> None:
     world.run(3.0)
     assert world.state == "transferring"
     assert "".join(signal for _, signal, _ in signals(world)) == "*84441234"
+    counts = world.server.reports.service().current.counts
+    assert counts.connects == 2, "a label of ICM like the VRU's (CVP.md 6)"
     caller.hang_up()
     world.run()
     assert world.cdr.call_result == "transferred"
