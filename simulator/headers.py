@@ -96,6 +96,18 @@ def passed_lines(message: Message, passed: frozenset[str] = PASSED) -> str:
     )
 
 
+def without(lines: str, others: str) -> str:
+    """`lines` without the header fields that `others` have: these stand in their place."""
+    names = {header_key(line.partition(":")[0]) for line in others.split("\r\n")}
+    return "".join(
+        [
+            f"{line}\r\n"
+            for line in lines.split("\r\n")
+            if line and header_key(line.partition(":")[0]) not in names
+        ]
+    )
+
+
 def parting(request: Request) -> tuple[str, str]:
     """What goes on with a BYE or CANCEL: the value of Reason, and further header lines."""
     if _PLAIN.issuperset(request.keys()):

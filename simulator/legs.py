@@ -9,7 +9,7 @@ from simulator.agents import Agent
 from simulator.announcements import agent_connection
 from simulator.connection import Connection
 from simulator.header_rules import destination_of, names_of
-from simulator.headers import CalleeRefusal, guid_lines, media_warning
+from simulator.headers import CalleeRefusal, guid_lines, media_warning, without
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
 from simulator.outpulse import Outpulse, outpulsed
@@ -180,10 +180,8 @@ class Legs(Queries):
         from_ = f"<sip:{number}@{listener.sent_by(host)}>"
         expires = max(60, ceil(patience))
         counter = endpoint.ids.below(1 << 31)
-        lines = (
-            f"Expires: {expires}\r\n{guid_lines(call.guid)}"
-            f"{call.passed}{leg.lines}{self.agent_line}"
-        )
+        passed = without(call.passed, leg.lines) if leg.lines and call.passed else call.passed
+        lines = f"Expires: {expires}\r\n{guid_lines(call.guid)}{passed}{leg.lines}{self.agent_line}"
         vru = leg.kind == VXML
         if vru:
             lines += RECV_INFO

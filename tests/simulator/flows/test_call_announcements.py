@@ -86,6 +86,19 @@ def test_the_order_of_messages(build: Build) -> None:
     world.over()
 
 
+def test_the_announcement_is_ours_whatever_the_caller_says(build: Build) -> None:
+    """The service gets one X-Announcement; other legs get the caller's as it is."""
+    world = built(build)
+    line = world.dial("7000", lines="X-Announcement: theirs.wav\r\nX-Other: 1\r\n")
+    world.run(2.5)
+    invite = world.vxml.line.invite
+    assert invite.uri.startswith(f"sip:{WHISPER}@")
+    assert invite.all("x-announcement") == ["sales.wav"]
+    assert invite.all("x-other") == ["1"]
+    assert world.agents.line.invite.all("x-announcement") == ["theirs.wav"]
+    line.hang_up()
+
+
 def test_agents_called_without_an_offer(build: Build) -> None:
     """`sdp.mid_call: offerless`: the whisper's answer is that to the agent's offer."""
     world = built(build, sdp={"mid_call": "offerless"})
