@@ -7,6 +7,7 @@ the log.
 
 import json
 import logging
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -66,6 +67,10 @@ _STANDARD_HEADERS: Final = {
     "Server": "callsim",
 }
 _MAX_SHOWN: Final = 80
+_INTERNAL: Final = re.compile(
+    r"\[key\]|function-[a-z]+\[.*|literal\[.*|constrained-[a-z]+", re.DOTALL
+)
+"""How pydantic names a branch of a union, which nobody wrote."""
 _MAX_FAULTS: Final = 5
 
 
@@ -174,6 +179,7 @@ def shown(value: object) -> str:
 def invalid(error: ValidationError, model: type[BaseModel], what: str) -> ApiError:
     """A 400 that tells what is wrong with `what` (body or query), by field."""
     faults = error.errors(include_url=False, include_context=False)
+    faults = [fault for fault in faults if fault["type"] != "none_required"] or faults
     told = [_fault(fault, model, what) for fault in faults[:_MAX_FAULTS]]
     if len(faults) > _MAX_FAULTS:
         told.append(f"and {len(faults) - _MAX_FAULTS} more")
@@ -181,7 +187,7 @@ def invalid(error: ValidationError, model: type[BaseModel], what: str) -> ApiErr
 
 
 def _fault(fault: Mapping[str, Any], model: type[BaseModel], what: str) -> str:
-    path = [str(part) for part in fault["loc"] if part != "[key]"]
+    path = [str(part) for part in fault["loc"] if not _INTERNAL.fullmatch(str(part))]
     where = ".".join(part if part.isprintable() else ascii(part) for part in path)
     where = where if len(where) <= _MAX_SHOWN else f"{where[:_MAX_SHOWN]}..."
     given = f" (given: {shown(fault['input'])})"

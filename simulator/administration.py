@@ -144,6 +144,8 @@ class Administration:
                 assert not isinstance(after, DialedNumber)
                 changes = self.changes.with_group(name, after)
             config = self._dress(changes.apply(self.base))
+            if action == "delete" and kind == "sipserver":
+                _check_unused(config, name)
             check(config)
             plan = await asyncio.to_thread(DialPlan, config, self.server.phones)
             await self._store(changes)
@@ -215,6 +217,21 @@ def check(config: Config) -> None:
                 f"pattern {number.pattern!r} leads to the server group {number.server_group!r}, "
                 "which is not there; add it first, or change the pattern"
             )
+
+
+def _check_unused(config: Config, group: str) -> None:
+    """Whether nothing leads to a group any more. Raises PlanConflict, which says what does."""
+    proxy = config.sip.outbound_proxy
+    users = [
+        *(f"pattern {n.pattern!r}" for n in config.dialed_numbers if n.server_group == group),
+        *(f"route {r.pattern!r}" for r in config.routes if r.to.host == group),
+        *(f"direct route {r.pattern!r}" for r in config.direct_routes if r.to.host == group),
+        *(["sip.outbound_proxy"] if proxy is not None and proxy.host == group else []),
+    ]
+    if users:
+        raise PlanConflict(
+            f"{users[0]} leads to the server group {group!r}: change that first, then delete it"
+        )
 
 
 def _check_file(config: Config, changes: int, path: Path | None) -> None:

@@ -221,6 +221,8 @@ def check_probe_url(url: str) -> str:
     scheme = url.partition(":")[0].lower()
     if scheme in ("sip", "sips"):
         return str(SipTarget.parse(url))
+    if re.match(r"[a-z]+://[^/?#]*@", url, re.IGNORECASE):  # not repeated: it is a secret
+        raise ValueError("holds a user or password before its host: leave that out")
     match = re.fullmatch(r"(tcp|https?)://([^/?#@\s]+)((?:[/?][!-~]*)?)", url, re.IGNORECASE)
     if not match:
         raise ValueError(f"{url!r} is not sip:HOST:PORT, tcp://HOST:PORT, http:// or https://")

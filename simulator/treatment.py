@@ -59,6 +59,7 @@ class Treatment:
         "_requeries",
         "_running",
         "_timer",
+        "_vain",
         "_waiting",
         "call",
         "script",
@@ -75,6 +76,7 @@ class Treatment:
         self._passed = 0  # nodes
         self._passed_over = False  # an agent was found while the caller was being moved
         self._requeries = 0
+        self._vain = 0  # targets of the webhook that were not reached, one after the other
         self._again = ""  # the skill group at the head of whose queue the call is to wait
         self._waiting = ""  # the skill group in whose queue the call is
         self._timer: Timer | None = None
@@ -255,6 +257,7 @@ class Treatment:
 
     def connected(self, work: "Connection", now: float) -> bool:
         """The target answered; True when this treatment has set the call's state."""
+        self._vain = 0
         if work.target.kind != VXML:
             if self.call.icm is not None:
                 self.call.log(now, "EVENT_REPORT", "ANSWER")
@@ -313,7 +316,7 @@ class Treatment:
                 self._again = node.action.skill_group
             self._tell(f"failed, SIP {status} {reason}", now)
             self._cause = "requery"
-            self.go(node.failure, now)
+            self.go(self._after_failure(node.failure, now), now)
         elif (
             node is not None
             and node.kind == router.QUEUE
@@ -326,6 +329,17 @@ class Treatment:
             self._on_vxml(now)
         else:
             call.give_up(now, status, reason)
+
+    def _after_failure(self, node: Node, now: float) -> Node:
+        """`node`; for a webhook that names nothing but what fails, the one below it."""
+        if node.kind != router.WEBHOOK:
+            return node
+        self._vain += 1
+        if self._vain <= _MOST_REQUERIES:
+            return node
+        self._vain = 0
+        self._tell(f"asked no more: {_MOST_REQUERIES + 1} targets failed", now)
+        return node.next
 
     def peer_left(self, leg: Leg, now: float) -> bool:
         """BYE from the caller's peer; True when the treatment goes on without it."""

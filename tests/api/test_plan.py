@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api.plan_models import _UNSEEN
+from simulator.config_plan import StaticRoute
 from simulator.plan_changes import PlanChanges
 from simulator.routing import DialPlan
 from tests.api.support import USER, Client, FakeCallServer, run, serving
@@ -94,7 +95,21 @@ async def test_a_pattern_may_lead_to_a_server_group() -> None:
         await created(client, PATTERNS, body)
         assert plan(fake).route_call("4711").destination == "sip:4711@cucm.lab"
         details = (await client("DELETE", f"{GROUPS}/cucm.lab")).error(409, "PLAN_CONFLICT")
-        assert "leads to the server group 'cucm.lab'" in details
+        assert details == (
+            "pattern '4XXX' leads to the server group 'cucm.lab': change that first, then delete it"
+        )
+
+
+@run
+async def test_a_group_that_a_route_leads_to_stays() -> None:
+    fake = FakeCallServer()
+    base = fake.administration.base
+    route = StaticRoute.model_validate("2XXX=sip:cucm.lab")
+    fake.administration.base = base.model_copy(update={"routes": (*base.routes, route)})
+    async with serving(fake) as client:
+        await created(client, GROUPS, CUCM)
+        details = (await client("DELETE", f"{GROUPS}/cucm.lab")).error(409, "PLAN_CONFLICT")
+        assert details.startswith("route '2XXX' leads to the server group 'cucm.lab'")
 
 
 @run

@@ -534,6 +534,12 @@ def test_a_probe_refuses_the_url(url: str) -> None:
         check_probe_url(url)
 
 
+def test_a_password_in_a_url_is_not_repeated() -> None:
+    with pytest.raises(ValueError, match="holds a user or password") as caught:
+        check_probe_url("http://user:secret@host/")
+    assert "secret" not in str(caught.value)
+
+
 ACCOUNTS = """
 sip:
   authentication: {users: {"1001": pass-a}, methods: [invite, bye], trusted: 10.0.0.1}

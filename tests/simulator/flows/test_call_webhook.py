@@ -201,3 +201,13 @@ def test_a_webhook_that_sets_for_ever(build: Build) -> None:
     assert caller.statuses == [404]
     assert len(hook.asked) <= 501
     world.over()
+
+
+def test_one_that_names_only_what_fails_is_asked_four_times(build: Build) -> None:
+    world = build(**plan(fallback={"label": "1002"}))
+    hook = VirtualWebhook(world, *[{"label": "9486"}] * 20)
+    caller = world.dial("3000")
+    world.run(10.0)
+    assert hook.asked == ["new_call", "requery", "requery", "requery"]
+    assert (world.state, world.call.icm_label) == ("connected", "1002")
+    caller.hang_up()
