@@ -45,6 +45,7 @@ from sip.usage.again import Amend, omit_extensions, send_again
 from sip.usage.cancel import receive_cancel
 from sip.usage.guard import Guard
 from sip.usage.invite import InviteSession
+from sip.usage.late import await_late
 from sip.usage.oddity import inspect_invite, inspect_request
 from sip.usage.refusal import no_dialog, refuse_once
 from sip.usage.session import SDP, Session
@@ -277,6 +278,10 @@ class Endpoint(Transactions):
     def send_again(self, tx: ClientTransaction, response: Response | None, now: float) -> bool:
         """Whether a refused request goes out again, changed by one of the `amendments`."""
         return send_again(self, tx, response, now)
+
+    def await_late(self, tx: ClientTransaction, now: float) -> None:
+        """A server of a group had its time: what it says to an INVITE now is ended."""
+        await_late(tx, now)
 
     def forget(self, session: Session) -> None:
         """A session is over."""

@@ -217,7 +217,7 @@ def _report_transport_error(tx: ClientTransaction, now: float, _message: object)
 
 
 def _failed(tx: ClientTransaction, status: int, now: float) -> None:
-    if tx.way is not None and tx.way.failed(tx, now):
+    if tx.way is not None and tx.way.failed(tx, status, now):
         return
     if tx.attempts is None:
         tx.user.transaction_failed(tx, status, now)

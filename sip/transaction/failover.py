@@ -196,13 +196,15 @@ class Way:
         self._send(tx, following, now)
         return True
 
-    def failed(self, tx: "ClientTransaction", now: float) -> bool:
+    def failed(self, tx: "ClientTransaction", status: int, now: float) -> bool:
         """Whether after a timeout or a transport error the next target is tried."""
         target = self.targets.current
         if target is None or not tx.key:
             return False
         if self.targets.group is not None:
             self.targets.group.failed(target, 408, None, now)
+            if status == 408:
+                self.layer.await_late(tx, now)
         else:
             self.layer.locator.shun(target, UNANSWERED, now)
         following = self.targets.next()

@@ -270,6 +270,9 @@ class Transactions:
         """Nobody here knows how; see `Endpoint`."""
         return False
 
+    def await_late(self, tx: ClientTransaction, now: float) -> None:
+        """Nobody here would know what to do; see `Endpoint`."""
+
     def receive_response(self, response: Response, now: float) -> None:
         """Match a response to its transaction (section 17.1.3), or drop it."""
         if response.defect is None:

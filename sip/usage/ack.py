@@ -57,11 +57,12 @@ def end_fork(session: "Session", tx: ClientTransaction, response: Response, now:
     """Another fork has answered: its 2xx gets ACK each time, and BYE once."""
     fork = session.dialog.fork(response)
     number = fork.local_cseq = response.cseq[0]
-    SentAck(session, fork, number, now)
+    other = type(session)(session.endpoint, fork, tx.listener, outgoing=True)
+    other.remote_address = tx.address
+    other.credentials = session.credentials
+    SentAck(other, fork, number, now)
     ended = tx.context if isinstance(tx.context, set) else set()
     tag = response.to_tag
     if tag not in ended:
         tx.context = ended | {tag}
-        other = type(session)(session.endpoint, fork, session.listener, outgoing=True)
-        other.remote_address = session.remote_address
         other.send_request(now, "BYE", "", user=Unheard())

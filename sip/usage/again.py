@@ -14,6 +14,7 @@ from sip.errors import ParseError
 from sip.fields import header_key
 from sip.message import VERSION, Request, Response
 from sip.transaction.client import ClientTransaction
+from sip.usage.late import LateAnswer
 
 if TYPE_CHECKING:
     from sip.auth import Place
@@ -84,6 +85,8 @@ def send_again(
     amend = None if response is None else endpoint.amendments.get(response.status)
     request = tx.request
     if (amend is None and attempts is None) or request.method == "CANCEL":
+        return False
+    if isinstance(tx.user, LateAnswer):
         return False
     session = endpoint.sessions.get(request.from_tag or "")
     if session is not None and not session.may_repeat(request):

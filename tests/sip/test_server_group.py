@@ -204,13 +204,107 @@ def test_sips_needs_tls(network: Network, alice: Party, servers: list[Stranger])
     assert {one.transport for one in found} == {"TLS"}
 
 
-# -- inside a dialog ------------------------------------------------------------------------
-
 OURS = "Contact: <sip:1001@agents.lab>\r\n"
 
 
 def methods(stranger: Stranger) -> list[str]:
     return [one.method for one in stranger.received if isinstance(one, Request)]
+
+
+# -- what comes late -----------------------------------------------------------------------
+
+
+def given_up(alice: Party, servers: list[Stranger]) -> tuple[InviteSession, Request]:
+    """A call that has gone on to the second server; the first one's INVITE."""
+    grouped(alice, servers)
+    session = alice.call("sip:1001@agents.lab")
+    alice.network.run(1.2)
+    (invite,) = servers[1].requests("INVITE")
+    late = servers[0].requests("INVITE")[0]
+    assert late.via.branch != invite.via.branch
+    servers[0].received.clear()
+    return session, late
+
+
+@pytest.mark.parametrize("contact", [OURS, "Contact: <sip:1001@192.0.2.2>\r\n"])
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_late_2xx_is_acknowledged_and_ended(
+    network: Network, alice: Party, servers: list[Stranger], answered: bool, contact: str
+) -> None:
+    """RFC 3261 section 13.2.2.4: ACK for each, BYE once; the call is with the second server."""
+    first, second, _ = servers
+    assert first.address[0] == "192.0.2.2"
+    session, late = given_up(alice, [first, second])
+    if answered:
+        answer(second, alice, 200, OURS)
+        session.acknowledge(alice.now)
+    for _ in range(2):
+        first.send(alice, response_text(late, 200, "late", contact))
+        network.run(SOON)
+    assert methods(first) == ["ACK", "BYE", "ACK"]
+    assert {one.to_tag for one in first.received} == {"late"}
+    first.send(alice, response_text(first.requests("BYE")[0], 200))
+    if not answered:
+        answer(second, alice, 200, OURS)
+        session.acknowledge(alice.now)
+    network.run(SOON)
+    assert session.remote_address == second.address
+    hang_up(session, alice, second)
+    assert methods(second)[-2:] == ["ACK", "BYE"]
+
+
+def test_a_late_2xx_of_the_last_server_is_ended_too(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    first = servers[0]
+    grouped(alice, [first])
+    alice.call("sip:1001@agents.lab")
+    network.run(1.2)
+    assert alice.take(Refused).status == 408
+    first.send(alice, response_text(first.requests("INVITE")[0], 200, "late", OURS))
+    network.run(SOON)
+    assert methods(first)[-2:] == ["ACK", "BYE"]
+    first.send(alice, response_text(first.requests("BYE")[0], 200))
+    network.run(SOON)
+    assert alice.events == []
+
+
+def test_what_rings_late_is_cancelled(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    """RFC 3261 section 9.1: or two phones would ring."""
+    first, second, _ = servers
+    _, late = given_up(alice, [first, second])
+    for status in (100, 180):
+        first.send(alice, response_text(late, status, "late"))
+        network.run(SOON)
+    (cancel,) = first.requests("CANCEL")
+    assert cancel.via.branch == late.via.branch
+    first.send(alice, response_text(cancel, 200))
+    first.send(alice, response_text(late, 487, "late"))
+    network.run(SOON)
+    assert methods(first) == ["CANCEL", "ACK"]
+    answer(second, alice, 486)
+    assert alice.take(Refused).status == 486
+
+
+@pytest.mark.parametrize("status", [302, 420, 500])
+def test_a_late_refusal_changes_nothing(
+    network: Network, alice: Party, servers: list[Stranger], status: int
+) -> None:
+    """It is acknowledged (17.1.1.3); nobody is asked again for its sake."""
+    first, second, third = servers
+    _, late = given_up(alice, [first, second])
+    lines = f"Contact: {third.uri}\r\nUnsupported: 100rel\r\n"
+    first.send(alice, response_text(late, status, "late", lines))
+    network.run(SOON)
+    assert methods(first) == ["ACK"]
+    answer(second, alice, 486)
+    assert alice.take(Refused).status == 486
+    assert third.received == []
+
+
+# -- inside a dialog ------------------------------------------------------------------------
 
 
 def joined(alice: Party, servers: list[Stranger], contact: str = OURS) -> InviteSession:
