@@ -203,7 +203,7 @@ def _route(call: "Call", leg: Leg, uri: str) -> tuple[str, Route]:
                 route = plan.resolve_transfer(text, call.origin)
             else:
                 text, route = _elsewhere(call, text, at, uri)
-        server.check_reachable(route, call.origin)
+        server.check_reachable(call, route)
     except ParseError:
         raise PeerError("Refer-To is missing, repeated or malformed", 400) from None
     except InvalidNumber:

@@ -31,7 +31,7 @@ def begin_survey(call: "Call", leg: Leg, now: float) -> bool:
     server = call.server
     try:
         route = server.plan.route_call(number)
-        server.check_reachable(route, call.origin)
+        server.check_reachable(call, route)
     except NotRoutable as error:
         log.warning("%s: no survey: %s", call.guid, error)
         call.log(now, "no_survey", str(error))

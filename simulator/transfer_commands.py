@@ -9,10 +9,19 @@ from simulator.hold import Hold
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
 from simulator.legs import Legs
-from simulator.origin import NO_ORIGIN, CallOrigin
+from simulator.origin import CallOrigin
 from simulator.outpulse import outpulsed
-from simulator.router import ANSWER, CONNECT, DIALOGUE_FAILURE, RELEASE, SILENCE, Router
-from simulator.routing import Label, NotRoutable, Route
+from simulator.router import (
+    ANSWER,
+    CONNECT,
+    DIALOGUE_FAILURE,
+    RELEASE,
+    SILENCE,
+    Node,
+    Router,
+    expand,
+)
+from simulator.routing import InvalidNumber, Label, NotRoutable, Route
 from simulator.states import TRANSFER
 from simulator.transfer_log import OUTPULSE, REFER, REINVITE, REST, TransferLog
 from simulator.transfer_views import transfer_view
@@ -61,7 +70,7 @@ class TransferCommands(Legs):
                 raise NotRoutable(f"{label.text!r} has digits for the gateway: nobody to consult")
         else:
             route = self.plan.resolve_transfer(label.text, call.origin)
-            self.check_reachable(route, call.origin)
+            self.check_reachable(call, route)
         if command.ecc_variables:
             self.set_variables(guid, command.ecc_variables, None, None)
         now = self.stack.now()
@@ -84,8 +93,8 @@ class TransferCommands(Legs):
             self._transfer(call, label, route, now, consult=consult)
         self.stack.pump(now)
 
-    def check_reachable(self, route: Route, origin: CallOrigin = NO_ORIGIN) -> None:
-        """Raises NotRoutable where a transfer of a call from `origin` leads nowhere."""
+    def check_reachable(self, call: "Call", route: Route) -> None:
+        """Raises NotRoutable where a transfer of `call` leads nowhere."""
         if route.script is not None:
             first = self.router.scripts[route.script].start
             if first.kind in (ANSWER, RELEASE, DIALOGUE_FAILURE, SILENCE):
@@ -94,10 +103,10 @@ class TransferCommands(Legs):
                     "no other leg answers it (its script begins with answer or release)"
                 )
             if first.kind == CONNECT:
-                label = first.action.label.replace("{dnis}", route.number)
-                if self.plan.route_label(label, origin) is None:
+                label = _first_label(call, first, route.number)
+                if self._way(call, label) is None:
                     raise NotRoutable(f"no static route for {label!r}")
-        elif self._destination(route, origin) is None:
+        elif self._destination(route, call.origin) is None:
             raise NotRoutable(f"no static route for {route.label or route.number!r}")
 
     def _destination(self, route: Route, origin: CallOrigin) -> str | None:
@@ -105,6 +114,13 @@ class TransferCommands(Legs):
         if route.label is None or route.label == route.destination:
             return route.destination
         return self.plan.route_label(route.label, origin)
+
+    def _way(self, call: "Call", label: str) -> str | None:
+        """The URI that a script's label leads to; variables may make one that leads nowhere."""
+        try:
+            return self.plan.route_label(label, call.origin)
+        except InvalidNumber:
+            return None
 
     def _transfer(
         self, call: "Call", label: Label, route: Route, now: float, *, consult: bool
@@ -127,8 +143,7 @@ class TransferCommands(Legs):
         if route.script is not None:
             script = self.router.scripts[route.script]
             if script.start.kind == CONNECT:
-                label = script.start.action.label
-                uri = self.plan.route_label(label.replace("{dnis}", number), call.origin)
+                uri = self._way(call, _first_label(call, script.start, number))
             else:
                 kind, run = VXML, Treatment(call, script)
                 uri = self.plan.route_label(self.vru_number(call), call.origin)
@@ -188,3 +203,8 @@ class TransferCommands(Legs):
             raise CallStateError(f"the call is {call.state}, not held by a command")
         call.hold.resume(now)
         self.stack.pump(now)
+
+
+def _first_label(call: "Call", node: Node, number: str) -> str:
+    """The label of a script's first node, for a call that is moved to `number`."""
+    return expand(node.action.label.replace("{dnis}", number), call)

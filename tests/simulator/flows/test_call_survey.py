@@ -122,3 +122,19 @@ def test_an_agent_whom_the_caller_has_transferred_gets_none(build: Build) -> Non
     world.agents.line.hang_up()
     world.run()
     assert (world.state, world.vxml.lines) == ("ended", [])
+
+
+def test_its_label_may_be_in_a_variable(build: Build) -> None:
+    plan = [
+        {"pattern": "6>", "label": "1001", "survey": "4000"},
+        {"pattern": "4>", "script": "given"},
+    ]
+    scripts = {"given": [{"connect": {"label": "{callVariable1}"}}]}
+    world = build(dialed_numbers=plan, icm={"scripts": scripts})
+    world.dial("6000")
+    world.run(1.5)
+    world.server.set_variables(world.call.guid, None, None, {"callVariable1": "1002"})
+    world.agents.line.hang_up()
+    world.run(1.5)
+    assert (world.state, world.call.icm_label) == ("connected", "1002")
+    world.agents.line.hang_up()

@@ -6,6 +6,7 @@ import pytest
 
 from simulator.errors import CallStateError
 from simulator.routing import InvalidNumber, NotRoutable
+from simulator.views import TransferCommand
 from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.phones import Manner, origin_of
 from tests.simulator.flows.world import Line, World
@@ -335,3 +336,47 @@ def test_a_caller_who_leaves_the_queue_during_a_transfer(world: World) -> None:
     caller.hang_up()
     world.run()
     assert world.cdr.call_result == "abandoned"
+
+
+def given_by_a_variable(build: Build) -> World:
+    """A call with an agent; 4000 is a script that leads to the label in a variable."""
+    scripts = {"given": [{"connect": {"label": "{callVariable1}"}}]}
+    plan = [{"pattern": "6>", "label": "1001"}, {"pattern": "4>", "script": "given"}]
+    world = build(dialed_numbers=plan, icm={"scripts": scripts})
+    world.connected()
+    return world
+
+
+def test_the_label_of_a_script_may_be_in_a_variable(build: Build) -> None:
+    world = given_by_a_variable(build)
+    world.server.set_variables(world.call.guid, None, None, {"callVariable1": "1002"})
+    world.transfer("4000")
+    world.run(1.5)
+    assert "transfer_completed 4000" in world.history
+    assert world.agents.line.invite.uri.startswith("sip:1002@")
+    world.agents.line.hang_up()
+
+
+@pytest.mark.parametrize("label", ["", "77", "a b"])
+def test_a_variable_that_leads_nowhere(build: Build, label: str) -> None:
+    world = given_by_a_variable(build)
+    world.server.set_variables(world.call.guid, None, None, {"callVariable1": label})
+    with pytest.raises(NotRoutable, match=f"no static route for '{label}'"):
+        world.transfer("4000")
+    assert world.state == "connected"
+    world.agents.line.hang_up()
+
+
+def test_a_variable_that_the_transfer_itself_spoils(build: Build) -> None:
+    """What the command sets is in force by then: the transfer fails, and the call goes back."""
+    scripts = {"given": [{"connect": {"label": "{user.to}"}}]}
+    plan = [{"pattern": "6>", "label": "1001"}, {"pattern": "4>", "script": "given"}]
+    world = build(dialed_numbers=plan, icm={"scripts": scripts})
+    world.connected()
+    world.server.set_variables(world.call.guid, {"user.to": "1002"}, None, None)
+    command = TransferCommand("4000", "blind", None, {"user.to": "a b"})
+    world.server.transfer(world.call.guid, command)
+    world.run()
+    assert world.state == "connected"
+    assert "transfer_failed" in " ".join(world.history)
+    world.agents.line.hang_up()
