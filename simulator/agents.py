@@ -246,7 +246,7 @@ class SkillGroups:
         agent.call = call
 
     def called(self, leg: "Leg") -> None:
-        """A leg of a transfer may lead to an agent, who has one more call then."""
+        """A leg to an agent's extension, by whatever label: the agent has one more call."""
         agent = self.agents.get(leg.number)
         if agent is not None and leg.agent is None:
             leg.agent = leg.number

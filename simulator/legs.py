@@ -10,7 +10,6 @@ from simulator.announcements import agent_connection
 from simulator.connection import Connection
 from simulator.header_rules import destination_of, names_of
 from simulator.headers import CalleeRefusal, guid_lines, media_warning, without
-from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
 from simulator.outpulse import Outpulse, outpulsed
 from simulator.queries import Queries
@@ -174,7 +173,7 @@ class Legs(Queries):
         host, listener = endpoint.way_to(route_uri(routes[0]) if routes else uri)
         local = listener.local_host(host)
         shown = _shown(call) if leg.cli is None else leg.cli
-        if leg.kind == TRANSFER_LEG:
+        if leg.number in self.skill_groups.agents:
             self.skill_groups.called(leg)
         number = escape_user(shown) or "anonymous"
         from_ = f"<sip:{number}@{listener.sent_by(host)}>"

@@ -35,6 +35,41 @@ def test_an_agent_who_is_not_available_gets_no_call(build: Build, state: str) ->
         desk.set_state("7", "available")
 
 
+@pytest.mark.parametrize("way", [{"label": "1001"}, {"script": "straight"}])
+def test_a_call_by_label_makes_the_agent_busy(build: Build, way: dict[str, str]) -> None:
+    """Whatever the label comes from: no call of the queue beside it where one is the limit."""
+    plan = script(QUEUE, **agents(a1001=1))
+    plan["icm"]["scripts"]["straight"] = [{"connect": {"label": "1001"}}]
+    plan["dialed_numbers"].append({"pattern": "6>", **way})
+    world = build(**plan)
+    agent = world.server.skill_groups.agents["1001"]
+    agent.max_calls = 1
+    first = world.dial("6000")
+    world.run(1.5)
+    assert (world.state, agent.busy, agent.call) == ("connected", 1, world.call)
+    world.dial("1")
+    world.run(5.0)
+    assert (world.state, len(world.agents.lines)) == ("queued", 1)
+    first.hang_up()
+    world.run(1.5)
+    assert (world.state, world.call.icm_agent, agent.busy) == ("connected", "1001", 1)
+    world.caller.line.hang_up()
+    world.run()
+    assert (agent.busy, agent.call) == (0, None)
+
+
+def test_an_agent_whom_a_label_does_not_reach_is_free(build: Build) -> None:
+    """Refused, or without any way there: once, at the end of the leg."""
+    world = build()
+    agent = world.server.skill_groups.agents["1001"]
+    world.agents.manners["1001"] = Manner(ring=0.0, answer=0.5, refuse=486)
+    world.dial("6000")
+    world.run(0.3)
+    assert (world.state, agent.busy) == ("ringing", 1)
+    world.run(1.0)
+    assert (world.state, agent.busy) == ("ended", 0)
+
+
 def test_the_state_at_the_start(build: Build) -> None:
     plan = script(QUEUE, **agents(a1001=1, a1002=1))
     plan["icm"]["agents"]["1001"]["state"] = "logged_out"

@@ -215,7 +215,7 @@ def test_to_a_script_with_a_queue(world: World) -> None:
     world.run(2.0)
     assert world.state == "queued"
     world.run(5.0)
-    assert (world.state, world.call.icm_agent) == ("connected", "1001")
+    assert (world.state, world.call.icm_agent) == ("connected", "1002"), "idle for longest"
     caller.hang_up()
     world.run()
     assert (world.cdr.call_result, world.cdr.transfer_destination) == ("transferred", "7000")
