@@ -8,10 +8,10 @@ the others. Afterwards the gateway says BYE; what becomes of a call without is c
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
-from simulator.refer import DONE, FAILED, Departure
+from simulator.refer import DONE, FAILED, Departure, Table, report_failure, stop
 from sip.errors import SipError
 from sip.events import Responded
 from sip.message import reason_phrase
@@ -63,7 +63,7 @@ class Outpulse(Departure):
         found = outpulsed(label)
         assert found is not None
         kind, digits = found
-        super().__init__(call, label, f" by {KINDS[kind]}", by_icm=by_icm)
+        super().__init__(call, label, f" by {KINDS[kind]}", TABLE, by_icm=by_icm)
         self._signals = [FLASH, *digits] if kind == "HF" else [*digits]
         self._at = 0
         self._pending = False  # an INFO waits for its answer
@@ -72,16 +72,6 @@ class Outpulse(Departure):
     def start(self, now: float) -> None:
         """Send the first."""
         self.send_next(now)
-
-    def apply(self, what: int, now: float) -> bool:
-        """Take one input; False when the state has no row for it."""
-        row = TABLE[self.state].get(what)
-        if row is None:
-            return False
-        self.state = row[0]
-        for effect in row[1]:
-            effect(self, now)
-        return True
 
     def responded(self, event: Responded, now: float) -> None:
         """What the gateway says to a digit."""
@@ -132,20 +122,12 @@ class Outpulse(Departure):
         self.call.steps.sent(leg, "INFO", now, 0, f"Signal={signal}")
         self.start_timer(now, timing.tone_ms / 1000, TIME)
 
-    def failed(self, now: float) -> None:
-        """The caller is still here."""
-        self.call.connect_failed(self, self.status, self.reason, now)
-
 
 # Effects.
 
 
 def _next(work: Outpulse, now: float) -> None:
     work.send_next(now)
-
-
-def _stop(work: Outpulse, _now: float) -> None:
-    work.stop_timer()
 
 
 def _wait_for_bye(work: Outpulse, now: float) -> None:
@@ -170,11 +152,6 @@ def _no_bye(work: Outpulse, now: float) -> None:
         work.failed(now)
 
 
-def _report_failure(work: Outpulse, now: float) -> None:
-    work.stop_timer()
-    work.failed(now)
-
-
 def _user_to_user(text: str) -> str:
     """User-to-User (RFC 7433) for UUI, which is hex pairs already or any text."""
     if not text:
@@ -183,17 +160,15 @@ def _user_to_user(text: str) -> str:
     return f"User-to-User: {data};encoding=hex\r\n"
 
 
-Effect = Callable[[Outpulse, float], Any]
-
-TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
+TABLE: Final[Table] = {
     SENDING: {
         TIME: (SENDING, (_next,)),
         TAKEN: (SENDING, (_next,)),
-        REFUSED: (FAILED, (_report_failure,)),
+        REFUSED: (FAILED, (report_failure,)),
         LAST: (WAITING, (_wait_for_bye,)),
     },
     WAITING: {
-        CALLER_LEFT: (DONE, (_stop,)),
+        CALLER_LEFT: (DONE, (stop,)),
         NO_BYE: (FAILED, (_no_bye,)),
     },
     DONE: {},

@@ -67,6 +67,9 @@ CAUSES: Final[Mapping[int, int]] = {
 }
 INTERWORKING: Final = 127
 
+Effect = Callable[[Any, float], Any]
+Table = Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]
+
 BYE_WAIT: Final = 2.0
 """Seconds that the caller has for its BYE after success."""
 
@@ -79,6 +82,7 @@ class Departure:
     """
 
     __slots__ = (
+        "_table",
         "_timer",
         "beneath",
         "by_icm",
@@ -93,7 +97,10 @@ class Departure:
 
     transfer: Final = True
 
-    def __init__(self, call: "Call", destination: str, how: str, *, by_icm: bool) -> None:
+    def __init__(
+        self, call: "Call", destination: str, how: str, table: Table, *, by_icm: bool
+    ) -> None:
+        self._table = table
         self.call = call
         self.beneath: Connection | None = None
         self.destination = destination
@@ -105,6 +112,16 @@ class Departure:
         self.reason = ""
         self._timer: Timer | None = None
 
+    def apply(self, what: int, now: float) -> bool:
+        """Take one input; False when the state has no row for it."""
+        row = self._table[self.state].get(what)
+        if row is None:
+            return False
+        self.state = row[0]
+        for effect in row[1]:
+            effect(self, now)
+        return True
+
     def caller_left(self, now: float) -> bool:
         """The caller's BYE; whether that is the success of this transfer."""
         raise NotImplementedError
@@ -113,6 +130,10 @@ class Departure:
         """The call ends: so does this."""
         self.state = FAILED if self.state != DONE else DONE
         self.stop_timer()
+
+    def failed(self, now: float) -> None:
+        """The caller is still here."""
+        self.call.connect_failed(self, self.status, self.reason, now)
 
     def start_timer(self, now: float, delay: float, what: int) -> None:
         """`timer_fired` in `delay` seconds, and not what it was set for before."""
@@ -136,7 +157,7 @@ class ReferTransfer(Departure):
     __slots__ = ("refer",)
 
     def __init__(self, call: "Call", destination: str, *, by_icm: bool = False) -> None:
-        super().__init__(call, destination, " by REFER", by_icm=by_icm)
+        super().__init__(call, destination, " by REFER", TABLE, by_icm=by_icm)
         self.refer: SentRefer
 
     def start(self, uri: str, patience: float, now: float) -> None:
@@ -150,16 +171,6 @@ class ReferTransfer(Departure):
         )
         self.call.steps.sent(self.call.caller, "REFER", now, 0, uri)
         self.start_timer(now, patience, NO_NEWS)
-
-    def apply(self, what: int, now: float) -> bool:
-        """Take one input; False when the state has no row for it."""
-        row = TABLE[self.state].get(what)
-        if row is None:
-            return False
-        self.state = row[0]
-        for effect in row[1]:
-            effect(self, now)
-        return True
 
     def progressed(self, event: ReferProgressed, now: float) -> None:
         """News of the REFER."""
@@ -190,7 +201,7 @@ class ReferTransfer(Departure):
     def failed(self, now: float) -> None:
         """The caller has not left, and will not."""
         self.call.refusal = CalleeRefusal(self.status, "", f"Q.850;cause={self._cause()}")
-        self.call.connect_failed(self, self.status, self.reason, now)
+        super().failed(now)
 
     def _cause(self) -> int:
         """What the code of the failure is in Q.850: as configured, or as in RFC 3398."""
@@ -201,7 +212,8 @@ class ReferTransfer(Departure):
 # Effects.
 
 
-def _stop(work: ReferTransfer, _now: float) -> None:
+def stop(work: Departure, _now: float) -> None:
+    """Wait for nothing any more."""
     work.stop_timer()
 
 
@@ -213,33 +225,32 @@ def _report_success(work: ReferTransfer, now: float) -> None:
     work.call.departed(work, now)
 
 
-def _report_failure(work: ReferTransfer, now: float) -> None:
+def report_failure(work: Departure, now: float) -> None:
+    """It has come to nothing."""
     work.stop_timer()
     work.failed(now)
 
 
-Effect = Callable[[ReferTransfer, float], Any]
-
-TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
+TABLE: Final[Table] = {
     SENT: {
         ACCEPT: (ACCEPTED, ()),
-        REFUSE: (FAILED, (_report_failure,)),
+        REFUSE: (FAILED, (report_failure,)),
         NEWS: (ACCEPTED, ()),  # NOTIFY overtook the 202
         SUCCESS: (SUCCEEDED, (_wait_for_bye,)),
-        FAILURE: (FAILED, (_report_failure,)),
-        NO_NEWS: (FAILED, (_report_failure,)),
+        FAILURE: (FAILED, (report_failure,)),
+        NO_NEWS: (FAILED, (report_failure,)),
     },
     ACCEPTED: {
         ACCEPT: (ACCEPTED, ()),
-        REFUSE: (FAILED, (_report_failure,)),
+        REFUSE: (FAILED, (report_failure,)),
         NEWS: (ACCEPTED, ()),
         SUCCESS: (SUCCEEDED, (_wait_for_bye,)),
-        FAILURE: (FAILED, (_report_failure,)),
-        CALLER_LEFT: (DONE, (_stop,)),
-        NO_NEWS: (FAILED, (_report_failure,)),
+        FAILURE: (FAILED, (report_failure,)),
+        CALLER_LEFT: (DONE, (stop,)),
+        NO_NEWS: (FAILED, (report_failure,)),
     },
     SUCCEEDED: {
-        CALLER_LEFT: (DONE, (_stop,)),
+        CALLER_LEFT: (DONE, (stop,)),
         NO_BYE: (DONE, (_report_success,)),
     },
     DONE: {},

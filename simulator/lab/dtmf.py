@@ -28,7 +28,6 @@ _LONGEST: Final = 0xFFFF  # of one event; a longer one goes on under a new times
 _HEADER: Final = Struct("!BBHII")
 _EVENT: Final = Struct("!BBH")
 _SIGNAL: Final = re.compile(r"(?:^|\n)\s*Signal\s*=\s*([0-9A-D*#])\s*(?:\r|\n|$)", re.IGNORECASE)
-_DURATION: Final = re.compile(r"(?:^|\n)\s*Duration\s*=\s*(\d{1,5})\s*(?:\r|\n|$)", re.IGNORECASE)
 
 
 # INFO.
@@ -55,12 +54,6 @@ def info_body(content_type: str, key: str, milliseconds: int) -> bytes:
     if content_type == DTMF:
         return f"{key}\r\n".encode()
     raise InvalidValue(f"content type: {content_type!r} carries no key; {DTMF_RELAY} or {DTMF}")
-
-
-def info_duration(body: bytes) -> int | None:
-    """Milliseconds that a key was held, as application/dtmf-relay says."""
-    found = _DURATION.search(body.decode("latin-1"))
-    return int(found[1]) if found else None
 
 
 # RTP.
