@@ -31,9 +31,6 @@ UP: Final = "up"
 DOWN: Final = "down"
 OVERLOADED: Final = "overloaded"
 
-LONGEST_RETRY_AFTER: Final = 3600
-"""Seconds: a server that asks for more with its 503 is tried again all the same."""
-
 Report = Callable[["ServerGroup", "Element", float], None]
 """Told that the state of a server has changed."""
 
@@ -202,9 +199,7 @@ class ServerGroup:
         element = self._places.get((target.host, target.port))
         if element is None:
             return
-        out = self.config.downtime
-        if seconds is not None:
-            out = float(min(seconds, LONGEST_RETRY_AFTER))
+        out = self.config.downtime if seconds is None else float(seconds)
         if status == 503:
             element.contact = now
             self.mark(element, OVERLOADED, "503 to a request", now, out)

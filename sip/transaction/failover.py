@@ -30,6 +30,9 @@ LARGEST_DATAGRAM: Final = 1300
 UNANSWERED: Final = 300.0
 """Seconds for which a target that did not answer comes after all others."""
 
+LONGEST_RETRY_AFTER: Final = 3600
+"""Seconds: who asks for more with a 503 is tried again all the same (20.33 has no bound)."""
+
 Rerouted = Callable[[Listener, Address], None]
 """Told which way a request will go, before it is made."""
 
@@ -45,9 +48,9 @@ def address_of(target: Target, domain: str) -> Address:
 
 
 def retry_after(response: Response) -> int | None:
-    """The seconds in Retry-After (RFC 3261 section 20.33); None without a readable one."""
+    """The seconds in Retry-After (RFC 3261 section 20.33), an hour at most; None without any."""
     found = _RETRY_AFTER.match(response.get("retry-after") or "")
-    return int(found[1]) if found else None
+    return min(int(found[1]), LONGEST_RETRY_AFTER) if found else None
 
 
 def may_be_large(uri: str, listeners: Iterable[Listener]) -> bool:

@@ -94,14 +94,6 @@ def test_who_fails_is_out_for_a_while(
     assert found.state == "up"
 
 
-def test_nobody_is_out_for_years() -> None:
-    """RFC 3261 20.33 has no bound on Retry-After; an hour is the most that is believed."""
-    found = group(server(1), server(2))
-    found.failed(target(1), 503, 999_999_999, 0.0)
-    assert numbers(found.uris(3599.9)) == [2]
-    assert sorted(numbers(found.uris(3600.0))) == [1, 2]
-
-
 def test_out_is_the_server_by_every_transport() -> None:
     """CVP.md 4: down and overloaded cover UDP and TCP."""
     found = group(server(1), server(2))
