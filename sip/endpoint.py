@@ -280,7 +280,7 @@ class Endpoint(Transactions):
         return send_again(self, tx, response, now)
 
     def await_late(self, tx: ClientTransaction, now: float) -> None:
-        """A server of a group had its time: what it says to an INVITE now is ended."""
+        """A server had its time: what it says to an INVITE now is ended."""
         await_late(tx, now)
 
     def forget(self, session: Session) -> None:

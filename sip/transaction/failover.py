@@ -204,10 +204,10 @@ class Way:
         target = self.targets.current
         if target is None or not tx.key:
             return False
+        if status == 408:
+            self.layer.await_late(tx, now)
         if self.targets.group is not None:
             self.targets.group.failed(target, 408, None, now)
-            if status == 408:
-                self.layer.await_late(tx, now)
         else:
             self.layer.locator.shun(target, UNANSWERED, now)
         following = self.targets.next()

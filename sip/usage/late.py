@@ -1,8 +1,9 @@
-"""What a server says to an INVITE that has gone on to another server of its group.
+"""What a server says to an INVITE that has gone on to another server.
 
-By UDP a server of a group has a second or so for its first response. It may have been slow
-only, and the callee's phone there rings or is picked up all the same: what comes late is
-cancelled (RFC 3261 section 9.1), a 2xx is acknowledged and ended by BYE (13.2.2.4).
+By UDP a server of a group has a second or so for its first response; others, that the DNS
+names, have 64*T1 (timer B). One may have been slow only, and the callee's phone there rings
+or is picked up all the same: what comes late is cancelled (RFC 3261 section 9.1), a 2xx is
+acknowledged and ended by BYE (13.2.2.4).
 """
 
 from sip.message import Response
@@ -38,10 +39,12 @@ class LateAnswer:
 
 def await_late(tx: ClientTransaction, now: float) -> None:
     """`tx` gives up its server: take for 64*T1 what that says to the INVITE."""
-    session = tx.user
-    if tx.request.method == "INVITE" and isinstance(session, Session):
+    session, request = tx.user, tx.request
+    if request.method != "INVITE" or request.to_tag is not None:
+        return  # inside a dialog another server may have led the same request to the same peer
+    if isinstance(session, Session):
         layer, user = tx.layer, LateAnswer(session)
-        late = type(tx)(layer, tx.key, tx.listener, tx.address, tx.request, user)
+        late = type(tx)(layer, tx.key, tx.listener, tx.address, request, user)
         late.data = b""
         layer.clients[late.key] = late
         late.start_lifetime(now, layer.timers.timeout, TIMER_CANCEL)

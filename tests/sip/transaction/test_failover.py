@@ -160,6 +160,85 @@ def test_who_timed_out_is_asked_last(
     assert len({invite.via.branch for invite in first.requests("INVITE")}) == 1
 
 
+def given_up(network: Network, alice: Party, first: Stranger) -> tuple[InviteSession, Request]:
+    """A call that has gone on to the second target; the first one's INVITE."""
+    session = alice.call(URI)
+    network.run(PATIENT)
+    late = first.requests("INVITE")[0]
+    first.received.clear()
+    return session, late
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_late_2xx_is_acknowledged_and_ended(
+    network: Network, alice: Party, servers: list[Stranger], answered: bool
+) -> None:
+    """RFC 3261 section 13.2.2.4: ACK for each, BYE once; the call is with the second target."""
+    first, second, _ = servers
+    session, late = given_up(network, alice, first)
+    contact = f"Contact: <{second.uri}>\r\n"
+    if answered:
+        answer(second, alice, 200, contact)
+        session.acknowledge(alice.now)
+    for _ in range(2):
+        first.send(alice, response_text(late, 200, "late", f"Contact: <{first.uri}>\r\n"))
+        network.run(SOON)
+    found = [(one.method, one.to_tag) for one in first.received if isinstance(one, Request)]
+    assert found == [("ACK", "late"), ("BYE", "late"), ("ACK", "late")]
+    first.send(alice, response_text(first.requests("BYE")[0], 200))
+    if not answered:
+        answer(second, alice, 200, contact)
+        session.acknowledge(alice.now)
+    alice.take(Answered)
+    session.bye(alice.now)
+    network.run(SOON)
+    assert len(second.requests("ACK")) == len(second.requests("BYE")) == 1
+    second.send(alice, response_text(second.requests("BYE")[0], 200))
+
+
+def test_what_rings_late_is_cancelled(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    """RFC 3261 section 9.1: or two phones would ring."""
+    first, second, _ = servers
+    _, late = given_up(network, alice, first)
+    first.send(alice, response_text(late, 180, "late"))
+    network.run(SOON)
+    (cancel,) = first.requests("CANCEL")
+    assert cancel.via.branch == late.via.branch
+    first.send(alice, response_text(cancel, 200))
+    first.send(alice, response_text(late, 487, "late"))
+    network.run(SOON)
+    assert len(first.requests("ACK")) == 1
+    answer(second, alice, 486)
+    assert alice.take(Refused).status == 486
+
+
+def test_a_late_2xx_to_a_reinvite_ends_nothing(
+    network: Network, alice: Party, servers: list[Stranger]
+) -> None:
+    """Another target has led it to the same peer: the dialog goes on."""
+    first, second, _ = servers
+    session = alice.call(URI)
+    network.run(SOON)
+    answer(first, alice, 200, "Contact: <sip:bob@example.com>\r\n")
+    alice.take(Answered)
+    session.acknowledge(alice.now)
+    session.reinvite(alice.now, OFFER)
+    network.run(PATIENT)
+    late = first.requests("INVITE")[-1]
+    answer(second, alice, 200)
+    session.acknowledge(alice.now)
+    first.send(alice, response_text(late, 200))
+    network.run(SOON)
+    assert [*first.requests("BYE"), *second.requests("BYE")] == []
+    session.bye(alice.now)
+    network.run(SOON)
+    (bye,) = [*first.requests("BYE"), *second.requests("BYE")]
+    for one in (first, second):
+        one.send(alice, response_text(bye, 200))
+
+
 def test_nobody_else_is_asked_once_it_rings(
     network: Network, alice: Party, servers: list[Stranger]
 ) -> None:
