@@ -52,6 +52,7 @@ SIMULATOR = [
         refresh
         ringtone
         router
+        script_values
         server
         states
         statistics

@@ -13,7 +13,7 @@ from simulator.call_events import HANDLERS
 from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.ended import let_go
-from simulator.error_number import ErrorRefer, end_abnormally
+from simulator.error_number import ErrorRefer, Refusal, end_abnormally
 from simulator.errors import CallStateError
 from simulator.headers import NO_REFUSAL
 from simulator.hold import Hold
@@ -34,7 +34,7 @@ from simulator.states import (
 )
 from simulator.takeover import Handover
 from simulator.transfer_log import NO_TRANSFER
-from simulator.treatment import Refusal, Treatment
+from simulator.treatment import Treatment
 from simulator.variables import Variables
 from sip.events import Event, Responded
 from sip.message import reason_phrase

@@ -51,6 +51,26 @@ class ErrorRefer(ReferTransfer):
         self.departed(now, None)
 
 
+class Refusal:
+    """A call that is given up when its time is over, unless something else happens first."""
+
+    __slots__ = ("_call", "_peer", "_reason", "_status")
+
+    def __init__(self, call: "Call", status: int, reason: str) -> None:
+        self._call = call
+        self._peer = call.peer  # a ringtone, if anything
+        self._status = status
+        self._reason = reason
+
+    def timer_fired(self, _what: int, now: float) -> None:
+        """Nothing else has happened."""
+        call = self._call
+        unchanged = call.peer is None or call.peer is self._peer
+        if call.work is None and unchanged and call.state != "ended":
+            call.fail(now, self._status, self._reason)
+            call.server.stack.pump(now)
+
+
 def end_abnormally(call: "Call", status: int, reason: str, now: float) -> None:
     """End a call that has failed with this SIP code."""
     server = call.server

@@ -3,8 +3,8 @@
 What takes time (an application, a queue, a label) is `simulator.treatment`'s to do.
 """
 
-import re
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
@@ -12,14 +12,16 @@ from zoneinfo import ZoneInfo
 
 from simulator.cdr_events import BUSY, CONNECT_FAILURE, NO_ANSWER, failure_of
 from simulator.patterns import Pattern
-from simulator.script import days, minutes, names_of, variable_group
-from simulator.variables import VariableError, Variables
+from simulator.script import SelfService, days, minutes, names_of
+from simulator.script_values import assign, expand, value_of
 from sip.ids import IdSource
 
 if TYPE_CHECKING:
     from simulator.call import Call
     from simulator.config import Config
     from simulator.script import Condition, Step
+
+log = logging.getLogger(__name__)
 
 # Kinds of nodes.
 END: Final = 0
@@ -60,9 +62,6 @@ EVENT_NAMES: Final[Mapping[int, str]] = {
     NO_ANSWER: "NO_ANSWER",
 }
 
-CALLER_INPUT: Final = "user.microapp.caller_input"
-_MICROAPP: Final = frozenset(("caller_input", "error_code", "input_type"))
-_REFERENCE: Final = re.compile(r"\{([^{}]+)\}")
 _EPOCH_DAY: Final = 134_774
 """Days from 1601-01-01 to 1970-01-01: real values of RouterCallKeyDay count from there."""
 
@@ -183,6 +182,14 @@ class Script:
 
 
 NO_SCRIPT: Final = Script("", ())
+
+
+def survivability(application: str) -> Node:
+    """The node of an application that takes the call where ICM cannot, and then ends it."""
+    action = SelfService(application=application)
+    node = Node("survivability", "self_service", SELF_SERVICE, action)
+    node.next = node.timeout = NO_SCRIPT.end
+    return node
 
 
 class Test:
@@ -325,6 +332,20 @@ def share_key(call: "Call", other: "Call") -> None:
         other.icm.sequence = call.icm.sequence
 
 
+def note_endless(call: "Call", script: Script, node: Node, now: float) -> None:
+    """A script has passed more nodes than it may, the last of them `node`."""
+    most = call.server.router.max_steps
+    log.warning(
+        "%s: script %s has passed %d nodes, the last of them %s; lead out of the loop, "
+        "or raise icm.max_steps",
+        call.guid,
+        script.name,
+        most,
+        node.name,
+    )
+    call.log(now, "script_endless", f"{most} nodes, the last of them {node.name}")
+
+
 def decide(call: "Call", node: Node, now: float) -> Node:
     """The node after one that takes no time; what it found goes into the history."""
     kind = node.kind
@@ -347,93 +368,3 @@ def decide(call: "Call", node: Node, now: float) -> Node:
         outcome = f"RequeryStatus {status} {EVENT_NAMES.get(status, '')}".rstrip()
     call.log(now, "script", f"{node.name} {node.what}: {outcome}")
     return target
-
-
-def value_of(call: "Call", name: str) -> str:
-    """A variable of a call by its name in scripts; empty where it is not set."""
-    fixed = _FIXED.get(name)
-    if fixed is not None:
-        return fixed(call)
-    if name == "digits":
-        name = CALLER_INPUT
-    if call.icm is not None and name in call.icm.results:
-        return call.icm.results[name]
-    variables = call.variables
-    if variables is None:
-        return ""
-    group = variable_group(name)
-    if group == "ecc":
-        return variables.ecc.get(name, "")
-    return (variables.call if group == "call" else variables.peripheral).get(name, "")
-
-
-def _requery_of(call: "Call") -> str:
-    return str(call.icm.requery) if call.icm is not None else "0"
-
-
-def _dnis(call: "Call") -> str:
-    return call.route.number  # that of the survey, while the caller is there
-
-
-def _ani(call: "Call") -> str:
-    return call.calling
-
-
-def _guid(call: "Call") -> str:
-    return call.guid
-
-
-_FIXED: Final[Mapping[str, "Callable[[Call], str]"]] = {
-    "dnis": _dnis,
-    "ani": _ani,
-    "guid": _guid,
-    "requeryStatus": _requery_of,
-}
-
-
-def expand(text: str, call: "Call") -> str:
-    """`text` with the value of each variable that it names in braces."""
-    if "{" not in text:
-        return text
-    parts = _REFERENCE.split(text)
-    for place in range(1, len(parts), 2):
-        parts[place] = value_of(call, parts[place])
-    return "".join(parts)
-
-
-def assign(call: "Call", values: Mapping[str, str], now: float) -> None:
-    """Set variables of a call; one that cannot be set is told in the history."""
-    variables = call.variables
-    if variables is None:
-        variables = Variables(separate=call.server.config.variables.separate)
-        call.variables = variables
-    for name, value in values.items():
-        group = variable_group(name)
-        one = {name: value}
-        try:
-            if group == "call":
-                variables.update(call=one)
-            elif group == "peripheral":
-                variables.update(peripheral=one)
-            else:
-                variables.update(ecc=one)
-        except VariableError as error:
-            call.log(now, "variable_refused", str(error))
-
-
-def take_result(call: "Call", result: Mapping[str, str], now: float) -> None:
-    """What an application brought back: variables of the call, and its own results.
-
-    ``caller_input``, ``error_code`` and ``input_type`` are the micro-applications' ECC
-    variables; other names with a dot are ECC variables as well [CG-ICM].
-    """
-    values: dict[str, str] = {}
-    for name, value in result.items():
-        if name in _MICROAPP:
-            values[f"user.microapp.{name}"] = value
-        elif "." in name or name.startswith(("callVariable", "peripheral")):
-            values[name] = value
-        elif call.icm is not None:
-            call.icm.results[name] = value
-    if values:
-        assign(call, values, now)

@@ -25,6 +25,7 @@ from simulator.router import (
     Node,
     Script,
 )
+from simulator.script_values import expand, take_result, value_of
 from simulator.states import QUEUE
 from simulator.states import SELF_SERVICE as TO_SELF_SERVICE
 
@@ -162,7 +163,7 @@ class Treatment:
             call.icm_skill_group = node.action.skill_group
             self._on_vxml(now)
         elif kind == CONNECT:
-            self._connect(router.expand(node.action.label, call), now)
+            self._connect(expand(node.action.label, call), now)
         elif kind == RELEASE:
             status = node.action.status or call.server.config.icm.release_status
             call.log(now, "RELEASE", f"SIP {status}")
@@ -180,16 +181,7 @@ class Treatment:
             self._pending = router.decide(call, node, now)
 
     def _endless(self, node: Node, now: float) -> None:
-        most = self.call.server.router.max_steps
-        log.warning(
-            "%s: script %s has passed %d nodes, the last of them %s; lead out of the loop, "
-            "or raise icm.max_steps",
-            self.call.guid,
-            self.script.name,
-            most,
-            node.name,
-        )
-        self.call.log(now, "script_endless", f"{most} nodes, the last of them {node.name}")
+        router.note_endless(self.call, self.script, node, now)
         self.call.fail(now, self.call.server.config.icm.failure_status, "endless script")
 
     def _tell(self, outcome: str, now: float) -> None:
@@ -280,11 +272,11 @@ class Treatment:
         node = self._node
         if node is None or node.kind != SELF_SERVICE or self._over or self._due is not None:
             return False
-        router.take_result(self.call, result, now)
+        take_result(self.call, result, now)
         values = {k: v if v.isprintable() else ascii(v) for k, v in result.items()}
         shown = ", ".join(f"{name}={value}" for name, value in values.items())
         self.call.log(now, "RUN_SCRIPT_RESULT", f"{node.action.application} {shown}".rstrip())
-        target = node.branches.get(router.value_of(self.call, node.action.variable), node.next)
+        target = node.branches.get(value_of(self.call, node.action.variable), node.next)
         if failed:
             target = node.failure or node.next
         self._stop_timer()
@@ -425,23 +417,3 @@ class Treatment:
         if self._waiting:
             self.call.server.skill_groups.queue(self._waiting).leave(self)
             self._waiting = ""
-
-
-class Refusal:
-    """A call that is given up when its time is over, unless something else happens first."""
-
-    __slots__ = ("_call", "_peer", "_reason", "_status")
-
-    def __init__(self, call: "Call", status: int, reason: str) -> None:
-        self._call = call
-        self._peer = call.peer  # a ringtone, if anything
-        self._status = status
-        self._reason = reason
-
-    def timer_fired(self, _what: int, now: float) -> None:
-        """Nothing else has happened."""
-        call = self._call
-        unchanged = call.peer is None or call.peer is self._peer
-        if call.work is None and unchanged and call.state != "ended":
-            call.fail(now, self._status, self._reason)
-            call.server.stack.pump(now)

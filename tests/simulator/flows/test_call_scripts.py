@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from simulator.router import value_of
+from simulator.script_values import value_of
 from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.phones import Manner
 from tests.simulator.flows.test_call_treatment import agents
