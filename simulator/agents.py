@@ -247,9 +247,9 @@ class SkillGroups:
 
     def called(self, leg: "Leg") -> None:
         """A leg to an agent's extension, by whatever label: the agent has one more call."""
-        agent = self.agents.get(leg.number)
+        agent = self.agents.get(leg.label or leg.number)
         if agent is not None and leg.agent is None:
-            leg.agent = leg.number
+            leg.agent = agent.extension
             self.take(agent, leg.call)
 
     def release(self, extension: str, now: float, answered: float = 0.0) -> None:

@@ -69,8 +69,9 @@ class LegOwner(Protocol):
 class Leg:
     """A leg of `call`.
 
-    `number` is the user part or label it leads to; `answered` and `ended` are times
-    (seconds of the loop's clock, 0.0 not yet); `status` is the last final SIP code.
+    `number` is the user part or label it is called by, `label` what the plan or a script makes of
+    that, where it is another; `answered` and `ended` are times (seconds of the loop's clock, 0.0
+    not yet); `status` is the last final SIP code.
     """
 
     __slots__ = (
@@ -83,6 +84,7 @@ class Leg:
         "ended",
         "holding",
         "kind",
+        "label",
         "lines",
         "number",
         "offer_user",
@@ -101,6 +103,7 @@ class Leg:
         self.call = call
         self.kind = kind
         self.number = number
+        self.label = ""
         self.session: InviteSession
         self.cli: str | None = None  # the caller's number to show, where a label says so
         self.lines = ""  # header lines of its INVITE that the other legs do not get

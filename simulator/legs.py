@@ -173,8 +173,7 @@ class Legs(Queries):
         host, listener = endpoint.way_to(route_uri(routes[0]) if routes else uri)
         local = listener.local_host(host)
         shown = _shown(call) if leg.cli is None else leg.cli
-        if leg.number in self.skill_groups.agents:
-            self.skill_groups.called(leg)
+        self.skill_groups.called(leg)
         number = escape_user(shown) or "anonymous"
         from_ = f"<sip:{number}@{listener.sent_by(host)}>"
         expires = max(60, ceil(patience))

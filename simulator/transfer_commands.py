@@ -1,5 +1,6 @@
 """Commands that move a call or put it on hold; each is checked, then done, with no wait between."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from simulator.connection import Connection
@@ -19,9 +20,9 @@ from simulator.router import (
     SILENCE,
     Node,
     Router,
-    expand,
 )
 from simulator.routing import InvalidNumber, Label, NotRoutable, Route
+from simulator.script_values import NO_CHANGE, expand
 from simulator.states import TRANSFER
 from simulator.transfer_log import OUTPULSE, REFER, REINVITE, REST, TransferLog
 from simulator.transfer_views import transfer_view
@@ -70,7 +71,7 @@ class TransferCommands(Legs):
                 raise NotRoutable(f"{label.text!r} has digits for the gateway: nobody to consult")
         else:
             route = self.plan.resolve_transfer(label.text, call.origin)
-            self.check_reachable(call, route)
+            self.check_reachable(call, route, command.ecc_variables)
         if command.ecc_variables:
             self.set_variables(guid, command.ecc_variables, None, None)
         now = self.stack.now()
@@ -93,8 +94,10 @@ class TransferCommands(Legs):
             self._transfer(call, label, route, now, consult=consult)
         self.stack.pump(now)
 
-    def check_reachable(self, call: "Call", route: Route) -> None:
-        """Raises NotRoutable where a transfer of `call` leads nowhere."""
+    def check_reachable(
+        self, call: "Call", route: Route, ecc: Mapping[str, str] = NO_CHANGE
+    ) -> None:
+        """Raises NotRoutable where a transfer of `call` that sets `ecc` leads nowhere."""
         if route.script is not None:
             first = self.router.scripts[route.script].start
             if first.kind in (ANSWER, RELEASE, DIALOGUE_FAILURE, SILENCE):
@@ -103,7 +106,7 @@ class TransferCommands(Legs):
                     "no other leg answers it (its script begins with answer or release)"
                 )
             if first.kind == CONNECT:
-                label = _first_label(call, first, route.number)
+                label = _first_label(call, first, route.number, ecc)
                 if self._way(call, label) is None:
                     raise NotRoutable(f"no static route for {label!r}")
         elif self._destination(route, call.origin) is None:
@@ -126,7 +129,8 @@ class TransferCommands(Legs):
         self, call: "Call", label: Label, route: Route, now: float, *, consult: bool
     ) -> None:
         leg, uri, run = self.target_of(call, label.text, route, now)
-        leg.cli = label.cli
+        if label.cli is not None:
+            leg.cli = label.cli
         patience = route.ring_no_answer
         manual = consult and self.config.transfer.consultation == "manual"
         kind = Consultation if manual else Connection
@@ -140,14 +144,20 @@ class TransferCommands(Legs):
     ) -> tuple[Leg, str, Treatment | None]:
         """A leg to where `route` leads, its URI, and the script that goes on with it."""
         kind, uri, run = TRANSFER_LEG, self._destination(route, call.origin), None
+        label = "" if route.label is None or route.label == uri else route.label
         if route.script is not None:
             script = self.router.scripts[route.script]
             if script.start.kind == CONNECT:
-                uri = self._way(call, _first_label(call, script.start, number))
+                label = _first_label(call, script.start, number)
+                uri = self._way(call, label)
             else:
                 kind, run = VXML, Treatment(call, script)
                 uri = self.plan.route_label(self.vru_number(call), call.origin)
-        return Leg(call, kind, number, now), uri or "", run
+        leg = Leg(call, kind, number, now)
+        if label and uri:
+            parsed = Label.parse(label)
+            leg.label, leg.cli = parsed.text, parsed.cli
+        return leg, uri or "", run
 
     # A transfer that is under way.
 
@@ -205,6 +215,6 @@ class TransferCommands(Legs):
         self.stack.pump(now)
 
 
-def _first_label(call: "Call", node: Node, number: str) -> str:
+def _first_label(call: "Call", node: Node, number: str, ecc: Mapping[str, str] = NO_CHANGE) -> str:
     """The label of a script's first node, for a call that is moved to `number`."""
-    return expand(node.action.label.replace("{dnis}", number), call)
+    return expand(node.action.label.replace("{dnis}", number), call, ecc)

@@ -346,3 +346,62 @@ def test_a_phones_transfer_makes_the_agent_busy(build: Build) -> None:
     world.run(1.5)
     assert world.server.skill_groups.agents["1002"].busy == 1
     caller.hang_up()
+
+
+# Numbers of the plan that lead to an agent, and their labels.
+
+STRAIGHT = {
+    "dialed_numbers": [
+        {"pattern": "5>", "script": "standalone"},
+        {"pattern": "6>", "label": "1002"},
+        {"pattern": "4>", "script": "straight"},
+        {"pattern": "3>", "script": "shown"},
+    ],
+    "icm": {
+        "scripts": {
+            "straight": [{"connect": {"label": "1002"}}],
+            "shown": [{"connect": {"label": "1002;CLI=987"}}],
+        },
+        "agents": {"1002": {"max_calls": 1}},
+    },
+}
+
+
+@pytest.mark.parametrize("number", ["6000", "4000", "3000"])
+def test_a_transfer_to_a_number_makes_its_agent_busy(build: Build, number: str) -> None:
+    """Whom the label of its script or of the plan leads to."""
+    world = build(**STRAIGHT)
+    caller = world.standalone()
+    agent = world.server.skill_groups.agents["1002"]
+    world.transfer(number)
+    world.run(1.5)
+    assert (world.state, agent.busy, agent.call) == ("connected", 1, world.call)
+    assert not agent.available
+    caller.hang_up()
+    world.run()
+    assert (agent.busy, agent.call) == (0, None)
+
+
+def test_a_phones_transfer_to_a_number_makes_its_agent_busy(build: Build) -> None:
+    world = build(**STRAIGHT)
+    caller = world.connected()
+    agent = world.server.skill_groups.agents["1002"]
+    assert agent.busy == 1
+    world.agents.line.transfer(f"sip:4000@{world.address}")
+    world.run(0.5)
+    assert agent.busy == 2, "both phones of the agent"
+    world.run(3.5)
+    assert agent.busy == 1
+    caller.hang_up()
+
+
+def test_a_label_of_a_number_may_show_another_caller(build: Build) -> None:
+    world = build(**STRAIGHT)
+    caller = world.standalone()
+    world.transfer("3000")
+    world.run(1.5)
+    assert "sip:987@" in (world.agents.line.invite.get("from") or "")
+    world.transfer(label="3000;CLI=null")
+    world.run(1.5)
+    assert "sip:anonymous@" in (world.agents.line.invite.get("from") or "")
+    caller.hang_up()

@@ -367,16 +367,36 @@ def test_a_variable_that_leads_nowhere(build: Build, label: str) -> None:
     world.agents.line.hang_up()
 
 
-def test_a_variable_that_the_transfer_itself_spoils(build: Build) -> None:
-    """What the command sets is in force by then: the transfer fails, and the call goes back."""
-    scripts = {"given": [{"connect": {"label": "{user.to}"}}]}
+def given_by_the_transfer(build: Build) -> World:
+    """A call with an agent; 4000 leads to the label in an ECC variable."""
+    scripts = {"given": [{"connect": {"label": "1{user.to}"}}]}
     plan = [{"pattern": "6>", "label": "1001"}, {"pattern": "4>", "script": "given"}]
     world = build(dialed_numbers=plan, icm={"scripts": scripts})
     world.connected()
-    world.server.set_variables(world.call.guid, {"user.to": "1002"}, None, None)
+    return world
+
+
+def test_a_variable_that_the_transfer_itself_brings(build: Build) -> None:
+    """It is in force when the script's label is looked at: to see whether it leads anywhere too."""
+    world = given_by_the_transfer(build)
+    guid = world.call.guid
+    with pytest.raises(NotRoutable, match="no static route for '1'"):
+        world.transfer("4000")
+    world.server.transfer(guid, TransferCommand("4000", "blind", None, {"user.to": "002"}))
+    world.run(1.5)
+    assert "transfer_completed 4000" in world.history
+    assert world.agents.line.invite.uri.startswith("sip:1002@")
+    assert world.server.call_variables(guid).ecc["user.to"] == "002"
+    world.agents.line.hang_up()
+
+
+def test_a_variable_that_the_transfer_itself_spoils(build: Build) -> None:
+    world = given_by_the_transfer(build)
+    guid = world.call.guid
+    world.server.set_variables(guid, {"user.to": "002"}, None, None)
     command = TransferCommand("4000", "blind", None, {"user.to": "a b"})
-    world.server.transfer(world.call.guid, command)
-    world.run()
+    with pytest.raises(NotRoutable, match="no static route for '1a b'"):
+        world.server.transfer(guid, command)
     assert world.state == "connected"
-    assert "transfer_failed" in " ".join(world.history)
+    assert world.server.call_variables(guid).ecc["user.to"] == "002", "nothing has changed"
     world.agents.line.hang_up()
