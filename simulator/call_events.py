@@ -8,12 +8,13 @@ from simulator.bridge import OfferRelay, RequestRelay, withdrawn
 from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.headers import parting, refusal_of
-from simulator.ivr import Ivr, note_gateway
+from simulator.ivr import note_gateway
 from simulator.leg import RINGTONE, VXML, Leg, note_oddity
 from simulator.outpulse import Outpulse
 from simulator.refer import Departure, ReferTransfer
 from simulator.referred import refer_received
 from simulator.refresh import refresh_due
+from simulator.script_messages import RunScript
 from simulator.states import NORMAL, REASONS
 from simulator.survey import begin_survey
 from sip.events import (
@@ -171,8 +172,11 @@ def _reinvited(call: "Call", leg: Leg, event: Reinvited, now: float) -> None:
 
 
 def _responded(call: "Call", leg: Leg, event: Responded, now: float) -> None:
-    if isinstance(event.context, RequestRelay | AuditCheck | Outpulse | Ivr):
-        event.context.responded(event, now)
+    context = event.context
+    if isinstance(context, RequestRelay | AuditCheck | Outpulse):
+        context.responded(event, now)
+    elif isinstance(context, RunScript) and call.ivr is not None:
+        call.ivr.responded(leg, context, event, now)
 
 
 def _referred(call: "Call", leg: Leg, event: Referred, now: float) -> None:

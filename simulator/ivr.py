@@ -35,7 +35,7 @@ class Ivr:
     RUN_SCRIPT_REQ.
     """
 
-    __slots__ = ("applications", "call", "due", "errors", "leg", "number", "timeouts")
+    __slots__ = ("applications", "asked", "call", "due", "errors", "leg", "number", "timeouts")
 
     def __init__(self, call: "Call") -> None:
         self.call = call
@@ -44,6 +44,7 @@ class Ivr:
         self.errors = 0
         self.leg: Leg | None = None
         self.due = ""  # the application that waits until the caller is joined to the gateway
+        self.asked = 0  # the number of the last request
         self.number = 0  # of the request that a result is awaited for
 
     def run(self, application: str, now: float) -> None:
@@ -59,17 +60,31 @@ class Ivr:
         leg = self.leg
         if not application or leg is None or leg is not self.call.peer or not leg.up:
             return
-        self.number = self.applications
+        self.number = self.asked = self.asked + 1
         request = RunScript(self.number, application, variables_for(self.call))
         try:
-            leg.session.request(now, "INFO", INFO_PACKAGE, request.to_body(), JSON, self)
+            leg.session.request(now, "INFO", INFO_PACKAGE, request.to_body(), JSON, request)
         except SipError as error:
             self.call.log(now, "application_not_run", f"{application}: {error}")
 
-    def responded(self, event: Responded, now: float) -> None:
-        """The gateway runs it, or says that it does not have it."""
-        if event.status >= 300 and self.call.state != "ended":
-            self.call.log(now, "application_not_run", f"SIP {event.status}")
+    def responded(self, leg: Leg, request: RunScript, event: Responded, now: float) -> None:
+        """The gateway runs it, or does not: then the application has failed."""
+        status = event.status
+        call = self.call
+        if status < 300 or call.state == "ended":
+            return
+        call.log(now, "application_not_run", f"{request.application}: SIP {status}")
+        if leg is not self.leg or request.number != self.number:
+            return  # its time was over
+        self.number = 0
+        self.errors += 1
+        if status not in (408, 481) and call.treatment is not None:  # else the leg is lost
+            call.treatment.application_refused(status, now)
+
+    def take_over(self, other: "Ivr") -> None:
+        """The caller is coming to the gateway of another call, in its place."""
+        self.leg = other.leg
+        self.asked = max(self.asked, other.asked)
 
     def result(self, leg: Leg, event: Requested, now: float) -> None:
         """RUN_SCRIPT_RESULT of a gateway."""

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from simulator.script_messages import INFO_PACKAGE, JSON, PACKAGE
-from sip.message import Request
 from sip.usage.session import SDP
 from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.phones import Line, Manner
@@ -24,12 +23,18 @@ SCRIPTS = {
                 {"self_service": {"application": "first"}},
                 {"self_service": {"application": "second"}},
             ],
+            "branch": [
+                {"self_service": {"application": "menu", "seconds": 5, "on_failure": "agent"}},
+                {"self_service": {"application": "goodbye", "on_failure": "agent"}},
+                {"name": "agent", "connect": {"label": "1001"}},
+            ],
         }
     },
     "dialed_numbers": [
         {"pattern": "7>", "script": "support"},
         {"pattern": "4>", "script": "two"},
         {"pattern": "6>", "label": "1001"},
+        {"pattern": "8>", "script": "branch"},
     ],
 }
 
@@ -332,24 +337,82 @@ def test_the_package_means_nothing_in_update(gateway: Gateway) -> None:
 
 
 def test_a_gateway_that_does_not_have_the_application(gateway: Gateway) -> None:
-    gateway.world.vxml.manner = Manner(answer=None)
-    refused: list[Request] = []
-    respond = gateway.world.vxml._take_request
-
-    def refuse(line: Line, event: Any, now: float) -> None:
-        refused.append(event.request)
-        event.transaction.respond(488, now)
-
-    gateway.world.vxml._take_request = refuse  # type: ignore[method-assign]
-    gateway.call()
-    gateway.world.vxml._take_request = respond  # type: ignore[method-assign]
-    assert len(refused) == 1
-    assert "application_not_run" in gateway.history
+    """Without a branch for that its BYE is waited for: it may play something else."""
+    gateway.world.vxml.behaves(info=488)
+    caller = gateway.call()
+    assert len(gateway.requests) == 1
+    assert "application_not_run menu: SIP 488" in gateway.world.history
     assert gateway.world.state == "self_service"
     gateway.line.hang_up()
     gateway.world.run()
     gateway.answer(package="")
     assert gateway.world.state == "queued"
+    caller.hang_up()
+    gateway.world.run()
+    gateway.world.over()
+    assert (gateway.world.cdr.application_count, gateway.world.cdr.error_count) == (1, 1)
+
+
+@pytest.mark.parametrize("status", [302, 405, 488, 503])
+def test_an_application_that_is_refused_has_failed(gateway: Gateway, status: int) -> None:
+    world = gateway.world
+    world.vxml.behaves(info=status)
+    caller = gateway.call("8000")
+    world.run(1.5)
+    assert (world.state, world.call.icm_label) == ("connected", "1001")
+    assert f"script 1 self_service: failed, SIP {status}" in world.history
+    caller.hang_up()
+    world.run()
+    world.over()
+    assert (world.cdr.call_result, world.cdr.error_count) == ("completed", 1)
+
+
+def test_a_gateway_that_is_lost_is_no_refusal(gateway: Gateway) -> None:
+    """481: the leg is over, and the script goes on as after its BYE."""
+    world = gateway.world
+    world.vxml.behaves(info=481)
+    gateway.call("8000")
+    assert len(world.vxml.lines) == 2
+    gateway.answer(package="")
+    assert (world.state, world.call.application) == ("self_service", "goodbye")
+
+
+def refuse(line: Line, event: Any) -> None:
+    """The gateway's late word on a RUN_SCRIPT_REQ."""
+    event.transaction.respond(488, line.now)
+    line.phone.network.pump()
+
+
+def test_a_refusal_while_the_caller_is_being_transferred(gateway: Gateway) -> None:
+    world = gateway.world
+    world.agents.manners["9486"] = Manner(ring=0.0, refuse=486, answer=1.0)
+    world.vxml.behaves(info=0)
+    gateway.call("8000")
+    world.transfer("9486")
+    world.run(0.5)
+    refuse(gateway.line, gateway.line.transaction)
+    world.run()
+    assert world.state == "transferring"
+    world.run(2.5)
+    assert (world.state, world.call.icm_label) == ("connected", "1001")
+
+
+def test_a_refusal_of_an_application_whose_time_is_over(gateway: Gateway) -> None:
+    world = gateway.world
+    world.vxml.behaves(info=0)
+    gateway.call("8000")
+    first = gateway.line.transaction
+    world.run(5.0)
+    assert [r["application"] for r in gateway.requests] == ["menu", "goodbye"]
+    refuse(gateway.line, first)
+    world.run()
+    assert world.state == "self_service"
+    refuse(gateway.line, gateway.line.transaction)
+    world.run(1.5)
+    assert (world.state, world.call.icm_label) == ("connected", "1001")
+    ivr = world.call.ivr
+    assert ivr is not None
+    assert ivr.errors == 1
 
 
 def test_digits_of_the_caller_reach_the_gateway(gateway: Gateway) -> None:
