@@ -5,6 +5,7 @@ transfer) and ``HF,,,,,4441234`` (hookflash). The digits go to the caller's gate
 one each. Which body CVP sends is not published: it is ``application/dtmf-relay``, with
 ``Signal=hf`` for the flash. Nor is how TBCT is told to a SIP gateway: by its digits, as for
 the others. Afterwards the gateway says BYE; what becomes of a call without is configured.
+With UUI or GTD set BYE is ours: UUI goes in it, what it says of a GTD is not published.
 """
 
 import re
@@ -31,6 +32,7 @@ FLASH: Final = "hf"
 PAUSE: Final = ","
 CONTENT_TYPE: Final = "application/dtmf-relay"
 UUI: Final = "user.microapp.uui"
+GTD: Final = "user.gtd."  # where parameters of the GTD stand, see `simulator.caller_data`
 
 # States, besides those of every departure.
 SENDING: Final = 0
@@ -132,9 +134,9 @@ def _next(work: Outpulse, now: float) -> None:
 
 def _wait_for_bye(work: Outpulse, now: float) -> None:
     call = work.call
-    if call.variables is not None:
-        work.parting = _user_to_user(call.variables.ecc.get(UUI, ""))
-    if work.parting:  # with UUI to hand over BYE is ours, at once
+    ecc = {} if call.variables is None else call.variables.ecc
+    work.parting = _user_to_user(ecc.get(UUI, ""))
+    if work.parting or any(name.startswith(GTD) for name in ecc):
         work.state = DONE
         call.departed(work, now)
         return

@@ -144,6 +144,21 @@ def test_with_uui_bye_follows_at_once(world: World, uui: str, header: str) -> No
     world.over()
 
 
+def test_with_gtd_bye_follows_at_once(world: World) -> None:
+    """Parameters of the caller's GTD, or of what ICM has made of it."""
+    caller = world.connected()
+    variables = {"user.gtd.prn": "isdn*,,ATT4*,"}
+    world.server.transfer(
+        world.call.guid, TransferCommand("", label="DTMF12", ecc_variables=variables)
+    )
+    world.run(0.3)
+    assert len(signals(world)) == 2
+    assert caller.heard[-1] == "Hungup"
+    assert world.the("BYE", to="caller").get("user-to-user") is None
+    assert world.cdr.call_result == "transferred"
+    world.over()
+
+
 @pytest.mark.parametrize("status", [415, 501])
 def test_a_gateway_that_does_not_take_them(world: World, status: int) -> None:
     caller = world.connected()
