@@ -26,19 +26,25 @@ def check_applications(config: "Config", source: Source) -> None:
 
 
 def near_names(config: "Config", source: Source) -> None:
-    """Warn of applications that scripts run and that are declared under another spelling."""
+    """Warn of applications that calls run and that are declared under another spelling."""
     known = config.lab.applications
+    for place, wanted in _wanted(config):
+        hint = nearest(wanted, known) if known and wanted not in known else ""
+        if hint.startswith("did you mean"):
+            message = f"{wanted!r} is not in lab.applications; {hint}"
+            source.problem(place, message, warning=True)
+
+
+def _wanted(config: "Config") -> Iterator[tuple[Place, str]]:
+    """The applications that scripts run and numbers fall back to, and where that is said."""
     for script, steps in config.icm.scripts.items():
         for index, step in enumerate(steps):
-            action = step.action
-            wanted = action.application if isinstance(action, SelfService) else None
-            if not known or wanted is None or wanted in known:
-                continue
-            hint = nearest(wanted, known)
-            if hint.startswith("did you mean"):
+            if isinstance(step.action, SelfService):
                 place = ("icm", "scripts", script, index, step.kind, "application")
-                message = f"{wanted!r} is not in lab.applications; {hint}"
-                source.problem(place, message, warning=True)
+                yield place, step.action.application
+    for index, number in enumerate(config.dialed_numbers):
+        if number.survival_application:
+            yield ("dialed_numbers", index, "survival_application"), number.survival_application
 
 
 def _check_names(at: Place, steps: Application, source: Source) -> None:

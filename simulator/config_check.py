@@ -229,7 +229,11 @@ def _check_labels(config: "Config", source: Source) -> None:
             sample = _sample(number.pattern)
             label = number.label.replace("{dnis}", sample)
             check(("dialed_numbers", index, "label"), label)
-    needs_vru = False
+        if number.survival_application and number.script is None:
+            message = "is never played: without a script ICM is not asked; give one, or remove it"
+            place = ("dialed_numbers", index, "survival_application")
+            source.problem(place, message, warning=True)
+    needs_vru = any(number.survival_application for number in config.dialed_numbers)
     for name, steps in icm.scripts.items():
         for index, step in enumerate(steps):
             action = step.action

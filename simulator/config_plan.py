@@ -59,7 +59,9 @@ class DialedNumber(Section):
         "labels go that no route takes.",
     )
     survival_application: Text = Field(
-        default="", description="Application for callers while ICM cannot be asked."
+        default="",
+        description="Application that takes the call where ICM fails: after dialogue_failure or "
+        "silence, or without an answer of the webhook where the script has no node below it.",
     )
     survey: Annotated[str, AfterValidator(_survey)] = Field(
         default="",

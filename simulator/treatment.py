@@ -172,8 +172,7 @@ class Treatment:
             self._ask(node, now)
         elif kind == DIALOGUE_FAILURE:
             call.log(now, "DIALOGUE_FAILURE", f"error {node.action.error}")
-            status = call.server.config.icm.failure_status
-            call.fail(now, status, "ICM has failed the dialogue")
+            self._without_icm("ICM has failed the dialogue", now)
         elif kind == SILENCE:
             call.log(now, "script", f"{node.name} silence: ICM says nothing")
             self._start_timer(now, call.server.config.icm.wait, _SILENT)
@@ -243,7 +242,23 @@ class Treatment:
         self._asked = webhook.ask(self, self._cause, now) if webhook is not None else 0
         if self._asked == 0:
             self._tell("not asked, goes on without", now)
-            self._pending = node.next
+            self._pending = self._rescue(node.next, now)
+
+    def _without_icm(self, reason: str, now: float) -> None:
+        """ICM says nothing more of this call: it is rescued, or it fails."""
+        node = self._rescue(self.script.end, now)
+        if node.kind == END:
+            self.call.fail(now, self.call.server.config.icm.failure_status, reason)
+        else:
+            self._move_on(node, "icm_failed", now)
+
+    def _rescue(self, node: Node, now: float) -> Node:
+        """`node`, or the survivability application of the number where the script has no more."""
+        application = self.call.route.survival
+        if node.kind != END or not application:
+            return node
+        self.call.log(now, "survivability", application)
+        return router.survivability(application)
 
     # What the call and the router tell.
 
@@ -375,6 +390,7 @@ class Treatment:
                 problem = str(error)
         if problem:
             self._tell(problem, now)
+            node = self._rescue(node, now)
         self._move_on(node, "instruction", now)
         return True
 
@@ -389,10 +405,9 @@ class Treatment:
     def timer_fired(self, what: int, now: float) -> None:
         """The time of the node is over."""
         self._timer = None
-        call = self.call
         node = self._node
         if what == _SILENT:
-            call.fail(now, call.server.config.icm.failure_status, "ICM says nothing")
+            self._without_icm("ICM says nothing", now)
         elif node is not None:
             self._tell("time is over", now)
             queued = node.kind == router.QUEUE

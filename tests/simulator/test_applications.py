@@ -148,6 +148,16 @@ def test_an_application_that_is_spelled_otherwise(tmp_path: Path) -> None:
     ]
 
 
+def test_a_fallback_that_is_spelled_otherwise(tmp_path: Path) -> None:
+    script = "icm: {scripts: {main: [answer]}}\n"
+    number = "{pattern: '5>', script: main, survival_application: menue}"
+    text = f"{SOUND}{script}dialed_numbers: [{number}]\n"
+    assert faults(text, tmp_path) == [
+        "18: warning: dialed_numbers.0.survival_application: 'menue' is not in "
+        "lab.applications; did you mean 'menu'?"
+    ]
+
+
 def test_a_fault_keeps_from_starting(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(application("collect: {on_failure: nowhere}"))

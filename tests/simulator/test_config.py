@@ -380,6 +380,16 @@ def test_all_faults_are_told_at_once_in_order_of_lines(write: Write) -> None:
             "icm: {scripts: {a: [{self_service: {application: x}}]}}",
             "icm.vru_label: label '777000000099999' has no static route",
         ),
+        (
+            "icm: {scripts: {a: [answer]}}\n"
+            "dialed_numbers: [{pattern: 1, script: a, survival_application: x}]",
+            "icm.vru_label: label '777000000099999' has no static route",
+        ),
+        (
+            "routes: [777>=sip:h, 22=sip:h]\n"
+            "dialed_numbers: [{pattern: 1, label: 22, survival_application: x}]",
+            "dialed_numbers.0.survival_application: is never played: without a script ICM is not",
+        ),
         ("icm: {vru_label: 777}", "returns from the VRU would be taken for new calls"),
     ],
 )
