@@ -211,8 +211,9 @@ class Call:
         self.steps.completed(now)
         self.server.statistics.answered(now - work.target.started)
         if work.transfer:
-            self.transferred(now, work.target.number)
-            self.drop_treatment(now)
+            self.transferred(now, work.destination)
+            if self.treatment is not work.run:
+                self.drop_treatment(now)
         if work.run is not None:
             self.treatment = work.run
         if self.treatment is not None and self.treatment.connected(work, now):

@@ -3,7 +3,7 @@
 The place of an answered leg: the other party is offered the phone's description, its
 answer is the phone's, and the old leg gets BYE. The place of a leg that we ring (a call
 is picked up): that leg gets CANCEL, and the phone's INVITE stands for its answer. The call
-goes on under its GUID either way.
+goes on under its GUID either way. Who takes the place of a caller in a queue waits there.
 """
 
 from typing import TYPE_CHECKING
@@ -12,14 +12,15 @@ from simulator.bridge import partner
 from simulator.connection import Connection
 from simulator.errors import CallStateError
 from simulator.headers import user_part
-from simulator.joining import DIALLING, DIALLING_HELD, FAILED, TARGET_ANSWERED
+from simulator.joining import DIALLING, DIALLING_HELD, TARGET_ANSWERED
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
+from simulator.referred import in_queue
 from simulator.states import NORMAL, TRANSFER
 from simulator.transfer_log import PHONE, REPLACES
 from sip.dialog import name_addr_uri
 from sip.errors import PeerError
-from sip.message import Request, Response, reason_phrase
+from sip.message import Request, reason_phrase
 from sip.usage.invite import InviteSession
 
 if TYPE_CHECKING:
@@ -36,14 +37,25 @@ class Pickup(Connection):
         if self._swapped:  # who stays is who gets the new leg
             assert call.peer is not None
             call.caller, call.peer = call.peer, old
-        super().__init__(call, target, "", 0.0, transfer=True)
+        run = call.treatment if self._swapped and call.caller.kind == VXML else None
+        super().__init__(call, target, "", 0.0, transfer=True, run=run)
 
-    def apply(self, what: int, now: float, message: Request | Response | None = None) -> None:
-        """Take one input; after a failure the old leg has its place back."""
-        super().apply(what, now, message)
+    def adopted(self, now: float) -> None:
+        """Who waits in a queue is the caller, and its gateway the peer."""
+        super().adopted(now)
+        call = self.call
+        if self.run is not None and call.peer is self.target:
+            call.caller, call.peer = self.target, call.caller
+
+    def failed(self, now: float) -> None:
+        """The old leg has its place back; a caller who has left the queue has left for good."""
         call, old = self.call, self.old
-        if self.state == FAILED and self._swapped and old is not None and call.peer is old:
+        if self._swapped and old is not None and (call.peer is old or self.run is not None):
             call.caller, call.peer = old, call.caller
+        if self.run is not None and not call.caller.up:
+            call.end(now, "abandoned", "the caller hung up")
+        else:
+            super().failed(now)
 
 
 def take_place(
@@ -83,7 +95,7 @@ def take_place(
 def _check(call: "Call", old: Leg) -> None:
     """Whether an answered leg can be replaced now. Raises PeerError."""
     other = partner(call, old)
-    if other is None or other.kind == VXML:
+    if other is None or (other.kind == VXML and not (old is call.caller and in_queue(call))):
         raise PeerError("There is nobody else in the call", 603)
     try:
         call.check(TRANSFER)

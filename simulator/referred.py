@@ -17,7 +17,7 @@ from simulator.joining import FAILED
 from simulator.leg import VXML, Leg
 from simulator.refer import BYE_WAIT
 from simulator.routing import InvalidNumber, NotRoutable, Route
-from simulator.states import NORMAL, TRANSFER
+from simulator.states import HELD_FROM, NORMAL, TRANSFER
 from simulator.transfer_log import REINVITE
 from sip.dialog import name_addr_uri
 from sip.errors import ParseError, PeerError
@@ -128,8 +128,8 @@ def refer_received(call: "Call", leg: Leg, refer: ReceivedRefer, now: float) -> 
             other = named_leg(call, refer.replaces)
             if other is not None:
                 call.log(now, "referred", f"by the {leg.kind}, to call {other.call.guid}")
-                log.begin(call, "attended", REINVITE, leg.kind, other.number, now)
-                call.enter(TRANSFER, now, f"attended to {other.number}")
+                log.begin(call, "attended", REINVITE, leg.kind, name_of(other), now)
+                call.enter(TRANSFER, now, f"attended to {name_of(other)}")
                 Takeover(call, other, refer).begin(leg, now)
                 return
         number, route = _route(call, leg, refer.target.uri)
@@ -179,11 +179,21 @@ def named_leg(call: "Call", replaces: Replaces) -> Leg | None:
     if replaces.early_only and leg.up:
         raise PeerError("The dialog to replace is answered", 486)
     remaining = partner(other, leg)
-    if not leg.up or remaining is None or remaining.kind == VXML:
+    if not leg.up or remaining is None or (remaining.kind == VXML and not in_queue(other)):
         raise PeerError("The call to replace is over, or not answered yet", 603)
-    if other.work is not None or other.state not in ("connected", "on_hold"):
+    if other.work is not None or other.state not in (*HELD_FROM, "on_hold"):
         raise PeerError(reason_phrase(491), 491)
     return remaining
+
+
+def in_queue(call: "Call") -> bool:
+    """Whether a call waits for an agent, and another caller may wait in its place."""
+    return call.treatment is not None and call.treatment.waiting != ""
+
+
+def name_of(leg: Leg) -> str:
+    """Where a party goes that is joined to `leg`: a gateway stands for the number of its queue."""
+    return leg.call.called if leg.kind == VXML else leg.number
 
 
 def _route(call: "Call", leg: Leg, uri: str) -> tuple[str, Route]:

@@ -4,15 +4,20 @@ The phone has two calls, each with another party. Its REFER on one names its leg
 other by Replaces (RFC 3891): the party of the other call moves to this one and is joined
 by re-INVITE to the party here. The other call ends as transferred. Until they are joined
 either call can still go back to what it was.
+
+The other party may be the VXML gateway of a queue that the phone waits in: then the party
+here takes its place there, and the script of the queue comes along.
 """
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from simulator.connection import Connection
+from simulator.ivr import ivr_of
 from simulator.joining import DIALLING
-from simulator.leg import Leg
-from simulator.referred import PhoneTransfer
+from simulator.leg import VXML, Leg
+from simulator.referred import PhoneTransfer, name_of
+from simulator.script_values import hand_on
 from simulator.states import TRANSFER
 from simulator.transfer_log import PHONE, REINVITE
 from sip.errors import InvalidState
@@ -25,9 +30,12 @@ if TYPE_CHECKING:
 
 
 class Handover:
-    """What the other call is at meanwhile: its party is about to leave it for `guid`."""
+    """What the other call is at meanwhile: its party is about to leave it for `guid`.
 
-    __slots__ = ("_destination", "_leg", "_treatment", "call", "destination", "guid")
+    `run` is the script that goes along with the gateway of a queue.
+    """
+
+    __slots__ = ("_destination", "_leg", "_treatment", "call", "destination", "guid", "run")
 
     transfer: Final = True
 
@@ -39,6 +47,9 @@ class Handover:
         self._destination = call.transfer_destination
         self._treatment: Treatment | None = call.treatment
         call.treatment = None  # its script is not to look for somebody else meanwhile
+        self.run = self._treatment if leg.kind == VXML else None
+        if self.run is not None:
+            self.run.call = to
         call.server.transfer_log.begin(call, "attended", REINVITE, PHONE, destination, now)
         call.enter(TRANSFER, now, f"handed over to call {to.guid}")
         call.transfer_destination = destination
@@ -51,16 +62,25 @@ class Handover:
 
     def done(self, now: float) -> None:
         """The party has gone: the call ends."""
+        if self.run is None:
+            self.drop(now)
         if not self.over:
             self.call.work = None
             self.call.transferred(now, self.destination, f" in call {self.guid}")
             self.call.end(now, "transferred", f"replaced by call {self.guid}")
+
+    def drop(self, now: float) -> None:
+        """Nobody goes on in its script."""
+        if self._treatment is not None:
+            self._treatment.stop(now)
 
     def undone(self, now: float, status: int, details: str) -> None:
         """The call goes on as before, or ends with the party that has hung up."""
         call = self.call
         call.work = None
         call.treatment = self._treatment
+        if self.run is not None:
+            self.run.call = call
         call.transfer_destination = self._destination
         call.log(now, "transfer_failed", details)
         call.steps.failed(status, details, now)
@@ -81,13 +101,17 @@ class Takeover(PhoneTransfer):
 
     def __init__(self, call: "Call", target: Leg, refer: ReceivedRefer) -> None:
         super().__init__(call, target, "", 0.0, refer)
+        self.destination = name_of(target)
         self._handover: Handover | None = None
 
     def call_target(self, now: float) -> None:
         """Move the target's leg here, and offer it what the party here can do."""
         call = self.call
         target = self.target
-        self._handover = Handover(target.call, target, call, call.caller.number, now)
+        self._handover = handover = Handover(target.call, target, call, call.caller.number, now)
+        self.run = handover.run
+        if self.run is not None and target.call.ivr is not None:
+            ivr_of(call).take_over(target.call.ivr)
         target.call = call
         call.legs.append(target)
         target.offer(now, self.offered, self)
@@ -121,6 +145,14 @@ class Takeover(PhoneTransfer):
         """It goes back to its own call, or where that has ended, it ends too."""
         self._give_back(now)
 
+    def adopted(self, now: float) -> None:
+        """The caller has agreed: in a queue it waits where the other call has been."""
+        if self._handover is not None and self.run is not None:
+            before = self._handover.call
+            self.call.icm_skill_group = before.icm_skill_group
+            hand_on(before, self.call, now)
+        super().adopted(now)
+
     def release_old(self, now: float) -> None:
         """Success: the phone is told, its other call is over."""
         super().release_old(now)
@@ -139,6 +171,7 @@ class Takeover(PhoneTransfer):
             return
         target = self.target
         if handover.over:  # nobody there waits for it any more
+            handover.drop(now)
             if target.ended == 0.0:
                 Connection.drop_target(self, now)
             return
@@ -153,6 +186,8 @@ class Takeover(PhoneTransfer):
             phone = other.caller if other.peer is target else other.peer
             if phone is not None and phone.up:
                 target.offer(now, phone.offer_of(), _Realigned())
+        if handover.call.treatment is not None:
+            handover.call.treatment.resume(now)
 
 
 class _Realigned:

@@ -67,7 +67,7 @@ class Treatment:
     )
 
     def __init__(self, call: "Call", script: Script) -> None:
-        self.call = call
+        self.call = call  # another one, where its caller takes the place, see `simulator.takeover`
         self.script = script
         self._node: Node | None = None  # where the script is; None before it begins
         self._pending: Node | None = None  # where it goes on, once the present node is done with
@@ -265,6 +265,10 @@ class Treatment:
     def connected(self, work: "Connection", now: float) -> bool:
         """The target answered; True when this treatment has set the call's state."""
         self._vain = 0
+        if work.run is self and self._node is not None:
+            self.call.enter(QUEUE, now, self.call.icm_skill_group)  # another caller is in the queue
+            self.call.note_holder(now)
+            return True
         if work.target.kind != VXML:
             if self.call.icm is not None:
                 self.call.log(now, "EVENT_REPORT", "ANSWER")

@@ -208,3 +208,67 @@ def test_supported(world: World) -> None:
     tags = caller.responses[-1].get("supported") or ""
     assert {"replaces", "norefersub", "tdialog"} <= {tag.strip() for tag in tags.split(",")}
     caller.hang_up()
+
+
+# The place of a caller in a queue.
+
+
+def test_the_place_in_a_queue(world: World, desk: Phone) -> None:
+    old = world.queued()
+    gateway = world.vxml.line
+    line = take(world, desk, old)
+    world.run()
+    assert (line.heard[-1], old.heard[-1]) == ("Answered", "Hungup")
+    assert world.state == "queued"
+    assert len(world.vxml.lines) == 1
+    assert f"m=audio {line.media.port}".encode() in gateway.received
+    assert f"m=audio {gateway.media.port}".encode() in line.received
+    world.run(5.0)
+    assert world.state == "connected"
+    assert f"m=audio {line.media.port}".encode() in world.agents.line.received
+    assert gateway.heard[-1] == "Hungup"
+    line.hang_up()
+    world.run()
+    assert world.agents.line.heard[-1] == "Hungup"
+    assert (world.cdr.call_result, world.cdr.transfer_destination) == ("transferred", "2001")
+    world.over()
+
+
+def test_a_gateway_that_does_not_agree(world: World, desk: Phone) -> None:
+    """The caller is still in the queue, and gets an agent."""
+    old = world.queued()
+    world.vxml.line.manner = Manner(reinvite=488)
+    line = take(world, desk, old)
+    world.run()
+    assert (line.heard[-1], world.state) == ("Refused", "queued")
+    world.run(5.0)
+    assert world.state == "connected"
+    assert f"m=audio {old.media.port}".encode() in world.agents.line.received
+    old.hang_up()
+
+
+def test_an_agent_is_found_while_the_gateway_is_asked(world: World, desk: Phone) -> None:
+    old = world.queued()
+    world.vxml.line.manner = Manner(reinvite=0)
+    line = take(world, desk, old)
+    world.run(4.0)
+    assert world.state == "transferring"
+    world.vxml.line.answer()
+    world.run(1.5)
+    assert world.state == "connected"
+    assert f"m=audio {line.media.port}".encode() in world.agents.line.received
+    line.hang_up()
+
+
+def test_a_caller_who_leaves_the_queue_meanwhile(world: World, desk: Phone) -> None:
+    old = world.queued()
+    world.vxml.line.manner = Manner(reinvite=0)
+    line = take(world, desk, old)
+    world.run()
+    old.hang_up()
+    world.run()
+    world.vxml.line.refuse(488)
+    world.run()
+    assert line.heard[-1] == "Refused"
+    assert world.cdr.call_result == "abandoned"
+    world.over()

@@ -151,6 +151,7 @@ class Chaos:
             line.acknowledge,
             lambda: self.refer(line),
             lambda: self.replace(line),
+            lambda: self.consult(line),
         ]
         if line.session.outgoing:
             deeds.append(line.cancel)
@@ -171,6 +172,12 @@ class Chaos:
         """Another phone takes the place of this one."""
         replaces = f"Replaces: {replaces_of(line.session)}\r\n"
         self.world.agents.dial(f"sip:6000@{self.world.address}", "1009", lines=replaces)
+
+    def consult(self, line: Line) -> None:
+        """The phone calls somebody, or a queue, beside this call."""
+        if line.phone is self.world.agents and len(self.world.seen) < 2 * CALLS:
+            number = self.random.choice(["6000", "7000", "7001"])
+            line.phone.dial(f"sip:{number}@{self.world.address}", "1001")
 
     def change_port(self, line: Line) -> None:
         line.media.port += 2
