@@ -75,6 +75,7 @@ class Leg:
     """
 
     __slots__ = (
+        "_offered",
         "_sent_before",
         "ack_user",
         "agent",
@@ -115,7 +116,8 @@ class Leg:
         self.status = 0
         self.received = b""  # the last session description the far end sent
         self.sent = b""  # the last that we sent to it and it did not refuse
-        self._sent_before = b""  # what holds again if it refuses the offer under way
+        self._offered = b""  # the offer under way, as the far end sees it
+        self._sent_before = b""  # what holds again if it refuses that
         self.holding = False  # the far end has put us on hold
         self.origin: Origin | None = None  # what this leg knows us by (RFC 3264 section 8)
         self.offer_user: OfferUser | None = None
@@ -185,23 +187,25 @@ class Leg:
         self.offer_user = user
         self.touched = now
         self.call.steps.sent(self, "INVITE", now)
-        self._sent_before = self.sent
+        self._offered = self._sent_before = self.sent
         try:
-            # Described when it is sent: after glare the far end may have heard another.
-            self.session.reinvite(
-                now,
-                lambda: self.sent if body is None else self.describe(body),
-                self.call.server.agent_line,
-            )
+            self.session.reinvite(now, lambda: self._offer_body(body), self.call.server.agent_line)
         except InvalidState:  # it is ending
             self.offer_over(refused=True)
             user.offer_refused(self, 491, reason_phrase(491), now)
+
+    def _offer_body(self, body: bytes | None) -> bytes:
+        """`body` as it is sent, or sent again after glare: it may have heard another meanwhile."""
+        if self.sent is not self._offered:
+            self._sent_before = self.sent
+        self._offered = self.sent if body is None else self.describe(body)
+        return self._offered
 
     def offer_over(self, *, refused: bool = False) -> OfferUser | None:
         """The outcome of the present offer is here: whom to tell; the next one may go."""
         user = self.offer_user
         self.offer_user = None
-        if refused and user is not None:
+        if refused and user is not None and self.sent is self._offered:
             self.sent = self._sent_before
         return user
 
@@ -275,6 +279,23 @@ class Leg:
     def terminated(self) -> bool:
         """Whether nothing of the session is left."""
         return self.session.state == TERMINATED
+
+
+class Restored:
+    """An offer of what holds on the other leg, after an exchange that it took no part in."""
+
+    wanted = True
+
+    def leg_over(self, leg: Leg, now: float) -> None:
+        """Nothing is owed to anybody."""
+
+    def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
+        """It agrees."""
+        leg.session.acknowledge(now)
+
+    def offer_refused(self, leg: Leg, status: int, reason: str, now: float) -> None:
+        """Its media stay as they were."""
+        leg.call.log(now, "offer_refused", f"{leg.kind}: SIP {status} {reason}")
 
 
 def note_oddity(call: "Call", leg: Leg, event: PeerOddity, now: float) -> None:
