@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from simulator.connection import Connection
 from simulator.headers import passed_lines, refusal_lines
 from simulator.ivr import script_result
-from simulator.leg import Leg
+from simulator.leg import Leg, Restored
 from simulator.refer import Departure
 from simulator.script_messages import is_package
 from simulator.states import HELD_FROM, HOLD
@@ -182,23 +182,6 @@ def withdrawn(call: "Call", leg: Leg, event: Withdrawn, now: float) -> None:
         user.withdrawn()
 
 
-class Restored:
-    """An offer of what holds on the other leg, after an exchange that it took no part in."""
-
-    wanted = True
-
-    def leg_over(self, leg: Leg, now: float) -> None:
-        """Nothing is owed to anybody."""
-
-    def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
-        """It agrees."""
-        leg.session.acknowledge(now)
-
-    def offer_refused(self, leg: Leg, status: int, reason: str, now: float) -> None:
-        """Its media stay as they were."""
-        leg.call.log(now, "offer_refused", f"{leg.kind}: SIP {status} {reason}")
-
-
 def note_hold(call: "Call", origin: Leg, body: bytes, now: float) -> None:
     """What a description that was agreed to says of hold; each side resumes its own."""
     if not body:
@@ -292,7 +275,7 @@ class RequestRelay:
                 target.session.update(now, body, lines + passed_lines(request), relay)
         except SipError:
             if relay._sent_before is not None:
-                relay._offer_over(491, now)
+                relay._offer_over(491, None, now)
             relay.answer_here(now)
 
     def answer_here(self, now: float) -> None:
@@ -322,9 +305,9 @@ class RequestRelay:
 
     def responded(self, event: Responded, now: float) -> None:
         """Carry the response back."""
-        if self._sent_before is not None:
-            self._offer_over(event.status, now)
         response = event.response
+        if self._sent_before is not None:
+            self._offer_over(event.status, response, now)
         if event.status in (408, 481) and self.call.state != "ended":
             self.transaction.respond(500, now)  # it is the other leg that is gone
             return
@@ -346,11 +329,13 @@ class RequestRelay:
             lines += refusal_lines(response)
         self.transaction.respond(event.status, now, lines, body, response.reason)
 
-    def _offer_over(self, status: int, now: float) -> None:
+    def _offer_over(self, status: int, response: Response | None, now: float) -> None:
         """An UPDATE with an offer is agreed to, or nothing of it is in force."""
         assert self._sent_before is not None
         target, sent = self._sent_before
         if status < 300:
+            if response is not None:
+                target.take(response)
             note_hold(self.call, self.origin, self.request.body, now)
         else:
             target.sent = sent

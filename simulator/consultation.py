@@ -10,7 +10,7 @@ if it will not.
 
 from typing import TYPE_CHECKING, Final
 
-from simulator.bridge import Restored, partner
+from simulator.bridge import partner
 from simulator.connection import Connection
 from simulator.errors import CallStateError
 from simulator.held_ringtone import HeldRingtone
@@ -25,7 +25,7 @@ from simulator.joining import (
     TARGET_ANSWERED,
     TARGET_REFUSED,
 )
-from simulator.leg import RINGTONE, VXML, Leg
+from simulator.leg import RINGTONE, VXML, Leg, Restored
 from simulator.refer import ReferTransfer
 from simulator.transfer_log import REPLACES
 from sip.errors import PeerError, SipError

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulator.early import EarlyOffers
 from simulator.headers import ANSWERED, passed_lines
-from simulator.leg import RINGTONE
+from simulator.leg import RINGTONE, Restored
 from simulator.states import NORMAL
 from sip.errors import PeerError
 from sip.message import Request, Response
-from sip.sdp import SessionDescription
+from sip.sdp import SessionDescription, same_media
 
 if TYPE_CHECKING:
     from simulator.connection import Connection
@@ -163,6 +163,22 @@ def _ack_target_again(work: "Connection", now: float, message: object) -> None:
         work.target.session.acknowledge(now)
 
 
+def _tell_caller(work: "Connection", now: float, message: Response | None) -> None:
+    """The target has answered with other media than the caller was offered in its name."""
+    caller = work.call.caller
+    body = b"" if message is None else message.sdp
+    if body and caller.up and not same_media(_two_way(body), _two_way(caller.sent)):
+        caller.offer(now, body, Restored())
+
+
+def _two_way(body: bytes) -> bytes:
+    """A description whatever its direction: that is the answer to the other's."""
+    try:
+        return SessionDescription.parse(body).with_direction("sendrecv").to_bytes()
+    except PeerError:
+        return body
+
+
 def _finish(work: "Connection", now: float, _message: object) -> None:
     work.done(now)
 
@@ -240,7 +256,7 @@ TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
         CALLER_REFUSED: _FAIL,
         TARGET_LEFT: (UNJOINING, ()),
     },
-    REALIGNING: {TARGET_AGREED: (DONE, (_ack_target_again, _finish))},
+    REALIGNING: {TARGET_AGREED: (DONE, (_ack_target_again, _tell_caller, _finish))},
     UNJOINING: {
         CALLER_AGREED: (RETRIEVING, (_ack_caller, _retrieve_caller)),
         CALLER_DIFFERS: (RETRIEVING, (_ack_caller, _retrieve_caller)),

@@ -5,8 +5,8 @@ What refreshes one leg and changes nothing goes no further.
 
 from typing import TYPE_CHECKING
 
-from simulator.bridge import Restored, partner
-from simulator.leg import Leg
+from simulator.bridge import partner
+from simulator.leg import Leg, Restored
 from sip.events import RefreshDue
 from sip.message import Response
 from sip.sdp import same_media

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from simulator.connection import Connection
 from simulator.ivr import ivr_of
 from simulator.joining import DIALLING
-from simulator.leg import VXML, Leg
+from simulator.leg import VXML, Leg, Restored
 from simulator.referred import PhoneTransfer, name_of
 from simulator.script_values import hand_on
 from simulator.states import TRANSFER
@@ -185,21 +185,6 @@ class Takeover(PhoneTransfer):
             other = handover.call
             phone = other.caller if other.peer is target else other.peer
             if phone is not None and phone.up:
-                target.offer(now, phone.offer_of(), _Realigned())
+                target.offer(now, phone.offer_of(), Restored())
         if handover.call.treatment is not None:
             handover.call.treatment.resume(now)
-
-
-class _Realigned:
-    """The offer that leads a party back to the phone it was with."""
-
-    wanted = True
-
-    def leg_over(self, leg: Leg, now: float) -> None:
-        """Nothing is owed to anybody."""
-
-    def offer_answered(self, leg: Leg, response: Response, now: float) -> None:
-        leg.session.acknowledge(now)
-
-    def offer_refused(self, leg: Leg, status: int, reason: str, now: float) -> None:
-        leg.call.log(now, "offer_refused", f"{leg.kind}: SIP {status} {reason}")
