@@ -26,6 +26,7 @@ from api.listing import Json
 CONTRACT_PREFIX: Final = "/cvp/rest"
 
 _IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+_GUID: Final = "call_guid"
 _JSON: Final = re.compile(r"application/(json|[\w.!#$&^-]+\+json)", re.IGNORECASE)
 _NONE: Final[Mapping[int, str]] = MappingProxyType({})
 
@@ -58,9 +59,8 @@ class Operation:
 
     async def respond(self, request: web.Request) -> web.Response:
         """Validate a request, run the function, show its answer."""
-        arguments: dict[str, Any] = {
-            name: request.match_info[part] for part, name in self.parts.items()
-        }
+        place = self._place(request)
+        arguments: dict[str, Any] = dict(place)
         if self.wants_user:
             arguments["user"] = request[USER]
         self._read_query(request, arguments)
@@ -80,8 +80,15 @@ class Operation:
             except Exception as error:
                 return answer_to(error)
 
-        scope = (request[USER], self.operation_id, request.path, key)
+        scope = (request[USER], self.operation_id, *place.values(), key)
         return (await request.app[ANSWERS].once(scope, raw, run_or_tell)).response()
+
+    def _place(self, request: web.Request) -> dict[str, str]:
+        """The parts of the path. A GUID is in capitals in all tables, in either case here."""
+        place = {name: request.match_info[part] for part, name in self.parts.items()}
+        if _GUID in place:
+            place[_GUID] = place[_GUID].upper()
+        return place
 
     def _read_query(self, request: web.Request, arguments: dict[str, Any]) -> None:
         given = request.query

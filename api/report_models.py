@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field, RootModel, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, RootModel, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from api.models import OptionalText, PlainText, Query, Reply, Share, Text, Texts, WholeNumber
@@ -70,6 +70,7 @@ Moment = Annotated[
 ]
 Time = Annotated[datetime, BeforeValidator(shown_time)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
+Guid = Annotated[PlainText, AfterValidator(str.upper)]
 Interval = Literal["fifteen_minutes", "thirty_minutes", "hourly", "daily"]
 
 _START: Final = "Begin of the range, inclusive."
@@ -83,7 +84,7 @@ class CdrQuery(Query):
     end_time: Moment | SkipJsonSchema[None] = Field(None, description=_END)
     called_number: PlainText | SkipJsonSchema[None] = Field(None, description="The exact DNIS.")
     calling_number: PlainText | SkipJsonSchema[None] = Field(None, description="The exact ANI.")
-    call_guid: PlainText | SkipJsonSchema[None] = Field(None, description="The GUID of a call.")
+    call_guid: Guid | SkipJsonSchema[None] = Field(None, description="The GUID of a call.")
     call_result: CallResult | SkipJsonSchema[None] = Field(None, description="How calls ended.")
     offset: WholeNumber = Field(0, ge=0, le=MAX_OFFSET, description="Records to skip.")
     limit: WholeNumber = Field(100, ge=1, le=1000, description="Records to list at most.")

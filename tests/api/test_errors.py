@@ -18,7 +18,7 @@ JSON = {"Content-Type": "application/json"}
     ("method", "path"),
     [
         ("get", "/call/unknown"),
-        ("get", f"/call/{GUID.lower()}"),
+        ("get", f"/call/{GUID[:-1]}"),
         ("get", "/call/%0d%0a"),
         ("get", "/call/%FF%FE"),
         ("get", "/call/%zz"),

@@ -67,6 +67,21 @@ async def test_a_command_that_cannot_be(command: str) -> None:
 
 
 @run
+async def test_a_guid_may_be_in_lower_case() -> None:
+    fake = FakeCallServer()
+    path, key = f"/cvp/rest/call/{GUID.lower()}", {"Idempotency-Key": "one"}
+    async with serving(fake) as client:
+        for place in (path, f"{path}/variables", f"{SIM}/{GUID.lower()}/transfers"):
+            reply = await client("GET", place)
+            assert (reply.status, reply.json["callGuid"]) == (200, GUID)
+        for guid in (GUID.lower(), GUID):
+            reply = await client("POST", f"{SIM}/{guid}/hold", headers=key)
+            assert (reply.status, reply.json["callGuid"]) == (202, GUID)
+        assert (await client("GET", f"{SIM}/{GUID.lower()}/queue")).error(409, "CALL_NOT_QUEUED")
+    assert fake.asked.count(("hold", GUID)) == 1, "it is the same path"
+
+
+@run
 async def test_nobody_sees_the_steps_without_a_password() -> None:
     async with serving(FakeCallServer()) as client:
         assert (await client("GET", f"{SIM}/{GUID}/transfers", login=False)).error(401)
