@@ -6,7 +6,7 @@ calls should wait is written in pieces, and whatever else there is to do comes i
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
@@ -27,6 +27,15 @@ class Json(Generic[Model]):
 
     def __init__(self, body: bytes) -> None:
         self.body = body
+
+
+async def written(make: Callable[[], Model]) -> Json[Model]:
+    """What `make` makes, by another thread: for what takes longer than calls should wait."""
+
+    def write() -> bytes:
+        return make().model_dump_json(by_alias=True, exclude_none=True).encode()
+
+    return Json(await asyncio.to_thread(write))
 
 
 class Listing(Generic[Model]):

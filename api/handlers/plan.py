@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from api.errors import ApiError, shown
 from api.keys import CallServer
+from api.listing import Json, written
 from api.operations import Operations
 from api.plan_models import (
     DialedNumberPattern,
@@ -60,11 +61,12 @@ def _section(kind: type[S], entry: Mapping[str, Any]) -> S:
 
 
 @plan.add("GET", "/dialedNumberPattern", "List of dialed number patterns")
-async def list_dialed_number_patterns(server: CallServer) -> DialedNumberPatterns:
+async def list_dialed_number_patterns(server: CallServer) -> Json[DialedNumberPatterns]:
     """The dial plan, in the order of its list."""
-    numbers = server.administration.numbers()
-    found = [DialedNumberPattern.of(name, number) for name, number in numbers.items()]
-    return DialedNumberPatterns(found)
+    numbers = server.administration.numbers().items()
+    return await written(
+        lambda: DialedNumberPatterns([DialedNumberPattern.of(*entry) for entry in numbers])
+    )
 
 
 @plan.add("POST", "/dialedNumberPattern", "Pattern created", status=201, errors={409: _CONFLICT})
@@ -111,8 +113,8 @@ async def delete_dialed_number_pattern(server: CallServer, user: str, pattern_id
 
 
 def _group(server: CallServer, name: str) -> SipServerGroup:
-    views = {view.group_id: view for view in server.administration.group_views()}
     server.administration.group(name)
+    views = {view.group_id: view for view in server.administration.group_views()}
     return SipServerGroup.model_validate(views[name])
 
 

@@ -1,12 +1,11 @@
 """Reporting: records of calls that have ended, and figures, after the profile's Reporting API."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Final
 
 from api.errors import ApiError
 from api.keys import CallServer
-from api.listing import Json
+from api.listing import Json, written
 from api.operations import Operations
 from api.report_models import (
     ApplicationFigures,
@@ -63,7 +62,7 @@ async def get_call_detail_records(server: CallServer, query: CdrQuery) -> Json[C
         end=query.end_time,
         called_number=query.called_number,
         calling_number=query.calling_number,
-        call_guid=query.call_guid and query.call_guid.upper(),
+        call_guid=query.call_guid,
         call_result=query.call_result,
         offset=query.offset,
         limit=query.limit,
@@ -71,18 +70,16 @@ async def get_call_detail_records(server: CallServer, query: CdrQuery) -> Json[C
         sort_order=query.sort_order,
     )
     page = await server.reports.page(wanted)
-    return Json(await asyncio.to_thread(_page, page, wanted))
+    return await written(lambda: _page(page, wanted))
 
 
-def _page(page: CdrPage, wanted: CdrFilter) -> bytes:
-    """A page as JSON: a thousand records take longer than calls should wait."""
-    result = CdrQueryResult(
+def _page(page: CdrPage, wanted: CdrFilter) -> CdrQueryResult:
+    return CdrQueryResult(
         total_records=page.total,
         offset=wanted.offset,
         limit=wanted.limit,
         records=[CallDetailRecord.model_validate(record) for record in page.records],
     )
-    return result.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
 @reporting.add("GET", "/cdr/{callGuid}", "the record", errors={404: _UNKNOWN})
@@ -91,21 +88,21 @@ async def get_call_detail_record(server: CallServer, call_guid: str) -> WholeCal
 
     The last one, if the GUID came more than once.
     """
-    record = await server.reports.record(call_guid.upper())
+    record = await server.reports.record(call_guid)
     return WholeCallDetailRecord.model_validate(record)
 
 
 @reporting.add("GET", "/cdr/{callGuid}/legs", "the legs", errors={404: _UNKNOWN})
 async def get_call_legs(server: CallServer, call_guid: str) -> CallLegs:
     """The legs of one call, the caller's first."""
-    record = await server.reports.record(call_guid.upper())
+    record = await server.reports.record(call_guid)
     return CallLegs.model_validate(record.legs)
 
 
 @reporting.add("GET", "/cdr/{callGuid}/events", "the events", errors={404: _UNKNOWN})
 async def get_call_events(server: CallServer, call_guid: str) -> CallEvents:
     """The rows of the table CallEvent for one call, in their order."""
-    record = await server.reports.record(call_guid.upper())
+    record = await server.reports.record(call_guid)
     return CallEvents.model_validate(record.events)
 
 
@@ -137,7 +134,7 @@ async def get_realtime_statistics(server: CallServer, query: RealtimeQuery) -> R
 @reporting.add("GET", "/statistics/summary", "figures by interval")
 async def get_call_summary_statistics(
     server: CallServer, query: SummaryQuery
-) -> CallSummaryStatistics:
+) -> Json[CallSummaryStatistics]:
     """Figures of the calls that have ended, by intervals of UTC.
 
     Intervals without calls are left out.
@@ -145,11 +142,13 @@ async def get_call_summary_statistics(
     start, end = _range(query)
     wanted = CdrFilter(start=start, end=end, called_number=query.called_number)
     lines = await server.reports.summary(wanted, _INTERVALS[query.interval])
-    return CallSummaryStatistics(
-        start_time=at(start),
-        end_time=at(end),
-        interval=query.interval,
-        intervals=[_interval(line) for line in lines],
+    return await written(
+        lambda: CallSummaryStatistics(
+            start_time=at(start),
+            end_time=at(end),
+            interval=query.interval,
+            intervals=[_interval(line) for line in lines],
+        )
     )
 
 

@@ -8,10 +8,14 @@ from typing import Any, cast
 import pytest
 
 from api import app, auth
+from api.handlers import reporting
+from api.plan_models import DialedNumberPattern
 from api.tls import server_context
+from simulator.cdr_records import CdrRecord
 from simulator.config import Config
 from simulator.probes import Prober
-from tests.api.support import USER, FakeCallServer, basic, run, serving
+from tests.api.support import USER, FakeCallServer, FakeReports, basic, run, serving
+from tests.support.records import RecordsInMemory
 from tests.support.slow import Slow
 
 
@@ -79,3 +83,27 @@ async def test_the_probe_of_a_slow_cdr_store() -> None:
         ("ReportingServer", "connected", 500),
     ]
     assert slow.calls == 1
+
+
+@run
+async def test_long_lists_are_written_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow()
+    pattern, interval = DialedNumberPattern.of, reporting._interval
+
+    def slow_pattern(*entry: Any) -> DialedNumberPattern:
+        slow()
+        return pattern(*entry)
+
+    def slow_interval(line: Any) -> Any:
+        slow()
+        return interval(line)
+
+    monkeypatch.setattr("api.handlers.plan.DialedNumberPattern", SimpleNamespace(of=slow_pattern))
+    monkeypatch.setattr(reporting, "_interval", slow_interval)
+    records = RecordsInMemory([CdrRecord("A" * 32, 0, 1000)])
+    async with serving(FakeCallServer(reports=FakeReports(records))) as client:
+        patterns = await client("get", "/oamp/rest/dialedNumberPattern")
+        assert len(patterns.json) == slow.calls == 9
+        summary = "/cvp-reporting/rest/statistics/summary?startTime=1970-01-01T00:00:00Z"
+        assert len((await client("get", summary)).json["intervals"]) == 1
+    assert slow.calls == 10
