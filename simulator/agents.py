@@ -37,8 +37,9 @@ class Agent:
         extension: str,
         agent_id: str,
         max_calls: int,
-        name: str = "",
-        state: str = AVAILABLE,
+        name: str,
+        state: str,
+        now: float,
     ) -> None:
         self.extension = extension
         self.agent_id = agent_id or extension
@@ -46,7 +47,7 @@ class Agent:
         self.name = name
         self.state: str = state
         self.busy = 0
-        self.idle_since = 0.0
+        self.idle_since = now
         self.call: Call | None = None  # the last one, while there is any
 
     @property
@@ -177,13 +178,14 @@ class SkillGroups:
         config: "Config",
         wheel: "TimerWheel",
         offer: "Callable[[Treatment, Agent, float], None]",
+        now: float,
     ) -> None:
         self._wheel = wheel
         self._offer = offer
         self._left: dict[str, Queue] = {}  # no longer configured, and calls still wait
         self.agents: dict[str, Agent] = {}
         self.queues: dict[str, Queue] = {}
-        self.configure(config, 0.0)
+        self.configure(config, now)
 
     def configure(self, config: "Config", now: float) -> None:
         """Take a configuration. Who waits goes on waiting, agents keep their calls and states.
@@ -195,8 +197,7 @@ class SkillGroups:
         for extension, one in icm.agents.items():
             agent = self.agents.get(extension)
             if agent is None:
-                agent = Agent(extension, one.agent_id, one.max_calls, one.name, one.state)
-                agent.idle_since = now
+                agent = Agent(extension, one.agent_id, one.max_calls, one.name, one.state, now)
             else:
                 agent.agent_id = one.agent_id or extension
                 agent.max_calls = one.max_calls

@@ -96,7 +96,7 @@ class CallServer(Commands):
         self.audit = Audit(self)
         self.transfer_log = TransferLog()
         self.router = Router(config, stack.endpoint.ids)
-        self.skill_groups = SkillGroups(config, stack.endpoint.wheel, _offer_agent)
+        self.skill_groups = SkillGroups(config, stack.endpoint.wheel, _offer_agent, self.started)
         self.webhook: Webhook | None = None
         self.server_groups = ServerGroups(stack.endpoint)
         self.administration = Administration(self, config)

@@ -214,7 +214,7 @@ class FakeCallServer:
         """The agents of the built-in plan, on a clock that stands still."""
         if self.groups is None:
             wheel = TimerWheel()
-            self.groups = SkillGroups(Config.builtin(), wheel, lambda *_: None)
+            self.groups = SkillGroups(Config.builtin(), wheel, lambda *_: None, 0.0)
         stack = SimpleNamespace(now=lambda: 0.0, pump=lambda _now: None)
         server = SimpleNamespace(
             skill_groups=self.groups,

@@ -7,6 +7,7 @@ from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.phones import Manner
 from tests.simulator.flows.test_call_treatment import QUEUE, agents, script
 from tests.simulator.flows.world import World
+from tests.support.network import Network
 from tests.support.virtual_server import configuration
 
 
@@ -33,6 +34,17 @@ def test_an_agent_who_is_not_available_gets_no_call(build: Build, state: str) ->
     assert desk.agent("1001").state == "available"
     with pytest.raises(AgentNotFound):
         desk.set_state("7", "available")
+
+
+def test_an_agent_without_a_call_yet_is_idle_since_the_start(build: Build) -> None:
+    """The clock of the loop does not begin with the server."""
+    network = Network()
+    network.run(86_400.0)
+    world = build(network, icm={"agents": {"1002": {"state": "not_ready"}}})
+    desk, started = world.server.desk, world.server.wall(network.now)
+    network.run(5.0)
+    assert {agent.idle_since for agent in desk.agents()} == {started}
+    assert desk.set_state("1002", "available").idle_since == world.server.wall(network.now)
 
 
 @pytest.mark.parametrize("way", [{"label": "1001"}, {"script": "straight"}])
