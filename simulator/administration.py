@@ -143,6 +143,7 @@ class Administration:
             else:
                 assert not isinstance(after, DialedNumber)
                 changes = self.changes.with_group(name, after)
+            changes = changes.needed(self.base)
             config = self._dress(changes.apply(self.base))
             if action == "delete" and kind == "sipserver":
                 _check_unused(config, name)
@@ -221,12 +222,12 @@ def check(config: Config) -> None:
 
 def _check_unused(config: Config, group: str) -> None:
     """Whether nothing leads to a group any more. Raises PlanConflict, which says what does."""
-    proxy = config.sip.outbound_proxy
+    proxy, direct = config.sip.outbound_proxy, config.direct_routes
     users = [
         *(f"pattern {n.pattern!r}" for n in config.dialed_numbers if n.server_group == group),
-        *(f"route {r.pattern!r}" for r in config.routes if r.to.host == group),
-        *(f"direct route {r.pattern!r}" for r in config.direct_routes if r.to.host == group),
-        *(["sip.outbound_proxy"] if proxy is not None and proxy.host == group else []),
+        *(f"route {r.pattern!r}" for r in config.routes if r.to.host.lower() == group),
+        *(f"direct route {r.pattern!r}" for r in direct if r.to.host.lower() == group),
+        *(["sip.outbound_proxy"] if proxy is not None and proxy.host.lower() == group else []),
     ]
     if users:
         raise PlanConflict(

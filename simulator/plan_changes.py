@@ -54,6 +54,14 @@ class PlanChanges:
         """A copy in which the group `name` is `group`."""
         return replace(self, groups={**self.groups, name: group})
 
+    def needed(self, base: Config) -> "PlanChanges":
+        """A copy without the deletions of what `base` does not have."""
+        numbers, groups = numbers_by_id(base), {group.name for group in base.server_groups}
+        return PlanChanges(
+            {name: one for name, one in self.numbers.items() if one is not None or name in numbers},
+            {name: one for name, one in self.groups.items() if one is not None or name in groups},
+        )
+
     def all_numbers(self, base: Config) -> dict[str, DialedNumber]:
         """The dialed numbers by id: those of the file in their order, then the new ones."""
         merged: dict[str, DialedNumber | None] = {**numbers_by_id(base), **self.numbers}

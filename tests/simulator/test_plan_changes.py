@@ -86,6 +86,28 @@ def test_they_are_the_same_after_a_restart(tmp_path: Path) -> None:
     assert DialPlan(whole).route_call("9123").label == "1001"
 
 
+def test_only_what_differs_from_the_file_is_kept(tmp_path: Path) -> None:
+    entry = {"pattern": "9>", "label": "1", "script": None, "server_group": None}
+    group = {
+        "name": "a.lab",
+        "servers": [{"host": "10.0.0.1", "transport": None}],
+        "component": None,
+    }
+    changes = (
+        PlanChanges()
+        .with_number("dn-1", DialedNumber.model_validate(entry))
+        .with_number("dn-2", None)
+        .with_number("2>", None)
+        .with_group("a.lab", ServerGroupSection.model_validate(group))
+        .with_group("b.lab", None)
+    )
+    changes.needed(BASE).save(tmp_path / FILE)
+    assert json.loads((tmp_path / FILE).read_text()) == {
+        "dialedNumberPattern": {"dn-1": {"pattern": "9>", "label": "1"}, "2>": None},
+        "sipserver": {"a.lab": {"name": "a.lab", "servers": [{"host": "10.0.0.1"}]}},
+    }
+
+
 def test_without_a_file_there_are_none(tmp_path: Path) -> None:
     config = configuration(server={"data_dir": str(tmp_path / "none")})
     assert merged(config, lambda one: one) == (PlanChanges(), config)
