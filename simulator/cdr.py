@@ -10,7 +10,8 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
@@ -80,6 +81,17 @@ _INSERT: Final = {
     for size in (1, 2, 4, 8, 16, 32, 64)
 }
 _SIZES: Final = tuple(sorted(_INSERT, reverse=True))
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """What is stored from now on is not seen: the figures of one report fit together."""
+    connection.execute("BEGIN")
+    try:
+        yield connection
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 class SqliteCdrStore:
@@ -380,8 +392,8 @@ class SqliteCdrStore:
 
     def _report(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
-            with self._report_lock:
-                return query(self._report_connection)
+            with self._report_lock, _snapshot(self._report_connection) as connection:
+                return query(connection)
         except sqlite3.Error as error:
             raise CdrStoreError(f"the CDR store {str(self.path)!r} cannot be read: {error}") from (
                 error

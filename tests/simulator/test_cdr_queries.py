@@ -1,6 +1,7 @@
 """What reports ask of the records, and a file of a former version."""
 
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,24 @@ def test_the_store_answers_reports(tmp_path: Path) -> None:
         store._report_connection.close()
         with pytest.raises(CdrStoreError, match="cannot be read"):
             store.page(CdrFilter())
+
+
+def test_the_figures_of_one_report_fit_together(tmp_path: Path) -> None:
+    """What is stored while it is made is not in it."""
+    stored = threading.Event()
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", lambda _: stored.set()) as store:
+
+        def another(statement: str) -> None:
+            if statement.startswith("SELECT call_guid"):
+                store.submit(to_row(call(1, 0)), lambda: None)
+                stored.wait(20)
+
+        store._report_connection.set_trace_callback(another)
+        page = store.page(CdrFilter())
+        store._report_connection.set_trace_callback(None)
+        assert stored.is_set()
+        assert (page.total, page.records) == (0, [])
+        assert store.page(CdrFilter()).total == 1
 
 
 def test_a_file_of_the_first_version_goes_on(tmp_path: Path) -> None:
