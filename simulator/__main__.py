@@ -111,7 +111,9 @@ def _parser() -> argparse.ArgumentParser:
         help="a call that a common misconfiguration spoils; 'list' names them",
     )
     demo.add_argument(
-        "--mended", action="store_true", help="the call of that scenario with the fault mended"
+        "--mended",
+        action="store_true",
+        help="with --scenario: the same call, the fault mended",
     )
     demo.add_argument("--exit", action="store_true", help="end after the call: 0 if all went right")
     demo.set_defaults(run=_demo)
@@ -287,6 +289,13 @@ def _demo(options: argparse.Namespace) -> int:
     from simulator.demo_scenarios import SCENARIOS, run_scenario
 
     name = options.scenario
+    if options.mended and name in (None, "list"):
+        print(
+            "--mended: name the fault that is to be mended by --scenario NAME; "
+            "'callsim demo --scenario list' names them",
+            file=sys.stderr,
+        )
+        return 2
     if name == "list":
         for known, scenario in SCENARIOS.items():
             print(f"{known:18} {scenario.title}")
@@ -327,6 +336,9 @@ def _lookup(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    if options.defaults and options.file is not None:
+        print("check: give FILE or --defaults, not both", file=sys.stderr)
+        return 2
     if options.defaults:
         print(Config.builtin().to_yaml(), end="")
         return 0

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -128,6 +129,8 @@ class Demo:
             await self._talk(caller)
         await self.until("queued")
         listed = await self.rest("GET", f"/call?calledNumber={NUMBER}")
+        if not listed["calls"]:
+            raise DemoFailed(f"the call to {NUMBER} is over already")
         guid = listed["calls"][0]["callGuid"]
         await self.rest(
             "PUT", f"/call/{guid}/variables", {"callVariables": {"callVariable1": "gold"}}
@@ -166,12 +169,19 @@ class Demo:
             raise DemoFailed("the call has no CDR")
         print("\nIts call detail record:\n")
         for name, value in asdict(record).items():
-            if name != "legs" and value not in ("", None, 0, {}):
-                print(f"  {name:22} {value}")
+            if name not in ("legs", "marks") and value not in ("", None, 0, {}):
+                print(f"  {name:22} {_shown(name, value)}")
         for leg in record.legs:
             print(f"  leg {leg.leg_type:18} {leg.from_uri} to {leg.to_uri}, {leg.duration} ms")
         if record.call_result != "transferred":
             raise DemoFailed(f"the CDR says {record.call_result!r}")
+
+
+def _shown(name: str, value: object) -> object:
+    """A field of a record for people: times with their zone, durations with their unit."""
+    if name.endswith("_time") and isinstance(value, int):
+        return datetime.fromtimestamp(value / 1000, UTC).isoformat(" ", "milliseconds")
+    return f"{value} ms" if name.endswith("_duration") else value
 
 
 Change = Callable[[Config, Lab], Config]
@@ -205,8 +215,13 @@ async def run_demo(config: Config, service: Service, *, leave: bool) -> int:
         try:
             async with asyncio.timeout(PATIENCE):
                 await demo.play()
-        except (DemoFailed, TimeoutError) as error:
-            print(f"\nThe demo failed: {error or 'it took too long'}")
+        except (DemoFailed, aiohttp.ClientError) as error:
+            print(f"\nThe demo failed: {error}")
+            return 1
+        except TimeoutError:
+            last = demo.notes[-1] if demo.notes else "the INVITE"
+            print(f"\nThe demo failed: nothing came after {last!r}.")
+            print(f"The plan must lead {NUMBER} through a queue to an agent.")
             return 1
         print("\nAll went right.")
         if not leave:
@@ -269,6 +284,8 @@ def _free(port: int, *, udp: bool) -> int:
     """`port`, or 0 (any) when somebody else has it."""
     kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
     with socket.socket(socket.AF_INET, kind) as probe:
+        if not udp:  # as the server does: connections of a former one do not matter
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

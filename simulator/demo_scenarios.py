@@ -104,9 +104,11 @@ def _seen(signs: list[str], log: list[str]) -> bool:
 async def _until_decided(*ways: Coroutine[Any, Any, object]) -> None:
     """Wait until the call is as it should be, or over, or nothing more comes of it."""
     tasks = [asyncio.ensure_future(way) for way in ways]
-    await asyncio.wait(tasks, timeout=_LINGER, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait(tasks, timeout=_LINGER, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
+    for task in done:
+        task.result()
 
 
 async def run_scenario(

@@ -44,17 +44,25 @@ def test_mended_the_call_goes_as_it_should(name: str, tmp_path: Path) -> None:
     assert found.good
 
 
-def command(name: str) -> int:
-    options = _parser().parse_args(["demo", "--scenario", name])
+def command(*arguments: str) -> int:
+    options = _parser().parse_args(["demo", *arguments])
     return int(options.run(options))
 
 
 def test_the_scenarios_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command("list") == 0
+    assert command("--scenario", "list") == 0
     listed = capsys.readouterr().out
     assert all(name in listed and SCENARIOS[name].title in listed for name in SCENARIOS)
 
 
 def test_a_scenario_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command("sunshine") == 2
+    assert command("--scenario", "sunshine") == 2
     assert "--scenario: 'sunshine' is none of no-customer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("scenario", [[], ["--scenario", "list"]])
+def test_mended_needs_a_fault(scenario: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--exit", "--mended", *scenario) == 2
+    assert "--mended: name the fault that is to be mended by --scenario NAME" in (
+        capsys.readouterr().err
+    )
