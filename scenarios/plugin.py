@@ -27,7 +27,7 @@ def callsim_server(tmp_path: Path) -> Iterator[ServerFactory]:
     """Start servers: ``callsim_server(routes={">": callee.uri}, settings={"sip.t1": 0.1})``.
 
     Takes what `scenarios.server.ServerProcess` takes. After the test each server must have
-    no call and no session left, and end with exit code 0 on SIGTERM.
+    no call, no session and no busy agent left, and end with exit code 0 on SIGTERM.
     """
     from scenarios.server import ServerProcess
 

@@ -230,18 +230,30 @@ class ServerProcess:
         return self.wait_for(look, f"{event!r} in the history of {guid}", seconds)
 
     def wait_until_idle(self, seconds: float = _TIMEOUT) -> None:
-        """Return once no call and no SIP session is left."""
+        """Return once no call, no SIP session, no busy agent and nobody in a queue is left."""
 
         def idle() -> bool:
             calls: int = self.rest("GET", "/call?limit=1")["totalActiveCalls"]
             sessions: int = self.rest("GET", "/sip/session?limit=1")["totalSessions"]
-            return calls == sessions == 0
+            return calls == sessions == 0 and not self._kept()
 
         self.wait_for(idle, "the end of all calls and sessions", seconds)
 
+    def _kept(self) -> list[Any]:
+        """The agents that have calls, and the skill groups in which somebody waits."""
+        agents = self.extension("GET", "/sim/v1/agents")["agents"]
+        groups = self.extension("GET", "/sim/v1/skill-groups")["skillGroups"]
+        return [
+            *(agent for agent in agents if agent["activeCalls"]),
+            *(group for group in groups if group["waiting"]),
+        ]
+
     def _situation(self) -> str:
         calls = [self.call(call["callGuid"]) for call in self.calls()]
-        return f"calls: {json.dumps(calls)}, sessions: {json.dumps(self.sessions())}"
+        return (
+            f"calls: {json.dumps(calls)}, sessions: {json.dumps(self.sessions())}, "
+            f"agents and queues: {json.dumps(self._kept())}"
+        )
 
     # Records.
 

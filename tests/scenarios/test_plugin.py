@@ -4,8 +4,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from scenarios.plugin import ServerFactory
+from scenarios.server import ServerError
 
 README = Path(__file__).parents[2] / "scenarios" / "README.md"
 TEST = """
@@ -58,3 +62,23 @@ def test_loading_the_plugin_loads_little() -> None:
     )
     loaded = found.stdout.split()
     assert [name for name in loaded if name.split(".")[0] in ("sip", "simulator", "aiohttp")] == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "left"),
+    [
+        ({"agents": [{"extension": "1001", "activeCalls": 1}], "skillGroups": []}, "1001"),
+        ({"agents": [], "skillGroups": [{"name": "support", "waiting": 2}]}, "support"),
+    ],
+)
+def test_agents_and_queues_must_be_left_by_calls(
+    callsim_server: ServerFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: dict[str, list[Any]],
+    left: str,
+) -> None:
+    server = callsim_server()
+    with monkeypatch.context() as patched:
+        patched.setattr(server, "extension", lambda *_: answers)
+        with pytest.raises(ServerError, match=f"agents and queues: .*{left}"):
+            server.wait_until_idle(0.1)
