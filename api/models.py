@@ -24,7 +24,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
-from simulator.routing import Lookup
+from simulator.config_dial_plan import Component
+from simulator.routing import CallType, Lookup
 from simulator.views import CallState, TerminateReason, TransferType
 
 MAX_NUMBER: Final = 200
@@ -312,7 +313,7 @@ class RoutingResult(Reply):
     dialed_number: Text
     matched: bool
     matched_pattern: OptionalText = None
-    call_type: Literal["preroute", "translation_route", "post_route"] | SkipJsonSchema[None] = None
+    call_type: CallType | SkipJsonSchema[None] = None
     application_name: OptionalText = None
     route_destination: OptionalText = None
 
@@ -379,7 +380,7 @@ class HealthStatus(Reply):
 class Connection(Reply):
     """One neighbour; `latency` in milliseconds, left out when the probe failed."""
 
-    component: Literal["ICM", "CUCM", "VXMLServer", "ReportingServer", "MediaServer"]
+    component: Component
     hostname: Text
     ip_address: Text
     port: int

@@ -5,7 +5,6 @@ other prefixes stand whole, with a server of their own.
 """
 
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, Literal, cast
 
 from pydantic import BaseModel
@@ -14,6 +13,7 @@ from pydantic_core import core_schema
 
 from api.models import Error
 from api.operations import CONTRACT_PREFIX, Operation, Operations
+from simulator.service import callsim_version
 
 _SHARED: Final = {
     400: ("BadRequest", "invalid request"),
@@ -68,7 +68,7 @@ def document(groups: Iterable[Operations], public: frozenset[str] = frozenset())
         "openapi": "3.1.0",
         "info": {
             "title": "Callsim",
-            "version": _version(),
+            "version": callsim_version(),
             "description": "An open call server simulator. The paths below /cvp/rest follow "
             "the API Evangelist profile of the CVP Call Control API.",
         },
@@ -83,13 +83,6 @@ def document(groups: Iterable[Operations], public: frozenset[str] = frozenset())
             "schemas": schemas,
         },
     }
-
-
-def _version() -> str:
-    try:
-        return version("callsim")
-    except PackageNotFoundError:
-        return "0"
 
 
 def _schemas(operations: list[Operation]) -> tuple[dict[type[BaseModel], Any], dict[str, Any]]:

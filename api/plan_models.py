@@ -17,13 +17,17 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from api.models import OptionalText, Reply, Request, Text
-from simulator.config_dial_plan import NAME_SYNTAX, ServerGroupSection, group_name
+from simulator.config_dial_plan import (
+    NAME_SYNTAX,
+    LoadBalancing,
+    ServerGroupSection,
+    group_name,
+)
 from simulator.config_plan import DialedNumber
+from simulator.config_values import no_zone
 from simulator.errors import PlanConflict
 from simulator.profile_patterns import check_pattern
-
-CallType = Literal["preroute", "translation_route", "post_route"]
-LoadBalancing = Literal["round_robin", "top_down", "weight_based"]
+from simulator.routing import CallType
 
 _PRINTABLE: Final = (
     " -~\\u00a1-\\u00ac\\u00ae-\\u0377\\u0400-\\u052f\\u3041-\\u3096\\u30a1-\\u30fa"
@@ -47,6 +51,8 @@ def _words(text: str) -> str:
 
 
 def _host(text: str) -> str:
+    if ":" in text:
+        no_zone(text)
     try:
         return str(ip_address(text))
     except ValueError:

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from simulator.config_base import Name, Section, Text, one_or_many, printable
+from simulator.config_base import Name, Patterns, Section, Text, printable
 from simulator.patterns import Pattern
 
 REFERENCE: Final = re.compile(r"\{([A-Za-z0-9_.\[\]-]{1,64})\}", re.ASCII)
@@ -49,10 +49,6 @@ def _terminator(text: str) -> str:
     if text and (len(text) != 1 or text not in DIGITS):
         raise ValueError(f"{text!r} is not one key of {DIGITS}; '' for none")
     return text
-
-
-def _pattern(text: str) -> str:
-    return Pattern.parse(text).text
 
 
 Variable = Annotated[str, AfterValidator(_variable)]
@@ -97,9 +93,7 @@ class Collect(Section):
     prompt: Prompt | None = None
     min: int = Field(default=1, ge=1, le=_MOST)
     max: int = Field(default=1, ge=1, le=_MOST)
-    accept: Annotated[
-        tuple[Annotated[str, AfterValidator(_pattern)], ...], BeforeValidator(one_or_many)
-    ] = ()
+    accept: Patterns = ()
     terminator: Annotated[str, AfterValidator(_terminator)] = "#"
     first_digit_timeout: Seconds = 5.0
     inter_digit_timeout: Seconds = 3.0

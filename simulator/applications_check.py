@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from simulator.applications import Application, Place
-from simulator.config_source import Source, nearest
+from simulator.config_source import Source, near, nearest, undeclared
 from simulator.script import SelfService
+from simulator.script_check import loops, reached
 
 if TYPE_CHECKING:
     from simulator.config import Config
@@ -21,17 +22,28 @@ def check_applications(config: "Config", source: Source) -> None:
         if len(source.problems) > told:
             continue  # where the others lead is not known
         leads = [list(_leads_to(steps, index)) for index in range(len(steps))]
-        _check_reach(at, steps, leads, source)
-        _check_loops(at, steps, leads, source)
+        found = reached(0, leads.__getitem__)
+        for index in range(len(steps)):
+            if index not in found:
+                message = "no step leads here; name it in a 'next' or in a branch, or remove it"
+                source.problem((*at, index), message, warning=True)
+        quick = [place for place, step in enumerate(steps) if step.assign or step.branch]
+        for loop in loops(quick, leads.__getitem__):
+            message = "leads back to itself and nobody is waited for; put a collect between"
+            source.problem((*at, min(loop)), message)
 
 
-def near_names(config: "Config", source: Source) -> None:
-    """Warn of applications that calls run and that are declared under another spelling."""
+def doubts(config: "Config", source: Source) -> None:
+    """Warn of applications that nobody runs, and of those that calls run by another spelling."""
     known = config.lab.applications
+    if not known:
+        return
+    if not config.lab.embedded:
+        message = "nobody runs them while lab.embedded is false; set it to true, or remove them"
+        source.problem(("lab", "applications"), message, warning=True)
     for place, wanted in _wanted(config):
-        hint = nearest(wanted, known) if known and wanted not in known else ""
-        if hint.startswith("did you mean"):
-            message = f"{wanted!r} is not in lab.applications; {hint}"
+        if wanted not in known and near(wanted, known) is not None:
+            message = undeclared(wanted, "lab.applications", known)
             source.problem(place, message, warning=True)
 
 
@@ -55,7 +67,8 @@ def _check_names(at: Place, steps: Application, source: Source) -> None:
             source.problem((*at, index, "name"), message)
         for place, target in step.references():
             if target not in names:
-                message = f"{target!r} is no step of this application; {nearest(target, names)}"
+                hint = nearest(target, names) if names else "give a step this name"
+                message = f"{target!r} is no step of this application; {hint}"
                 source.problem((*at, index, *place), message)
 
 
@@ -67,34 +80,3 @@ def _leads_to(steps: Application, index: int) -> Iterator[int]:
     always = step.branch is not None and step.branch.otherwise is not None
     if step.exit is None and step.next is None and not always and index + 1 < len(steps):
         yield index + 1
-
-
-def _check_reach(at: Place, steps: Application, leads: list[list[int]], source: Source) -> None:
-    reached = {0}
-    todo = [0]
-    while todo:
-        for target in leads[todo.pop()]:
-            if target not in reached:
-                reached.add(target)
-                todo.append(target)
-    for index in range(len(steps)):
-        if index not in reached:
-            message = "no step leads here; name it in a 'next' or in a branch, or remove it"
-            source.problem((*at, index), message, warning=True)
-
-
-def _check_loops(at: Place, steps: Application, leads: list[list[int]], source: Source) -> None:
-    """Steps that take no time must not lead back to themselves through others of that kind."""
-    quick = [step.assign is not None or step.branch is not None for step in steps]
-    for start in range(len(steps)):
-        seen: set[int] = set()
-        todo = [start] if quick[start] else []
-        while todo:
-            for target in leads[todo.pop()]:
-                if target == start:
-                    message = "leads back to itself and nobody is waited for; put a collect between"
-                    source.problem((*at, start), message)
-                    return
-                if quick[target] and target not in seen:
-                    seen.add(target)
-                    todo.append(target)

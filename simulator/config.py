@@ -67,25 +67,30 @@ class Config(Section):
     variables: sections.VariablesSection = sections.VariablesSection()
     dial_plan: dialing.DialPlanSection = dialing.DialPlanSection()
     server_groups: dialing.ServerGroups = Field(
-        default=(), description="Servers under one name, which is the host in routes: sip:NAME."
+        default=(),
+        description="Servers under one name, which is the host in routes: sip:NAME. Each of "
+        "servers is HOST:PORT, or host, port, transport, priority, weight, name.",
     )
     direct_routes: Annotated[tuple[plan.StaticRoute, ...], BeforeValidator(one_or_many)] = Field(
         default=(),
-        description="Numbers that go straight to a callee, before the dial plan (--route).",
+        description="Numbers that go straight to a callee, before the dial plan (--route). "
+        "PATTERN=URI is short for pattern and to.",
     )
     dialed_numbers: tuple[plan.DialedNumber, ...] = Field(
         default=(),
-        description="The dial plan: the most specific pattern wins, then the first. "
-        "Exactly one of script and label.",
+        description="The dial plan: the most specific pattern wins, then the first (or as "
+        "dial_plan.syntax says). Each has a script or a label, or a server_group alone.",
     )
     routes: Annotated[tuple[plan.StaticRoute, ...], BeforeValidator(one_or_many)] = Field(
-        default=(), description="Static routes: where labels and extensions are."
+        default=(),
+        description="Static routes: where labels and extensions are. PATTERN=URI is short for "
+        "pattern and to.",
     )
     icm: IcmSection = IcmSection()
     services: ServicesSection = ServicesSection()
     transfer: sections.TransferSection = sections.TransferSection()
     neighbours: tuple[sections.Neighbour, ...] = Field(
-        default=(), description="What the connectivity check probes."
+        default=(), description="What /health/connectivity probes besides the lab's."
     )
     vxml: VxmlSection = VxmlSection()
     lab: sections.LabSection = sections.LabSection()

@@ -13,9 +13,9 @@ from pydantic import (
     model_validator,
 )
 
-from simulator.config_base import Name, Network, Section, Text, Users, one_or_many
+from simulator.config_base import Name, Networks, Patterns, Section, Text, Users, one_or_many
 from simulator.config_values import SipTarget, check_host
-from simulator.patterns import Pattern, PatternTable
+from simulator.patterns import PatternTable
 from sip.auth import ALGORITHMS
 
 Algorithm = Literal["MD5", "SHA-256", "SHA-512-256"]
@@ -86,7 +86,7 @@ class Credential(Section):
 class AuthenticationSection(Section):
     """Digest authentication of those who call or register; off while there are no users."""
 
-    realm: Name = "callsim"
+    realm: Name = Field(default="callsim", description="The realm of the challenges.")
     users: Users = Field(default=(), description="NAME:PASSWORD each. None: nobody is asked.")
     methods: Annotated[
         tuple[Annotated[str, AfterValidator(_method)], ...], BeforeValidator(one_or_many)
@@ -103,29 +103,31 @@ class AuthenticationSection(Section):
         "first which they do not know.",
     )
     qops: Annotated[tuple[Literal["auth", "auth-int"], ...], BeforeValidator(one_or_many)] = Field(
-        default=("auth",), min_length=1
+        default=("auth",),
+        min_length=1,
+        description="Offered protection: auth of the request line, auth-int of the body as well.",
     )
-    nonce_lifetime: float = Field(default=300.0, ge=1, le=86_400, description="Seconds.")
-    trusted: Annotated[tuple[Network, ...], BeforeValidator(one_or_many)] = Field(
+    nonce_lifetime: float = Field(
+        default=300.0, ge=1, le=86_400, description="Seconds that a nonce is good for."
+    )
+    trusted: Networks = Field(
         default=(), description="Addresses and networks that are not asked; * any."
     )
-
-
-def _pattern(text: str) -> str:
-    return Pattern.parse(text).text
 
 
 class RegistrarSection(Section):
     """Phones log in as agents by REGISTER; calls to a number go to its phone first."""
 
-    enabled: bool = True
-    numbers: Annotated[
-        tuple[Annotated[str, AfterValidator(_pattern)], ...], BeforeValidator(one_or_many)
-    ] = Field(
+    enabled: bool = Field(default=True, description="false: REGISTER gets 405.")
+    numbers: Patterns = Field(
         default=("1XXX",), description="Numbers that may register, besides those of icm.agents."
     )
-    min_expires: int = Field(default=60, ge=1, le=3600, description="Less gets 423.")
-    max_expires: int = Field(default=3600, ge=60, le=604_800)
+    min_expires: int = Field(
+        default=60, ge=1, le=3600, description="Seconds; who asks for less gets 423."
+    )
+    max_expires: int = Field(
+        default=3600, ge=60, le=604_800, description="Seconds; who asks for more gets this."
+    )
 
     @field_validator("numbers")
     @classmethod

@@ -17,6 +17,9 @@ from pydantic import (
     model_validator,
 )
 
+from simulator.config_values import no_zone
+from simulator.patterns import Pattern
+
 
 def printable(text: str) -> str:
     """`text`, if a header line can hold it: ValueError for control characters."""
@@ -34,6 +37,7 @@ ANY: Final = "*"
 
 
 def _network(text: str) -> str:
+    no_zone(text)
     try:
         return ANY if text == ANY else str(ipaddress.ip_network(text))
     except ValueError:
@@ -51,7 +55,14 @@ def covers(networks: tuple[str, ...], host: str) -> bool:
     return any(address in ipaddress.ip_network(text) for text in networks)
 
 
+def _pattern(text: str) -> str:
+    return Pattern.parse(text).text
+
+
 Network = Annotated[str, AfterValidator(_network)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(one_or_many)]
+PatternText = Annotated[str, AfterValidator(_pattern)]
+Patterns = Annotated[tuple[PatternText, ...], BeforeValidator(one_or_many)]
 Text = Annotated[str, Field(max_length=200), AfterValidator(printable)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
 

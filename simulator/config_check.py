@@ -2,6 +2,7 @@
 shows when its parts are held against each other.
 """
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_or
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from simulator.applications_check import check_applications, near_names
+from simulator.applications_check import check_applications, doubts
 from simulator.config_plan import StaticRoute
-from simulator.config_source import KeyPath, Source, nearest
+from simulator.config_source import KeyPath, Source, nearest, undeclared
 from simulator.config_tls import faults
 from simulator.config_values import SipTarget
 from simulator.outpulse import outpulsed
@@ -33,6 +34,8 @@ _SECRETS: Final = (
     ("icm", "webhook", "token"),
 )
 _NOWHERE: Final = "sip:127.0.0.1:9"
+_SLIP: Final = 0.7
+"""How alike two names are that are probably one: cucm and cucn are, gw1 and gw2 are not."""
 
 
 def translate(error: ValidationError, model: type[BaseModel], source: Source) -> None:
@@ -135,7 +138,8 @@ def cross_check(config: "Config", source: Source) -> None:
     _check_listeners(config, source)
     if not any(not problem.warning for problem in source.problems):
         _check_labels(config, source)
-        near_names(config, source)
+        _check_hosts(config, source)
+        doubts(config, source)
 
 
 def _check_duplicates(config: "Config", source: Source) -> None:
@@ -167,24 +171,17 @@ def _check_references(config: "Config", source: Source) -> None:
     groups = [group.name for group in config.server_groups]
     for index, number in enumerate(config.dialed_numbers):
         if number.script is not None and number.script not in icm.scripts:
-            _missing(source, ("dialed_numbers", index, "script"), number.script, icm.scripts)
+            message = undeclared(number.script, "icm.scripts", icm.scripts)
+            source.problem(("dialed_numbers", index, "script"), message)
         if number.server_group is not None and number.server_group not in groups:
-            source.problem(
-                ("dialed_numbers", index, "server_group"),
-                f"{number.server_group!r} is not in server_groups; "
-                f"{nearest(number.server_group, groups)}",
-            )
+            message = undeclared(number.server_group, "server_groups", groups)
+            source.problem(("dialed_numbers", index, "server_group"), message)
     check_scripts(config, source)
     for name, skill_group in icm.skill_groups.items():
         for index, extension in enumerate(skill_group.agents):
             if extension not in icm.agents:
-                where = ("icm", "skill_groups", name, "agents", index)
-                _missing(source, where, extension, icm.agents)
-
-
-def _missing(source: Source, path: KeyPath, name: str, known: Iterable[str]) -> None:
-    place = "icm.scripts" if path[-1] == "script" else "icm.agents"
-    source.problem(path, f"{name!r} is not in {place}; {nearest(name, known)}")
+                message = undeclared(extension, "icm.agents", icm.agents)
+                source.problem(("icm", "skill_groups", name, "agents", index), message)
 
 
 def _check_listeners(config: "Config", source: Source) -> None:
@@ -200,6 +197,35 @@ def _check_listeners(config: "Config", source: Source) -> None:
             source.problem(("sip", "listen", index), message)
     for name, fault in faults(tls):
         source.problem(("sip", "tls", name), fault)
+
+
+def _check_hosts(config: "Config", source: Source) -> None:
+    """Warn of hosts in routes that are probably meant to be server groups."""
+    groups = [group.name for group in config.server_groups]
+    lists = {"routes": config.routes, "direct_routes": config.direct_routes}
+    hosts: list[tuple[KeyPath, str]] = [
+        ((name, index, "to"), route.to.host)
+        for name, routes in lists.items()
+        for index, route in enumerate(routes)
+    ]
+    if config.sip.outbound_proxy is not None:
+        hosts.append((("sip", "outbound_proxy"), config.sip.outbound_proxy.host))
+    unknown = {host.lower() for _, host in hosts} - set(groups)
+    slips = {host: next((g for g in groups if _resembles(host, g)), None) for host in unknown}
+    for path, host in hosts:
+        meant = slips.get(host.lower())
+        if meant is not None:
+            message = f"{host!r} is looked up in the DNS: no server group; did you mean {meant!r}?"
+            source.problem(path, message, warning=True)
+
+
+def _resembles(host: str, group: str) -> bool:
+    """Whether `host` looks like a slip of `group`; the domain that both are in says nothing."""
+    ours, theirs = host.split("."), group.split(".")
+    while ours and theirs and ours[-1] == theirs[-1]:
+        ours.pop()
+        theirs.pop()
+    return difflib.SequenceMatcher(None, ".".join(ours), ".".join(theirs)).ratio() >= _SLIP
 
 
 def _sample(pattern: str) -> str:

@@ -6,7 +6,7 @@ The numbers are those of the table in the README.
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import yaml
 from pydantic import BaseModel
@@ -75,8 +75,8 @@ BUILTIN: Final[dict[str, Tree]] = {
 }
 
 _HEADER: Final = """\
-# Configuration of Callsim. Every key may be left out; what stands here is what holds then,
-# or what the built-in plan says. Also: --set key.path=value, CALLSIM_SECTION__KEY=value.
+# Configuration of Callsim. Every key may be left out: what stands here holds then, or what
+# its comment says by "Unset". Also: --set key.path=value, CALLSIM_SECTION__KEY=value.
 """
 _PLAIN: Final = re.compile(r"(?![-.~]*$)[A-Za-z./][A-Za-z0-9_./-]*", re.ASCII)
 _RESERVED: Final = frozenset("null true false yes no on off y n".split())
@@ -115,9 +115,14 @@ def _comment(info: FieldInfo, value: Any) -> Iterator[str]:
         yield info.description
     elif isinstance(value, BaseModel):
         yield (type(value).__doc__ or "").partition("\n")[0]
-    items = list(value) if isinstance(value, tuple) else []
-    if items and isinstance(items[0], BaseModel):
-        yield f"Keys: {', '.join(type(items[0]).model_fields)}."
+    if isinstance(value, BaseModel):
+        return
+    for kind in get_args(info.annotation):  # of a list or mapping of sections
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield f"Keys: {', '.join(kind.model_fields)}."
+    default = info.get_default(call_default_factory=True)
+    if value != default:
+        yield f"Unset: {_flow(default) if default not in ((), {}) else 'none'}."
 
 
 def _flow(value: Any) -> str:

@@ -6,9 +6,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from simulator.config_base import Network, Section, Text, one_or_many
+from simulator.config_base import Networks, Patterns, Section, Text, one_or_many
 from simulator.config_values import check_host, split_address
-from simulator.patterns import Pattern
 
 _DIGITS: Final = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
 
@@ -36,7 +35,7 @@ def _site(text: str) -> str:
 
 
 GroupName = Annotated[str, AfterValidator(group_name)]
-LoadBalancing = Literal["weight_based", "round_robin", "top_down"]
+LoadBalancing = Literal["round_robin", "top_down", "weight_based"]
 Component = Literal["ICM", "CUCM", "VXMLServer", "ReportingServer", "MediaServer"]
 
 
@@ -143,9 +142,7 @@ class Site(Section):
     """A place with a site id, and the gateways that calls from there come by."""
 
     id: Annotated[str, AfterValidator(_site)]
-    gateways: Annotated[tuple[Network, ...], BeforeValidator(one_or_many)] = Field(
-        min_length=1, description="Source addresses and networks."
-    )
+    gateways: Networks = Field(min_length=1, description="Source addresses and networks.")
 
 
 class LocationSection(Section):
@@ -155,11 +152,10 @@ class LocationSection(Section):
         default="between",
         description="between the VRU label and the correlation id, in front of both, or off.",
     )
-    sites: tuple[Site, ...] = Field(default=(), description="The first that fits; none: no id.")
-
-
-def _pattern(text: str) -> str:
-    return Pattern.parse(text).text
+    sites: tuple[Site, ...] = Field(
+        default=(),
+        description="The first that the caller's gateway is in gives its id; none: no id.",
+    )
 
 
 class DialPlanSection(Section):
@@ -177,9 +173,7 @@ class DialPlanSection(Section):
         description="SigDigits: so many leading digits of the dialed number are taken off before "
         "ICM, and stand before each label again.",
     )
-    send_to_originator: Annotated[
-        tuple[Annotated[str, AfterValidator(_pattern)], ...], BeforeValidator(one_or_many)
-    ] = Field(
+    send_to_originator: Patterns = Field(
         default=(),
         description="Labels that go back to the caller's host, if that is an IOS gateway (by its "
         "User-Agent) and sent Remote-Party-ID.",

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from simulator.config_base import ANY, Section, Text, one_or_many, printable
-from simulator.config_values import check_host
+from simulator.config_values import check_host, no_zone
 from sip.fields import header_key
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{1,64}", re.ASCII)
@@ -50,6 +50,7 @@ def _peer(text: str) -> str:
     if text == ANY:
         return text
     if "/" in text:
+        no_zone(text)
         try:
             return str(ipaddress.ip_network(text))
         except ValueError as error:

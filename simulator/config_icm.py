@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from simulator.config_base import Name, Section, Text, one_or_many
-from simulator.config_values import check_probe_url
+from simulator.config_values import check_http_url
 from simulator.script import Script
 
 AgentState: TypeAlias = Literal["available", "not_ready", "busy", "logged_out"]
@@ -40,12 +40,6 @@ def _timezone(text: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{text!r} is not a time zone such as Europe/Berlin") from None
     return text
-
-
-def _http_url(text: str) -> str:
-    if not text.lower().startswith(("http://", "https://")):
-        raise ValueError(f"{text!r} does not begin with http:// or https://")
-    return check_probe_url(text)
 
 
 Extension = Annotated[str, AfterValidator(_extension)]
@@ -82,8 +76,10 @@ class Agent(Section):
 class CorrelationIds(Section):
     """The numbers appended to the VRU label, as many digits each as `last` has."""
 
-    first: int = Field(default=1, ge=0)
-    last: int = Field(default=99_999, ge=1, le=999_999_999)
+    first: int = Field(default=1, ge=0, description="The first of them, with zeros in front.")
+    last: int = Field(
+        default=99_999, ge=1, le=999_999_999, description="The last of them; then the first again."
+    )
 
     @model_validator(mode="after")
     def _rises(self) -> "CorrelationIds":
@@ -100,7 +96,7 @@ class CorrelationIds(Section):
 class WebhookSection(Section):
     """Your own router over HTTP: what the node webhook of a script asks."""
 
-    url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+    url: Annotated[str, AfterValidator(check_http_url)] | None = Field(
         default=None, description="http://... or https://..., which gets a POST for each decision."
     )
     token: Text = Field(default="", description="Sent as Authorization: Bearer, if set.")
@@ -120,7 +116,7 @@ class IcmSection(Section):
         default=10,
         ge=1,
         le=32,
-        description="Longer numbers are returns from the VRU, if by its label.",
+        description="Numbers that are longer and begin with a VRU label are returns from the VRU.",
     )
     vru_label: Annotated[str, AfterValidator(_vru_label)] = Field(
         default="7770000000", description="Label to the VRU; a correlation id is appended."
@@ -155,7 +151,7 @@ class IcmSection(Section):
         description="Of time and weekday in scripts, such as Europe/Berlin. Unset: the machine's.",
     )
     seed: int | None = Field(
-        default=None, description="Makes percent allocation the same in each run."
+        default=None, description="A number makes percent allocation the same in each run."
     )
     webhook: WebhookSection = WebhookSection()
     scripts: dict[Name, Script] = Field(
@@ -166,9 +162,10 @@ class IcmSection(Section):
     )
     skill_groups: dict[Name, SkillGroup] = Field(
         default_factory=dict,
-        description="By name: wait (seconds until an agent is free), handling_time, agents.",
+        description="By name: who serves a queue. wait: seconds until an agent is free.",
     )
     agents: dict[Extension, Agent] = Field(
         default_factory=dict,
-        description="By extension: agent_id, name, state, max_calls (0: no limit).",
+        description="By extension. max_calls at a time, 0: no limit; state at the start: "
+        "available, not_ready, busy or logged_out.",
     )

@@ -1,6 +1,6 @@
 """The plan in the configuration: dialed numbers and routes."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -10,14 +10,15 @@ from pydantic import (
     model_validator,
 )
 
-from simulator.config_base import Name, Section, Text
+from simulator.config_base import Name, PatternText, Section, Text
 from simulator.config_dial_plan import GroupName
 from simulator.config_icm import is_extension
 from simulator.config_sections import DEFAULT_RING_NO_ANSWER, RingNoAnswer
 from simulator.config_services import Number
 from simulator.config_values import SipTarget
 from simulator.profile_patterns import check_pattern
-from simulator.script import PatternText, check_label
+from simulator.routing import CallType
+from simulator.script import check_label
 
 
 def _survey(text: str) -> str:
@@ -42,7 +43,7 @@ class DialedNumber(Section):
         "dial_plan.syntax says."
     )
     description: Text = ""
-    call_type: Literal["preroute", "translation_route", "post_route"] = "preroute"
+    call_type: CallType = "preroute"
     application: Text = ""
     enabled: bool = True
     script: Name | None = Field(default=None, description="Name under icm.scripts.")

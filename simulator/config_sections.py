@@ -21,7 +21,8 @@ from pydantic import (
 
 from simulator.applications import Applications
 from simulator.config_accounts import AuthenticationSection, Credential, RegistrarSection, Trunk
-from simulator.config_base import Name, Network, Section, Users, one_or_many, printable
+from simulator.config_base import Name, Networks, Section, Users, one_or_many, printable
+from simulator.config_dial_plan import Component
 from simulator.config_values import HttpListen, Listen, SipTarget, check_probe_url, name_server
 
 DEFAULT_RING_NO_ANSWER: Final = 60.0
@@ -158,12 +159,17 @@ class SipSection(Section):
         description="udp:, tcp: or tls:HOST:PORT, with ;advertise=HOST behind NAT. Port 0: any.",
     )
     t1: float = Field(
-        default=0.5, ge=0.01, le=5, description="T1 of RFC 3261: the estimated round trip."
+        default=0.5, ge=0.01, le=5, description="Seconds: T1 of RFC 3261, the estimated round trip."
     )
     t2: float = Field(
-        default=4.0, ge=0.01, le=60, description="T2: longest interval of retransmission."
+        default=4.0,
+        ge=0.01,
+        le=60,
+        description="Seconds: T2, the longest interval of retransmission.",
     )
-    t4: float = Field(default=5.0, ge=0.01, le=60, description="T4: how long a message may linger.")
+    t4: float = Field(
+        default=5.0, ge=0.01, le=60, description="Seconds: T4, how long a message may linger."
+    )
     nameservers: Annotated[
         tuple[Annotated[str, AfterValidator(name_server)], ...], BeforeValidator(one_or_many)
     ] = Field(
@@ -172,8 +178,8 @@ class SipSection(Section):
     )
     reliable_provisional: Literal["required", "supported", "off"] = Field(
         default="required",
-        description="Ringing is reliable (100rel, PRACK) for callers that require it, or already "
-        "where they support it; off: nobody may require it.",
+        description="required or supported: ringing is reliable (100rel, PRACK) for callers that "
+        "require it, or that support it. off: nobody may require it.",
     )
     tls: TlsSection = Field(
         default=TlsSection(), description="Without a certificate there is no TLS."
@@ -182,16 +188,16 @@ class SipSection(Section):
     audit: AuditSection = AuditSection()
     error_refer: bool = Field(
         default=True,
-        description="A failed call goes to services.error: 302 before the answer, REFER after; "
-        "404 without a route there. false: the caller gets the code of the refusal, or BYE. A "
-        "caller with survivability (--CVP in Remote-Party-ID) does either way.",
+        description="true: the caller of a failed call is sent to services.error, by 302 before "
+        "the answer and by REFER after it; 404 where no route leads there. false, and always for "
+        "callers with survivability (--CVP in Remote-Party-ID): the code of the refusal, or BYE.",
     )
     follow_redirects: bool = Field(
         default=True, description="Try the contacts of a 3xx; else the caller gets it."
     )
     credentials: tuple[Credential, ...] = Field(
         default=(),
-        description="Answers to 401 and 407: user, password, and realm, peer or both.",
+        description="Answers to 401 and 407; each for a realm, a peer, or both.",
     )
     authentication: AuthenticationSection = AuthenticationSection()
     registrar: RegistrarSection = RegistrarSection()
@@ -208,7 +214,7 @@ class SipSection(Section):
         description="UDP port that pings of server groups leave from. 0: that of the calls.",
     )
     trunks: tuple[Trunk, ...] = Field(
-        default=(), description="Where to register: registrar, aor, user, password, expires."
+        default=(), description="Registrars where this server registers, so that calls come in."
     )
 
     @model_validator(mode="before")
@@ -289,7 +295,7 @@ class StatisticsSection(Section):
 class EventsSection(Section):
     """SUBSCRIBE to dialogs (RFC 4235). Who knows a dialog's ids can take it over."""
 
-    watchers: Annotated[tuple[Network, ...], BeforeValidator(one_or_many)] = Field(
+    watchers: Networks = Field(
         default=("127.0.0.0/8", "::1/128"),
         description="Addresses and networks that may watch the dialogs of numbers, agents and "
         "calls; * any.",
@@ -336,7 +342,8 @@ class TransferSection(Section):
     """Transfers by REST or ICM."""
 
     mode: Literal["reinvite", "refer"] = Field(
-        default="reinvite", description="What a label without the prefix rf does."
+        default="reinvite",
+        description="How a label without the prefix rf transfers: by reinvite or refer.",
     )
     ring_no_answer: RingNoAnswer = DEFAULT_RING_NO_ANSWER
     hosts: Annotated[tuple[Name, ...], BeforeValidator(one_or_many)] = Field(
@@ -375,17 +382,19 @@ class TransferSection(Section):
 class Neighbour(Section):
     """A component that /health/connectivity probes."""
 
-    component: Literal["ICM", "CUCM", "VXMLServer", "ReportingServer", "MediaServer"]
+    component: Component
     url: Annotated[str, AfterValidator(check_probe_url)] = Field(
         description="sip:HOST:PORT, tcp://HOST:PORT, http://... or https://..."
     )
 
 
 class LabSection(Section):
-    """The simulated neighbours."""
+    """The simulated neighbours: a VXML gateway and agents."""
 
     embedded: bool = Field(
-        default=False, description="true: VXML gateway and agents run in the server, on loopback."
+        default=False,
+        description="true: a simulated VXML gateway and agents run in the server, on loopback, "
+        "and routes lead to them.",
     )
     applications: Applications = Field(
         default_factory=dict,

@@ -10,7 +10,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -36,7 +36,7 @@ _MAX_DEPTH: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault: `source` is a file, an option or a variable; `line` counts from 1.
+    """One fault: `source` is a file, or the options or variables; `line` counts from 1.
 
     `key` is the path such as ``sip.listen.0``. A `warning` does not keep a server from
     starting.
@@ -65,10 +65,11 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a value was written."""
+    """Where a value was written; `laid` are the options and variables that changed parts of it."""
 
     source: str
     line: int | None = None
+    laid: str = ""
 
 
 def dotted(path: KeyPath) -> str:
@@ -76,39 +77,69 @@ def dotted(path: KeyPath) -> str:
     return ".".join(map(str, path))
 
 
+def near(word: str, known: Iterable[str]) -> str | None:
+    """Which of the `known` names a mistyped `word` probably is, if any."""
+    names = {name.lower(): name for name in sorted(known, reverse=True)}
+    close = difflib.get_close_matches(word.lower(), names, 1, 0.6)
+    return names[close[0]] if close else None
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint for an unknown `word`: the nearest one, or all of them if they are few."""
+    """A hint for an unknown key or choice: the nearest one, or all of them if they are few."""
     names = sorted(known)
-    close = difflib.get_close_matches(word.lower(), [n.lower() for n in names], 1, 0.6)
-    if close:
-        return f"did you mean '{next(n for n in names if n.lower() == close[0])}'?"
-    if not names:
-        return "nothing can stand here; remove it"
-    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-    return f"known here: {shown}"
+    meant = near(word, names)
+    if meant is not None:
+        return f"did you mean {meant!r}?"
+    return f"known here: {_some(names)}" if names else "nothing can stand here; remove it"
+
+
+def undeclared(name: str, place: str, known: Iterable[str]) -> str:
+    """What is wrong with a `name` that the key `place` does not declare."""
+    names = sorted(known)
+    meant = near(name, names)
+    if meant is not None:
+        hint = f"did you mean {meant!r}?"
+    else:
+        hint = f"declare it under {place}" + (f", or take one of {_some(names)}" if names else "")
+    return f"{name!r} is not in {place}; {hint}"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
 
 
 @dataclass(slots=True)
 class Source:
-    """The merged tree, where each part was written, and the faults met on the way."""
+    """The merged tree, where each part was written, and the faults met on the way.
+
+    `marks` are the lines of the file, `laid` the options and variables that laid a value over
+    what was there, by its path.
+    """
 
     tree: Tree = field(default_factory=dict)
     marks: dict[KeyPath, Mark] = field(default_factory=dict)
+    laid: dict[KeyPath, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     name: str = "defaults"
 
     def mark(self, path: KeyPath) -> Mark:
         """Where the value at `path`, or the nearest thing around it, was written."""
         for end in range(len(path), -1, -1):
-            mark = self.marks.get(path[:end])
-            if mark is not None:
-                return mark
+            around = path[:end]
+            origins = {o: None for p, o in self.laid.items() if p[:end] == around}
+            laid = ", ".join(origins)
+            if around in self.marks:
+                return replace(self.marks[around], laid=laid)
+            if laid:
+                return Mark(laid)
         return Mark(self.name)
 
     def problem(self, path: KeyPath, message: str, *, warning: bool = False) -> None:
         """Note a fault of the value at `path`."""
         path = self._as_written(path)
         mark = self.mark(path)
+        if mark.laid:
+            message = f"{message} (with {mark.laid})"
         self.problems.append(Problem(mark.source, mark.line, dotted(path), message, warning))
 
     def _as_written(self, path: KeyPath) -> KeyPath:
@@ -145,12 +176,10 @@ class Source:
                 return
             path = (*path, step)
             node = _descend(node, step, value if following is None else None, following)
-        self._forget_marks(path)
-        self.marks[path] = Mark(source)
-
-    def _forget_marks(self, path: KeyPath) -> None:
-        for known in [p for p in self.marks if p[: len(path)] == path]:
-            del self.marks[known]
+        for known in [p for p in (*self.marks, *self.laid) if p[: len(path)] == path]:
+            self.marks.pop(known, None)
+            self.laid.pop(known, None)
+        self.laid[path] = source
 
 
 def _step(node: Tree, part: str) -> str | int | None:
@@ -228,6 +257,7 @@ def read_yaml(text: str, source: Source) -> None:
     except yaml.YAMLError as error:
         source.problems.append(Problem(source.name, None, "", f"is not YAML: {error}"))
     else:
+        source.marks[()] = Mark(source.name)
         builder = _Builder(source)
         tree = builder.build(node, (), 0) if node is not None else {}
         source.tree = {} if tree is None else tree

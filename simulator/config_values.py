@@ -31,13 +31,28 @@ _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _USER_SAFE: Final = "-_.!~*'()&=+$,;?/"
 
 
+def no_zone(address: str) -> str:
+    """`address`, unless it has a zone, as fe80::1%eth0 has: ValueError, with the fix, then.
+
+    A zone means something on one machine only, so no SIP URI and no Via can hold it
+    (RFC 3261 section 25.1).
+    """
+    if "%" in address:
+        raise ValueError(
+            f"{address!r} has a zone (what follows %), which means nothing to other machines; "
+            "leave it out, or give an address that is not link-local"
+        )
+    return address
+
+
 def check_host(host: str) -> str:
     """An IPv4 address, an IPv6 address with or without brackets (returned without), or a name.
 
-    ValueError otherwise.
+    ValueError otherwise, also for an address with a zone.
     """
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if ":" in bare or bare != host:
+        no_zone(bare)
         try:
             return str(ipaddress.IPv6Address(bare))
         except ValueError:
@@ -185,6 +200,8 @@ class SipTarget:
         match = _SIP_URI.fullmatch(text)
         if not match:
             raise ValueError(f"{text!r} is not sip:HOST:PORT or sip:USER@HOST:PORT")
+        if match["address"].startswith("["):
+            no_zone(match["address"])
         if _ESCAPED_CONTROL.search(text) or _BAD_ESCAPE.search(text):
             raise ValueError(f"{text!r} has an escaped control character or a broken escape")
         params = match["params"]
@@ -230,6 +247,13 @@ def check_probe_url(url: str) -> str:
     if scheme == "tcp" and (port is None or match[3]):
         raise ValueError(f"{url!r} is not tcp://HOST:PORT")
     return url
+
+
+def check_http_url(url: str) -> str:
+    """The same for one of HTTP alone."""
+    if not url.lower().startswith(("http://", "https://")):
+        raise ValueError(f"{url!r} does not begin with http:// or https://")
+    return check_probe_url(url)
 
 
 def escape_user(number: str) -> str:

@@ -5,20 +5,14 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from simulator.config_base import Section, one_or_many
-from simulator.config_values import check_probe_url
-
-
-def _http_url(text: str) -> str:
-    if not text.lower().startswith(("http://", "https://")):
-        raise ValueError(f"{text!r} does not begin with http:// or https://")
-    return check_probe_url(text)
+from simulator.config_values import check_http_url
 
 
 class VxmlSection(Section):
     """Real VXML servers, for the health operations."""
 
     servers: Annotated[
-        tuple[Annotated[str, AfterValidator(_http_url)], ...], BeforeValidator(one_or_many)
+        tuple[Annotated[str, AfterValidator(check_http_url)], ...], BeforeValidator(one_or_many)
     ] = Field(
         default=(),
         description="http:// or https://HOST:PORT each; without a path CVP's heartbeat is asked "

@@ -11,8 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-from simulator.config_base import Name, Section, Text, one_or_many
-from simulator.patterns import Pattern
+from simulator.config_base import Name, Patterns, Section, Text, one_or_many
 from simulator.variables import Variables
 
 _NODE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}", re.ASCII)
@@ -21,10 +20,6 @@ _HOURS: Final = re.compile(r"(\d\d?):(\d\d)\s*-\s*(\d\d?):(\d\d)", re.ASCII)
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Place: TypeAlias = tuple[str | int, ...]
-
-
-def _pattern(text: str) -> str:
-    return Pattern.parse(text).text
 
 
 def check_label(text: str, rest: str) -> str:
@@ -77,9 +72,7 @@ def _weekday(text: str) -> str:
 
 
 NodeName = Annotated[str, AfterValidator(_node_name)]
-PatternText = Annotated[str, AfterValidator(_pattern)]
 LabelText = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_label)]
-Patterns = Annotated[tuple[PatternText, ...], BeforeValidator(one_or_many)]
 
 
 class Answer(Section):

@@ -1,8 +1,8 @@
 """What is wrong with ICM scripts: names that lead nowhere, nodes that nothing leads to,
 loops in which a call would never wait."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from simulator.config_source import Source, nearest
 from simulator.script import (
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = frozenset({"set", "if", "percent", "requery"})
 """Kinds that take no time."""
 
-Graph: TypeAlias = Mapping[str, list[str]]
+Node = TypeVar("Node", bound=Hashable)
+Leads: TypeAlias = Callable[[Node], Iterable[Node]]
+"""The nodes that may come after one."""
 
 
 def check_scripts(config: "Config", source: Source) -> None:
@@ -50,8 +52,14 @@ def check_scripts(config: "Config", source: Source) -> None:
                     message = f"{target!r} is no node of this script; {nearest(target, names)}"
                     source.problem((*at, index, *place), message)
         graph = {names[index]: list(_leads_to(steps, index, names)) for index in range(len(steps))}
-        _check_reach(at, graph, names, source)
-        _check_loops(at, graph, steps, names, source)
+        found = reached(names[0], graph.__getitem__)
+        for index, node in enumerate(names):
+            if node not in found:
+                message = f"node {node!r} is never reached; lead to it or remove it"
+                source.problem((*at, index), message, warning=True)
+        quick = [names[index] for index, step in enumerate(steps) if step.kind in _AT_ONCE]
+        for loop in loops(quick, graph.__getitem__):
+            _tell(at, loop, names, source)
 
 
 def _leads_to(steps: tuple[Step, ...], index: int, names: list[str]) -> Iterator[str]:
@@ -72,58 +80,41 @@ def _leads_to(steps: tuple[Step, ...], index: int, names: list[str]) -> Iterator
         yield names[index + 1]
 
 
-def _check_reach(at: Place, graph: Graph, names: list[str], source: Source) -> None:
-    reached = {names[0]}
-    todo = [names[0]]
+def reached(first: Node, leads: Leads[Node]) -> set[Node]:
+    """The nodes that one comes to from the first, that one included."""
+    found = {first}
+    todo = [first]
     while todo:
-        for target in graph[todo.pop()]:
-            if target not in reached:
-                reached.add(target)
+        for target in leads(todo.pop()):
+            if target not in found:
+                found.add(target)
                 todo.append(target)
-    for index, name in enumerate(names):
-        if name not in reached:
-            message = f"node {name!r} is never reached; lead to it or remove it"
-            source.problem((*at, index), message, warning=True)
+    return found
 
 
-def _check_loops(
-    at: Place, graph: Graph, steps: tuple[Step, ...], names: list[str], source: Source
-) -> None:
-    """Depth first along the nodes that take no time; each loop is told once."""
-    quick = {names[i] for i, step in enumerate(steps) if step.kind in _AT_ONCE}
-    done: set[str] = set()
-    for first in names:
-        trail: list[str] = []
-        if first in quick:
-            _follow(first, graph, quick, done, trail, lambda loop: _tell(at, loop, names, source))
+def loops(quick: Collection[Node], leads: Leads[Node]) -> Iterator[list[Node]]:
+    """The ways round among the nodes that take no time, each told once.
 
-
-def _follow(
-    node: str,
-    graph: Graph,
-    quick: set[str],
-    done: set[str],
-    trail: list[str],
-    tell: Callable[[list[str]], None],
-) -> None:
-    """An explicit stack: a script may be longer than Python's recursion is deep."""
-    stack = [(node, iter(graph[node]))]
-    if node in done:
-        return
-    done.add(node)
-    trail.append(node)
-    while stack:
-        _, targets = stack[-1]
-        target = next(targets, None)
-        if target is None:
-            stack.pop()
-            trail.pop()
-        elif target in trail:
-            tell(trail[trail.index(target) :])
-        elif target in quick and target not in done:
-            done.add(target)
-            trail.append(target)
-            stack.append((target, iter(graph[target])))
+    Depth first, with a stack of its own: a script may be longer than Python's recursion is deep.
+    """
+    among, done = set(quick), set[Node]()
+    for first in quick:
+        if first in done:
+            continue
+        done.add(first)
+        trail = [first]
+        stack = [iter(dict.fromkeys(leads(first)))]
+        while stack:
+            target = next(stack[-1], None)
+            if target is None:
+                stack.pop()
+                trail.pop()
+            elif target in trail:
+                yield trail[trail.index(target) :]
+            elif target in among and target not in done:
+                done.add(target)
+                trail.append(target)
+                stack.append(iter(dict.fromkeys(leads(target))))
 
 
 def _tell(at: Place, loop: list[str], names: list[str], source: Source) -> None:

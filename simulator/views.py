@@ -6,6 +6,8 @@ The REST surface turns these into JSON. Times are seconds since the epoch, UTC.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from simulator.config_dial_plan import Component, LoadBalancing
+
 CallState = Literal["ringing", "connected", "queued", "self_service", "transferring", "on_hold"]
 TransferType = Literal["blind", "consultation"]
 TerminateReason = Literal["administrative", "timeout", "error", "requested"]
@@ -152,7 +154,7 @@ class HealthView:
 class ConnectionView:
     """One neighbour, probed just now; `latency` in milliseconds, None when it failed."""
 
-    component: Literal["ICM", "CUCM", "VXMLServer", "ReportingServer", "MediaServer"]
+    component: Component
     hostname: str
     ip_address: str
     port: int
@@ -185,7 +187,7 @@ class ServerGroupView:
     group_id: str
     group_name: str
     description: str
-    load_balancing: Literal["round_robin", "top_down", "weight_based"]
+    load_balancing: LoadBalancing
     heartbeat: bool
     status: Literal["up", "partial", "down"]
     servers: list[ServerView]

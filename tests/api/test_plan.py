@@ -104,7 +104,7 @@ async def test_a_pattern_may_lead_to_a_server_group() -> None:
 async def test_a_group_that_a_route_leads_to_stays() -> None:
     fake = FakeCallServer()
     base = fake.administration.base
-    route = StaticRoute.model_validate("2XXX=sip:cucm.lab")
+    route = StaticRoute.model_validate("2XXX=sip:CUCM.lab")
     fake.administration.base = base.model_copy(update={"routes": (*base.routes, route)})
     async with serving(fake) as client:
         await created(client, GROUPS, CUCM)
@@ -126,6 +126,17 @@ async def test_a_pattern_is_replaced_and_keeps_what_is_not_shown() -> None:
         await client("PUT", f"{PATTERNS}/6%3E", json={**body, "pattern": "61>"})
         assert plan(fake).route_call("6100").script == "other"
         assert [one["pattern"] for one in (await client("GET", PATTERNS)).json][1] == "61>"
+
+
+@run
+async def test_nothing_is_kept_of_what_came_and_went() -> None:
+    fake = FakeCallServer()
+    async with serving(fake) as client:
+        new = await created(client, PATTERNS, SALES)
+        await created(client, GROUPS, CUCM)
+        assert (await client("DELETE", f"{PATTERNS}/{new['patternId']}")).status == 204
+        assert (await client("DELETE", f"{GROUPS}/cucm.lab")).status == 204
+    assert len(fake.administration.changes) == 0
 
 
 @run
@@ -243,6 +254,11 @@ async def test_a_group_is_replaced_and_who_stays_keeps_its_state() -> None:
             {"servers": [{"ipAddress": "300.1.1.1"}]},
             400,
             "servers.0.ipAddress must be an IP address, or a host name",
+        ),
+        (
+            {"servers": [{"ipAddress": "fe80::1%eth0"}]},
+            400,
+            "servers.0.ipAddress 'fe80::1%eth0' has a zone (what follows %), which means nothing",
         ),
         ({"servers": [{"ipAddress": "10.0.0.1"}] * 2}, 409, "10.0.0.1 port 5060 is there twice"),
         ({"servers": [{"ipAddress": "10.0.0.1", "port": 0}]}, 400, "port"),

@@ -33,7 +33,8 @@ def faults(text: str, folder: Path) -> list[str]:
 
 
 def application(*steps: str) -> str:
-    return "lab:\n  applications:\n    menu:\n" + "".join(f"      - {step}\n" for step in steps)
+    lines = "".join(f"      - {step}\n" for step in steps)
+    return f"lab:\n  applications:\n    menu:\n{lines}  embedded: true\n"
 
 
 def test_a_sound_application(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_plan_with_applications_survives_being_written(tmp_path: Path) -> None
         (
             ['branch: {cases: {"1": sales}}', "exit"],
             "4: lab.applications.menu.0.branch.cases.1: 'sales' is no step of this application; "
-            "nothing can stand here; remove it",
+            "give a step this name",
         ),
         (
             ["{name: a, collect: , next: b}", "exit"],

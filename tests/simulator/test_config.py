@@ -1,10 +1,12 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from simulator.config import Config, ConfigError, HttpListen, Listen, SipTarget, check_config
 from simulator.config_base import covers
@@ -110,6 +112,34 @@ def test_the_builtin_plan_as_a_file_is_the_same_plan(write: Write, comments: boo
     assert faults(path) == []
     assert ("# Port 0" in text or "#" in text) == comments
     assert max(map(len, text.splitlines())) < 160
+
+
+def keys(section: type[BaseModel], at: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """The keys that the file has of a section and of those in it."""
+    for name, info in section.model_fields.items():
+        if isinstance(info.default, BaseModel):
+            yield from keys(type(info.default), f"{at}{name}.")
+        else:
+            yield f"{at}{name}", info
+
+
+def test_every_key_of_the_defaults_has_a_comment() -> None:
+    assert [key for key, info in keys(Config) if not info.description] == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "  # Unset: true.\n  error_refer: false\n",
+        "  # Unset: 2.\n  wait: 0\n",
+        "  # Unset: false.\n  embedded: true\n",
+        "\n# Unset: none.\ndialed_numbers:\n",
+        "\n# Keys: component, url.\nneighbours: []\n",
+        "greeting, agents.\n  # Unset: none.\n  skill_groups:\n",
+    ],
+)
+def test_the_comment_tells_what_holds_without_the_key(lines: str) -> None:
+    assert lines in Config.builtin().to_yaml()
 
 
 def test_a_loaded_configuration_survives_being_written(write: Write) -> None:
@@ -339,8 +369,24 @@ def test_the_store_may_be_anywhere() -> None:
         ),
         (
             "icm: {skill_groups: {s: {agents: [1]}}, agents: {2: {}}}",
-            "1: icm.skill_groups.s.agents.0: '1' is not in icm.agents; known here: 2",
+            "1: icm.skill_groups.s.agents.0: '1' is not in icm.agents; declare it under "
+            "icm.agents, "
+            "or take one of 2",
         ),
+        (
+            "icm: {skill_groups: {s: {agents: [1001]}}}",
+            "1: icm.skill_groups.s.agents.0: '1001' is not in icm.agents; declare it under "
+            "icm.agents",
+        ),
+        (
+            "icm: {skill_groups: {s: {agents: [1001]}}, agents: {1002: {}}}",
+            "1: icm.skill_groups.s.agents.0: '1001' is not in icm.agents; did you mean '1002'?",
+        ),
+        (
+            "dialed_numbers: [{pattern: 1, server_group: cucm.lab}]",
+            "1: dialed_numbers.0.server_group: 'cucm.lab' is not in server_groups; declare it",
+        ),
+        ("icm: {scripts: {a: [{answer: {x: 1}}]}}", "0.answer.x: is not a known key; nothing can"),
         ("icm: {agents: {'a b': {}}}", "1: icm.agents.a b: 'a b' is not an extension"),
         ("icm: {vru_label: a-b}", "1: icm.vru_label: 'a-b' is not a VRU label"),
         ("icm: {correlation_ids: {first: 9, last: 9}}", "1: icm.correlation_ids: 'first' must be"),
@@ -391,6 +437,10 @@ def test_all_faults_are_told_at_once_in_order_of_lines(write: Write) -> None:
             "dialed_numbers.0.survival_application: is never played: without a script ICM is not",
         ),
         ("icm: {vru_label: 777}", "returns from the VRU would be taken for new calls"),
+        (
+            "lab: {applications: {menu: [exit]}}",
+            "lab.applications: nobody runs them while lab.embedded is false; set it to true",
+        ),
     ],
 )
 def test_a_warning_does_not_keep_from_starting(write: Write, text: str, expected: str) -> None:
@@ -400,6 +450,31 @@ def test_a_warning_does_not_keep_from_starting(write: Write, text: str, expected
     assert expected in str(problem)
     assert "warning" in str(problem)
     Config.load(path)
+
+
+GROUP = "server_groups: {Cucm.lab: [10.0.0.1]}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("routes: [1XXX=sip:cucn.lab]", "routes.0.to"),
+        ("routes: [{pattern: 1XXX, to: 'sip:cucmlab:5070'}]", "routes.0.to"),
+        ("direct_routes: 1XXX=sip:cucm.labs", "direct_routes.0.to"),
+        ("sip: {outbound_proxy: 'sip:cumc.lab'}", "sip.outbound_proxy"),
+    ],
+)
+def test_a_host_that_is_nearly_a_server_group(write: Write, text: str, key: str) -> None:
+    (problem,) = check_config(write(GROUP + text))
+    assert (problem.line, problem.key, problem.warning) == (2, key, True)
+    assert "is looked up in the DNS: no server group; did you mean" in problem.message
+
+
+@pytest.mark.parametrize(
+    "host", ["cucm.lab", "CUCM.lab", "10.0.0.1", "[::1]", "gateway.lab", "sbc.lab", "cucm.example"]
+)
+def test_a_host_that_is_a_group_or_another_host(write: Write, host: str) -> None:
+    assert faults(write(f"{GROUP}routes: ['1XXX=sip:{host}']")) == []
 
 
 def test_a_label_of_digits_needs_no_route(write: Write) -> None:
@@ -440,6 +515,26 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         ({}, [("direct_routes", ["5>"])], "--route: direct_routes.0: '5>' is not PATTERN="),
         ({}, [("server.data_dir", "a\0b")], "--data-dir: server.data_dir: 'a\\x00b' has a control"),
         ({}, [("sip.t9", 1)], "--set sip.t9: sip.t9: is not a known key"),
+        (
+            {},
+            ["icm.correlation_ids.first=100000"],
+            "--set: icm.correlation_ids: 'first' must be below 'last'",
+        ),
+        (
+            {"CALLSIM_ICM__CORRELATION_IDS__FIRST": "100000"},
+            [],
+            "CALLSIM_ICM__CORRELATION_IDS__FIRST: icm.correlation_ids: 'first' must be below",
+        ),
+        (
+            {"CALLSIM_SIP__REGISTRAR__MIN_EXPIRES": "900"},
+            ["sip.registrar.max_expires=600"],
+            "CALLSIM_SIP__REGISTRAR__MIN_EXPIRES, --set: sip.registrar: max_expires must not be",
+        ),
+        ({}, ["dialed_numbers.9.label=1"], "--set: dialed_numbers.9.pattern: is missing; add it"),
+        ({}, ["dialed_numbers.0.label=1"], "--set: dialed_numbers.0: needs exactly one of"),
+        ({}, ["icm.agents={}"], "--set: icm.skill_groups.support.agents.0: '1001' is not in"),
+        ({"CALLSIM_SET": "icm.agents={}"}, [], "CALLSIM_SET: icm.skill_groups.support.agents.0:"),
+        ({}, [("server.grace", 1), "icm.scripts={}"], "--grace, --set: dialed_numbers.0.script: "),
     ],
 )
 def test_a_fault_names_the_variable_or_option(
@@ -448,6 +543,15 @@ def test_a_fault_names_the_variable_or_option(
     with pytest.raises(ConfigError) as caught:
         Config.load(None, env, overrides)
     assert expected in str(caught.value)
+
+
+def test_a_fault_of_the_file_that_an_option_may_have_made_names_both(write: Write) -> None:
+    path = write("icm:\n  correlation_ids: {last: 9}\nserver: {grace: 1}\n")
+    with pytest.raises(ConfigError) as caught:
+        Config.load(path, overrides=["icm.correlation_ids.first=10", "sip.t1=1"])
+    assert str(caught.value) == (
+        f"{path}:2: icm.correlation_ids: 'first' must be below 'last' (with --set)"
+    )
 
 
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}&*!,#'\"\n \tsip>0"), max_size=60))
@@ -492,6 +596,31 @@ def test_a_listen_address_is_read(text: str, expected: Listen) -> None:
 def test_a_wrong_listen_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Listen.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("sip: {listen: 'udp:[fe80::1%eth0]:5060'}", "sip.listen.0"),
+        ("sip: {listen: 'udp:[::]:5060;advertise=fe80::1%eth0'}", "sip.listen.0"),
+        ("sip: {nameservers: '[fe80::1%eth0]:53'}", "sip.nameservers.0"),
+        ("sip: {outbound_proxy: 'sip:[fe80::1%eth0]'}", "sip.outbound_proxy"),
+        ("sip: {outbound_proxy: 'sip:[fe80::1%25eth0]:5060'}", "sip.outbound_proxy"),
+        ("sip: {authentication: {trusted: 'fe80::1%eth0'}}", "sip.authentication.trusted.0"),
+        ("api: {listen: 'http://[fe80::1%eth0]:8080'}", "api.listen.0"),
+        ("server_groups: {cucm: ['[fe80::1%eth0]']}", "server_groups.cucm.servers.0"),
+        ("server_groups: {cucm: [{host: 'fe80::1%eth0'}]}", "server_groups.cucm.servers.0.host"),
+        (
+            "headers: {rules: [{destinations: 'fe80::%1/64', drop: X-A}]}",
+            "headers.rules.0.destinations.0",
+        ),
+        ("neighbours: [{component: ICM, url: 'tcp://[fe80::1%1]:5000'}]", "neighbours.0.url"),
+    ],
+)
+def test_an_address_with_a_zone_is_refused(write: Write, text: str, key: str) -> None:
+    (problem,) = check_config(write(text))
+    assert problem.key == key
+    assert "has a zone (what follows %), which means nothing to other machines" in problem.message
 
 
 @pytest.mark.parametrize(

@@ -447,7 +447,7 @@ def test_others_are_told_of_a_server_not_of_its_group(
         ({"heartbeat": {"timeout": 0.05}}, "greater than or equal to 0.1"),
         ({"heartbeat": {"up_interval": 4}}, r"must be 0 \(off\) or 5 to 3600 seconds, not 4"),
         ({"tries": 0}, "greater than or equal to 1"),
-        ({"load_balancing": "random"}, "'weight_based', 'round_robin' or 'top_down'"),
+        ({"load_balancing": "random"}, "'round_robin', 'top_down' or 'weight_based'"),
     ],
 )
 def test_a_group_that_cannot_be(settings: dict[str, Any], fault: str) -> None:
