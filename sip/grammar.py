@@ -66,6 +66,8 @@ _host_port = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]+)(?::([0-9]+))?").fullmatch
 # What the grammar of RFC 3261 makes of an embedded IPv4 address, wrongly (RFC 5118 4.10).
 _three_colons = re.compile(r"([0-9A-Fa-f:]*)::(:[0-9]+\.[0-9.]+)").fullmatch
 _digits = re.compile(r"0*([0-9]{1,20})").fullmatch
+_seconds = re.compile(r"[ \t]*0*([0-9]{1,20})[0-9]*(?=[ \t;(]|\Z)").match
+_qvalue = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}").fullmatch
 
 _escaped_run = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _stays_escaped = re.compile(r"[\x00-\x1f\x7f-\x9f\udc80-\udcff]")
@@ -157,6 +159,24 @@ def parse_int(text: str, field: str, maximum: int = 2**32 - 1) -> int:
     if found is None or (number := int(found[1])) > maximum:
         raise ParseError(f"Malformed {field}")
     return number
+
+
+def delta_seconds(text: str | None) -> int | None:
+    """Seconds as in Expires or Retry-After (RFC 3261 section 25.1); None where there are none.
+
+    A comment or parameters may follow them (section 20.33). 2**32 - 1 is the most.
+    """
+    found = _seconds(text) if text is not None else None
+    return min(int(found[1]), 2**32 - 1) if found is not None else None
+
+
+def q_value(text: str | None) -> float:
+    """The q of a contact: 1 where it has none, and at most. Raises `ParseError`."""
+    if text is None:
+        return 1.0
+    if _qvalue(text) is None:
+        raise ParseError("Malformed q")
+    return min(float(text), 1.0)
 
 
 def check_int(number: int, field: str, maximum: int) -> int:

@@ -10,8 +10,8 @@ from typing import Final
 
 from sip.dialog import name_addr_uri
 from sip.endpoint import Endpoint
-from sip.errors import ParseError, PeerError
-from sip.grammar import find_param
+from sip.errors import PeerError
+from sip.grammar import delta_seconds, find_param, q_value
 from sip.message import Request, reason_phrase
 from sip.timers import Timer
 from sip.transaction.server import ServerTransaction
@@ -144,7 +144,9 @@ class Registrar:
         text = find_param(contact.params, "expires")
         if text is None:
             text = request.get("expires")
-        seconds = self._default if text is None else _seconds(text)
+        seconds = self._default if text is None else delta_seconds(text)
+        if seconds is None:
+            seconds = _MALFORMED_EXPIRES
         if 0 < seconds < self._min:
             lines = f"Min-Expires: {self._min}\r\n"
             raise PeerError(reason_phrase(423), 423, lines)
@@ -152,7 +154,8 @@ class Registrar:
         expires = now + min(seconds, self._max)
         number, _ = request.cseq
         uri = replace(uri, headers=())
-        return Binding(uri, expires, _q(contact), params, path, request.call_id, number)
+        q = q_value(find_param(contact.params, "q"))
+        return Binding(uri, expires, q, params, path, request.call_id, number)
 
     def _lines(self, request: Request, bindings: tuple[Binding, ...], now: float) -> str:
         """The header lines of the 200: all bindings (section 10.3 step 8), and Path."""
@@ -212,15 +215,3 @@ class _Expiry:
 def _check_order(binding: Binding, call_id: str, number: int) -> None:
     if binding.call_id == call_id and number <= binding.cseq:
         raise PeerError("CSeq is not above that of the binding", 500)
-
-
-def _seconds(text: str) -> int:
-    text = text.strip(" \t")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 11 else _MALFORMED_EXPIRES
-
-
-def _q(contact: NameAddr) -> float:
-    try:
-        return float(find_param(contact.params, "q") or 1)
-    except ValueError as error:
-        raise ParseError("Contact: q is not a number") from error

@@ -5,7 +5,7 @@ from typing import Final
 
 from sip.endpoint import Endpoint
 from sip.errors import ParseError
-from sip.grammar import find_param
+from sip.grammar import delta_seconds, find_param
 from sip.inspection import check_lines
 from sip.message import Request, Response, build_request, reason_phrase
 from sip.timers import Timer
@@ -128,7 +128,7 @@ class Registration:
             self._keyring.answered(response)
         if not self._is_wanted(transaction):
             return
-        brief = _number(response.get("min-expires")) if response.status == 423 else None
+        brief = delta_seconds(response.get("min-expires")) if response.status == 423 else None
         if response.status < 300:
             self._accepted(response, now)
         elif brief is not None and brief > self._expires and self._brief < _MOST_BRIEF:
@@ -136,7 +136,7 @@ class Registration:
             self._expires = brief  # section 10.2.8
             self._send(now, self._expires if self.state != UNREGISTERING else 0)
         else:
-            self._refused(response.status, _number(response.get("retry-after")), now)
+            self._refused(response.status, delta_seconds(response.get("retry-after")), now)
 
     def transaction_failed(self, transaction: ClientTransaction, status: int, now: float) -> None:
         """No answer."""
@@ -168,10 +168,10 @@ class Registration:
             except ParseError:
                 continue
             for contact in contacts:
-                seconds = _number(find_param(contact.params, "expires"))
+                seconds = delta_seconds(find_param(contact.params, "expires"))
                 if contact.uri == ours and seconds:
                     return seconds
-        return _number(response.get("expires")) or self._expires
+        return delta_seconds(response.get("expires")) or self._expires
 
     def _refused(self, status: int, retry_after: int | None, now: float) -> None:
         if self.state == UNREGISTERING:
@@ -201,8 +201,3 @@ class Registration:
         told = f", {self.status} {reason_phrase(self.status)}" if self.status >= 300 else ""
         granted = f" for {self._granted} s" if self.state == REGISTERED else ""
         return f"{self.aor} at {self.registrar}: {self.state}{granted}{told}"
-
-
-def _number(text: str | None) -> int | None:
-    digits = (text or "").strip(" \t").partition(" ")[0].partition(";")[0]
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None

@@ -52,33 +52,34 @@ class GroupLocator(Locator):
 
     def locate(self, uri: str, done: Located, now: float, large: bool = False) -> None:
         """Find the targets of `uri`, see `Locator.locate`."""
-        if self.groups:
-            try:
-                hop = hop_of_uri(uri)
-            except ParseError as error:
-                done(Targets((), "", error.reason), now)
-                return
-            group = self.groups.get(hop.host)
-            if group is not None:
-                _Search(self, group, hop, done, large).start(now)
-                return
-        super().locate(uri, done, now, large)
+        named = self._named(uri)
+        if named is None:
+            super().locate(uri, done, now, large)
+        else:
+            hop, group = named
+            _Search(self, group, hop, done, large).start(now)
 
     def locate_peer(
         self, uri: str, peer: Address, done: Located, now: float, large: bool = False
     ) -> None:
         """The same in a dialog with `peer`: the name of a group stands for that server."""
-        if self.groups:
-            try:
-                hop = hop_of_uri(uri)
-            except ParseError as error:
-                done(Targets((), "", error.reason), now)
-                return
-            group = self.groups.get(hop.host)
-            if group is not None:
-                done(self._targets_of(peer, hop, group, large), now)
-                return
-        super().locate(uri, done, now, large)
+        named = self._named(uri)
+        if named is None:
+            super().locate(uri, done, now, large)
+        else:
+            hop, group = named
+            done(self._targets_of(peer, hop, group, large), now)
+
+    def _named(self, uri: str) -> tuple[Hop, ServerGroup] | None:
+        """The group that `uri` names, if any, and what else it says."""
+        if not self.groups:
+            return None
+        try:
+            hop = hop_of_uri(uri)
+        except ParseError:
+            return None
+        group = self.groups.get(hop.host)
+        return (hop, group) if group is not None else None
 
     def _targets_of(self, peer: Address, hop: Hop, group: ServerGroup, large: bool) -> Targets:
         """`peer` by the transport that `hop` asks for; the group does not hear how it fares."""
@@ -92,11 +93,8 @@ class GroupLocator(Locator):
 
     def likely(self, uri: str) -> str:
         """`uri`, or where a request to it will probably go if it names a group."""
-        try:
-            group = self.groups.get(hop_of_uri(uri).host)
-        except ParseError:
-            return uri
-        return (group.likely() or uri) if group is not None else uri
+        named = self._named(uri)
+        return (named[1].likely() or uri) if named is not None else uri
 
 
 class _Search:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from sip.errors import InvalidValue
+from sip.grammar import delta_seconds
 from sip.locate import Located, Target, Targets, hop_of_uri
 from sip.message import Response
 from sip.peer_address import PeerAddress
@@ -37,7 +38,6 @@ Rerouted = Callable[[Listener, Address], None]
 """Told which way a request will go, before it is made."""
 
 _OB: Final = re.compile(r";ob(?=;|\?|$)", re.IGNORECASE)
-_RETRY_AFTER: Final = re.compile(r"[ \t]*([0-9]{1,9})")
 
 
 def address_of(target: Target, domain: str) -> Address:
@@ -49,8 +49,8 @@ def address_of(target: Target, domain: str) -> Address:
 
 def retry_after(response: Response) -> int | None:
     """The seconds in Retry-After (RFC 3261 section 20.33), an hour at most; None without any."""
-    found = _RETRY_AFTER.match(response.get("retry-after") or "")
-    return min(int(found[1]), LONGEST_RETRY_AFTER) if found else None
+    seconds = delta_seconds(response.get("retry-after"))
+    return min(seconds, LONGEST_RETRY_AFTER) if seconds is not None else None
 
 
 def may_be_large(uri: str, listeners: Iterable[Listener]) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sip.errors import ParseError
-from sip.grammar import find_param
+from sip.grammar import find_param, q_value
 from sip.message import Response
 from sip.transaction.client import ClientTransaction
 from sip.uri import SipUri
@@ -116,10 +116,9 @@ class Redirector:
 
 
 def _q(contact: NameAddr) -> float:
-    text = find_param(contact.params, "q")
     try:
-        return min(max(float(text), 0.0), 1.0) if text is not None else 1.0
-    except ValueError:
+        return q_value(find_param(contact.params, "q"))
+    except ParseError:
         return 0.0
 
 

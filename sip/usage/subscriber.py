@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sip.dialog import Dialog
 from sip.errors import InvalidState, ParseError
 from sip.events import Notified, Unsubscribed
-from sip.grammar import parse_int
+from sip.grammar import delta_seconds
 from sip.inspection import check_lines
 from sip.message import Request, Response, reason_phrase
 from sip.timers import Timer
@@ -152,14 +152,14 @@ class SentSubscription:
         if status < 200 or self.over:
             return
         if status >= 300:
-            least = _number(response.get("min-expires"))
+            least = delta_seconds(response.get("min-expires"))
             if status == 423 and self.expires and least is not None and least > self.expires:
                 self.expires = least
                 self._send(now)
                 return
             self._refused(status, response.reason, now)
             return
-        seconds = _number(response.get("expires"))
+        seconds = delta_seconds(response.get("expires"))
         if seconds and self.state != LEAVING:
             self._granted(min(seconds, self.expires), now)
 
@@ -194,13 +194,6 @@ class SentSubscription:
             self._granted(state.expires, now)
         pending = state.state == "pending"
         self.apply(HEARD_TERMINATED if ended else HEARD_PENDING if pending else HEARD_ACTIVE, now)
-
-
-def _number(text: str | None) -> int | None:
-    try:
-        return parse_int(text or "", "Expires")
-    except ParseError:
-        return None
 
 
 # Effects.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sip.errors import ParseError
-from sip.grammar import parse_int
+from sip.grammar import delta_seconds
 from sip.message import Request, Response
 from sip.timers import Timer
 from sip.transaction.client import ClientTransaction
@@ -173,10 +173,7 @@ def event_of(request: Request) -> EventType:
 
 def expires_of(request: Request) -> int | None:
     """Expires in seconds, None where it is missing or no number."""
-    try:
-        return parse_int(request.get("expires") or "", "Expires")
-    except ParseError:
-        return None
+    return delta_seconds(request.get("expires"))
 
 
 def refreshed(session: "Session", tx: ServerTransaction, request: Request, now: float) -> bool:

@@ -94,6 +94,35 @@ class TestNumbers:
         with pytest.raises(ParseError, match=r"^Malformed Expires$"):
             grammar.parse_int(text, "Expires")
 
+    @pytest.mark.parametrize(
+        ("text", "seconds"),
+        [
+            ("0", 0),
+            ("3600", 3600),
+            (" 120 (in a meeting)", 120),
+            ("120(in a meeting)", 120),
+            ("18000;duration=3600", 18000),
+            ("4294967295", 2**32 - 1),
+            ("9" * 5000, 2**32 - 1),
+            *[(text, None) for text in (None, "", "-1", "1.5", "1x", "٣", ";1")],
+        ],
+    )
+    def test_seconds(self, text: str | None, seconds: int | None) -> None:
+        """RFC 3261 sections 20.19 and 20.33."""
+        assert grammar.delta_seconds(text) == seconds
+
+    @pytest.mark.parametrize(
+        ("text", "q"),
+        [(None, 1.0), ("0", 0.0), ("0.75", 0.75), (".5", 0.5), ("1.", 1.0), ("7", 1.0)],
+    )
+    def test_q(self, text: str | None, q: float) -> None:
+        assert grammar.q_value(text) == q
+
+    @pytest.mark.parametrize("text", ["", "-0.1", "high", "nan", "inf", "1e1", "0,5", "."])
+    def test_what_is_no_q(self, text: str) -> None:
+        with pytest.raises(ParseError, match="Malformed q"):
+            grammar.q_value(text)
+
     def test_range_of_a_local_number(self) -> None:
         assert grammar.check_int(70, "Max-Forwards", 255) == 70
         for number in (-1, 256):

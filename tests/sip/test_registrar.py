@@ -150,6 +150,8 @@ def test_taken_back(world: World) -> None:
         {"Contact": "<mailto:a@example.com>"},
         {"Contact": "<sip:1001@"},
         {"Contact": f"{PHONE};q=high"},
+        {"Contact": f"{PHONE};q=nan"},
+        {"Contact": f"{PHONE};q=-0.5"},
         {"Path": "<sip:proxy"},
     ],
 )
