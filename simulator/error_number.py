@@ -15,7 +15,6 @@ from simulator.errors import CallStateError
 from simulator.headers import CalleeRefusal
 from simulator.leg import Leg
 from simulator.refer import ReferTransfer
-from simulator.routing import NotRoutable
 from simulator.states import NORMAL, TRANSFER
 from sip.errors import SipError
 
@@ -84,12 +83,8 @@ def end_abnormally(call: "Call", status: int, reason: str, now: float) -> None:
         call.refuse(now, status, reason)
         return
     number = server.config.services.error
-    try:
-        uri = server.plan.route_label(number, call.origin) if number else None
-    except NotRoutable:
-        uri = None
+    uri = server.way_to_service(call, "error number", number, now)
     if uri is None:
-        call.log(now, "no_route", f"error number {number}: add it under routes")
         call.refuse(now, 404, f"no route to the error number, after SIP {status} {reason}")
         return
     uri = server.server_groups.concrete(uri, now)

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Final
 
 from simulator.leg import RINGTONE, Leg
-from simulator.routing import NotRoutable
 from simulator.states import NORMAL
 from sip.errors import LocalError
 from sip.message import Response
@@ -33,12 +32,8 @@ class HeldRingtone:
         """Call the service; None where there is no way to it."""
         server = call.server
         number = server.config.services.ringtone
-        try:
-            uri = server.plan.route_label(number, call.origin) if number else None
-        except NotRoutable:
-            uri = None
+        uri = server.way_to_service(call, "ringtone", number, now)
         if uri is None:
-            call.log(now, "no_route", f"ringtone {number}: add it under routes")
             return None
         leg = Leg(call, RINGTONE, number, now)
         ringtone = cls(call, leg)

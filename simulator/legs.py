@@ -113,6 +113,16 @@ class Legs(Queries):
             old.hang_up(now, NORMAL)
         self.connect(call, leg, uri, now, found)
 
+    def way_to_service(self, call: "Call", name: str, number: str, now: float) -> str | None:
+        """The URI of a service number; None, told in the history, where no route leads there."""
+        try:
+            uri = self.plan.route_label(number, call.origin) if number else None
+        except NotRoutable:
+            uri = None
+        if uri is None:
+            call.log(now, "no_route", f"{name} {number}: add it under routes")
+        return uri
+
     def refer(
         self, call: "Call", destination: str, uri: str | None, now: float, *, by_icm: bool = False
     ) -> None:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from simulator.bridge import partner
 from simulator.connection import Connection
-from simulator.errors import CallStateError
 from simulator.headers import user_part
 from simulator.joining import DIALLING, DIALLING_HELD, TARGET_ANSWERED
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
-from simulator.referred import in_queue
+from simulator.referred import check_free, in_queue
 from simulator.states import NORMAL, TRANSFER
 from simulator.transfer_log import PHONE, REPLACES
 from sip.dialog import name_addr_uri
@@ -97,12 +96,7 @@ def _check(call: "Call", old: Leg) -> None:
     other = partner(call, old)
     if other is None or (other.kind == VXML and not (old is call.caller and in_queue(call))):
         raise PeerError("There is nobody else in the call", 603)
-    try:
-        call.check(TRANSFER)
-    except CallStateError:
-        raise PeerError(reason_phrase(491), 491) from None
-    if call.work is not None:
-        raise PeerError(reason_phrase(491), 491)
+    check_free(call)
 
 
 def _rings(call: "Call", leg: Leg) -> bool:

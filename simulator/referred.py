@@ -156,6 +156,11 @@ def _check(call: "Call", leg: Leg, refer: ReceivedRefer) -> None:
         raise PeerError("There is nobody to transfer", 603)
     if refer.method != "INVITE":
         raise PeerError("Only INVITE can be referred", 403)
+    check_free(call)
+
+
+def check_free(call: "Call") -> None:
+    """Whether a phone can change the legs of a call now. Raises PeerError."""
     try:
         call.check(TRANSFER)
     except CallStateError:

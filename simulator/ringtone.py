@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from simulator.connection import Connection
 from simulator.joining import TARGET_AGREED
 from simulator.leg import RINGTONE, Leg
-from simulator.routing import NotRoutable
 
 if TYPE_CHECKING:
     from simulator.call import Call
@@ -72,12 +71,8 @@ def lead_in(work: Connection, number: str, file: str, now: float) -> Connection:
     peer = call.peer
     if not number or not call.caller.up or (peer is not None and peer.kind == RINGTONE):
         return work
-    try:
-        uri = call.server.plan.route_label(number, call.origin)
-    except NotRoutable:
-        uri = None
+    uri = call.server.way_to_service(call, "ringtone", number, now)
     if uri is None:
-        call.log(now, "no_route", f"ringtone {number}: add it under routes")
         return work
     ringtone = Ringtone(call, number, uri, work, now)
     if file:
