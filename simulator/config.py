@@ -71,7 +71,7 @@ class Config(Section):
         description="Servers under one name, which is the host in routes: sip:NAME. Each of "
         "servers is HOST:PORT, or host, port, transport, priority, weight, name.",
     )
-    direct_routes: Annotated[tuple[plan.StaticRoute, ...], BeforeValidator(one_or_many)] = Field(
+    direct_routes: Annotated[tuple[plan.DirectRoute, ...], BeforeValidator(one_or_many)] = Field(
         default=(),
         description="Numbers that go straight to a callee, before the dial plan (--route). "
         "PATTERN=URI is short for pattern and to.",

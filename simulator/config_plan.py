@@ -79,19 +79,10 @@ class DialedNumber(Section):
         return self
 
 
-class StaticRoute(Section):
+class DirectRoute(Section):
     """Numbers or labels of a pattern are sent to one place."""
 
     pattern: PatternText
-    ring_no_answer: RingNoAnswer | None = Field(
-        default=None, description="Seconds for labels of this pattern; unset: as the number says."
-    )
-    ringtone: Number = Field(
-        default="", description="Ringtone service for labels of this pattern. Unset: the usual."
-    )
-    ringtone_file: Text = Field(
-        default="", description="What the ringtone service is to play, in its X-Announcement."
-    )
     to: Target = Field(
         description="sip:HOST:PORT, with ;transport=tcp or tls if not UDP; HOST may be a server "
         "group."
@@ -107,3 +98,17 @@ class StaticRoute(Section):
         if not equals:
             raise ValueError(f"{data!r} is not PATTERN=sip:HOST:PORT")
         return {"pattern": pattern.strip(), "to": to.strip()}
+
+
+class StaticRoute(DirectRoute):
+    """The same for labels, and how they are treated."""
+
+    ring_no_answer: RingNoAnswer | None = Field(
+        default=None, description="Seconds for labels of this pattern; unset: as the number says."
+    )
+    ringtone: Number = Field(
+        default="", description="Ringtone service for labels of this pattern. Unset: the usual."
+    )
+    ringtone_file: Text = Field(
+        default="", description="What the ringtone service is to play, in its X-Announcement."
+    )

@@ -358,6 +358,10 @@ def test_the_store_may_be_anywhere() -> None:
             "3: routes.1.pattern: pattern '12.' matches the same numbers as '12X'",
         ),
         ("routes: [12]", "1: routes.0: '12' is not PATTERN=sip:HOST:PORT"),
+        (
+            "direct_routes: [{pattern: 1, to: sip:h, ring_no_answer: 5}]",
+            "1: direct_routes.0.ring_no_answer: is not a known key; known here: pattern, to",
+        ),
         ("routes: [12=http://h]", "1: routes.0.to: 'http://h' is not sip:HOST:PORT"),
         ("icm: {scripts: {a: []}}", "1: icm.scripts.a: must not be empty"),
         ("icm:\n scripts:\n  a:\n  - queu: {}", "4: icm.scripts.a.0.queu: is not a known key; did"),
