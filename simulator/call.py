@@ -196,8 +196,9 @@ class Call:
 
     @property
     def settled_state(self) -> str:
-        """The state, beneath a transfer that is under way."""
-        return self._before_transfer if self.state == "transferring" else self.state
+        """The state, beneath a transfer that is under way or a hold."""
+        state = self._before_transfer if self.state == "transferring" else self.state
+        return self._before_hold if state == "on_hold" else state
 
     # Work: connections and transfers.
 

@@ -181,3 +181,25 @@ def test_glare(world: World) -> None:
     assert world.state == "on_hold"
     assert direction_of(caller.received) == "sendonly"
     caller.hang_up()
+
+
+@pytest.mark.parametrize("who", ["caller", "operator"])
+@pytest.mark.parametrize("transfer", [False, True])
+def test_who_leaves_the_queue_while_it_is_held(world: World, who: str, transfer: bool) -> None:
+    """The caller waits for an agent all the same: abandoned."""
+    caller = world.queued()
+    if who == "operator":
+        hold(world)
+    else:
+        caller.offer("sendonly")
+        world.run()
+    assert world.state == "on_hold"
+    if transfer:
+        world.agents.manner = Manner(answer=None)
+        world.transfer("1002")
+        world.run()
+        assert world.state == "transferring"
+    caller.hang_up()
+    world.run()
+    assert world.cdr.call_result == "abandoned"
+    world.over()
