@@ -85,7 +85,7 @@ class Handover:
         call.log(now, "transfer_failed", details)
         call.steps.failed(status, details, now)
         if self._leg.ended:
-            call.end(now, "completed", f"{self._leg.kind} hung up")
+            call.end(now, "completed", f"{self._leg.kind} hung up", by=self._leg)
         else:
             call.go_back(now, details)
 

@@ -433,6 +433,8 @@ def test_the_target_leaves_after_it_agreed(world: World, calls: Consultation) ->
     calls.target.drop()
     world.run()
     assert calls.second.state == "ended"
+    (record,) = world.store.records
+    assert record.cause == "Called Party Disconnected"
     calls.caller.answer()
     world.run()
     calls.caller.answer()
