@@ -4,13 +4,15 @@ import argparse
 import logging
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.soak.calls import Play
-from tests.soak.mix import RATE, Mix, VirtualMix
-from tests.soak.mix_live import WireMix
+from tests.soak.mix import RATE, Mix
+from tests.soak.mix_live import WireMix, deciding
+from tests.soak.mix_virtual import VirtualMix
 from tests.soak.verdict import judge
 
 LIVE_RATE: Final = 10.0
@@ -37,9 +39,10 @@ def main() -> int:
     if options.mix:
         wrong = _mix(VirtualMix(options.seed, options.calls or 20_000, options.rate or RATE))
     elif options.live:
-        with TemporaryDirectory(prefix="callsim-mix-") as folder:
+        with TemporaryDirectory(prefix="callsim-mix-") as folder, deciding(options.seed) as url:
             rate = options.rate or LIVE_RATE
-            wrong = _mix(WireMix(Path(folder), options.seed, options.calls or 300, rate))
+            calls = options.calls or 300
+            wrong = _mix(WireMix(Path(folder), options.seed, calls, rate, url))
     else:
         wrong = _soak(options)
     print(f"{time.perf_counter() - started:.1f} s; wrong: {len(wrong)}")
@@ -68,11 +71,17 @@ def _mix(mix: Mix) -> list[str]:
     mix.run()
     results = sorted({result for _, result in mix.ends})
     print(f"{'dialled':>8}" + "".join(f"{result:>13}" for result in results))
+    totals = Counter[str]()
+    for (_, result), count in mix.ends.items():
+        totals[result] += count
     for number in sorted({number for number, _ in mix.ends}):
         counts = (mix.ends[number, result] for result in results)
         print(f"{number:>8}" + "".join(f"{count:13,}" for count in counts))
-    for title, counter in (("REST", mix.commands), ("history", mix.events)):
-        print(f"{title}: " + ", ".join(f"{n:,} {what}" for what, n in counter.most_common()))
+    print(f"{'all':>8}" + "".join(f"{totals[result]:13,}" for result in results))
+    for title, counter in (("REST", mix.commands), ("kinds", mix.kinds)):
+        if counter:  # a live server tells no histories
+            text = ", ".join(f"{n:,} {what}" for what, n in counter.most_common())
+            print(f"{title}: {text}")
     print(
         f"{mix.judged:,} calls, {mix.log.rules.packets:,} packets, "
         f"{mix.network.now:,.0f} s of its clock"

@@ -1,25 +1,85 @@
 """The mix through a `callsim serve` process: real sockets, a real clock, commands over HTTP."""
 
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from random import Random
+from threading import Thread
+from typing import Any, ClassVar
 
 from scenarios.server import RestError, ServerProcess
+from simulator.errors import CallServerError
 from simulator.views import TransferCommand
-from tests.soak.mix import LONG_OVER, PATIENCE, REASONS, Mix
+from tests.soak.mix import LONG_OVER, PATIENCE, Mix
+from tests.soak.mix_plan import ANSWERS
 from tests.support.wire import WireNetwork
 
 
-class WireMix(Mix):
-    """`callsim serve` on loopback, phones on real sockets, commands over HTTP."""
+class _Decider(BaseHTTPRequestHandler):
+    """The router of the user; what is a problem to be is status 500."""
 
-    def __init__(self, directory: Path, seed: int, calls: int, rate: float) -> None:
+    random: ClassVar[Random]
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """A question."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        answer = self.random.choice(ANSWERS)
+        body = json.dumps(answer).encode()
+        self.send_response(500 if isinstance(answer, str) else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Nothing: the verdict tells."""
+
+
+@contextmanager
+def deciding(seed: int) -> Iterator[str]:
+    """A router of the user on loopback: its URL."""
+    handler = type("Decider", (_Decider,), {"random": Random(seed)})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+
+
+class WireMix(Mix):
+    """`callsim serve` on loopback, phones on real sockets, commands over HTTP.
+
+    `webhook` is the URL of the router of the user.
+    """
+
+    def __init__(self, directory: Path, seed: int, calls: int, rate: float, webhook: str) -> None:
         super().__init__(WireNetwork(), seed, calls, rate)
-        file = directory / "plan.yaml"
-        file.write_text(self.config().to_yaml(comments=False))
-        self.server = ServerProcess(directory, options=["--config", str(file)])
+        self._file = directory / "plan.yaml"
+        self._webhook = webhook
+        self._write()
+        self.server = ServerProcess(directory, options=["--config", str(self._file)])
         self.address = "{}:{}".format(*self.server.sip)
+        self._epoch = time.time() - time.monotonic()
+
+    def _write(self) -> None:
+        config = self.config()
+        hook = config.icm.webhook.model_copy(update={"url": self._webhook})
+        icm = config.icm.model_copy(update={"webhook": hook})
+        self._file.write_text(config.model_copy(update={"icm": icm}).to_yaml(comments=False))
+
+    @property
+    def epoch(self) -> float:
+        return self._epoch
+
+    @property
+    def delay(self) -> float:
+        return 0.0
 
     def finish(self) -> None:
         """Until nobody has anything left, or it has taken too long; then judge all records."""
@@ -37,6 +97,10 @@ class WireMix(Mix):
             for record in records:
                 self.judge(record, again=False) if last else self.gather(record.call_guid)
 
+    def reconfigure(self) -> None:
+        self._write()
+        os.kill(self.server.pid, signal.SIGHUP)
+
     def is_over(self) -> bool:
         """Whether nothing is left at the phones: their timers are the longest."""
         return not super().leftovers()
@@ -44,34 +108,25 @@ class WireMix(Mix):
     def is_up(self, guid: str) -> bool:
         return guid in self.placed
 
-    def rest(self, guid: str) -> list[tuple[str, Callable[[], object]]]:
-        found: list[tuple[str, Callable[[], object]]] = [
-            (name, partial(self._transfer, guid, self.transfer_command(kind, label=label)))
-            for name, kind, label in (
-                ("blind", "blind", False),
-                ("consultation", "consultation", False),
-                ("label", "blind", True),
-            )
-        ]
-        ecc = {"eccVariables": {"user.tier": "1"}}
-        reason = {"reason": self.random.choice(REASONS)}
-        found.append(("variables", partial(self._ask, "PUT", f"/call/{guid}/variables", ecc)))
-        found.append(("terminate", partial(self._ask, "POST", f"/call/{guid}/terminate", reason)))
-        for name in ("hold", "resume", "transfer/complete", "transfer/cancel"):
-            command = partial(self._extension, f"/sim/v1/calls/{guid}/{name}")
-            found.append((name.removeprefix("transfer/"), command))
-        return found
+    def transfer(self, guid: str, command: TransferCommand) -> None:
+        body = {"destination": command.destination, "transferType": command.transfer_type}
+        label = {"label": command.label} if command.label else {}
+        self._ask("POST", f"/call/{guid}/transfer", body | label)
 
-    def _transfer(self, guid: str, what: TransferCommand) -> None:
-        body = {"destination": what.destination, "transferType": what.transfer_type}
-        self._ask(
-            "POST", f"/call/{guid}/transfer", body | ({"label": what.label} if what.label else {})
-        )
+    def terminate(self, guid: str, reason: Any) -> None:
+        self._ask("POST", f"/call/{guid}/terminate", {"reason": reason})
+
+    def set_variables(self, guid: str, ecc: dict[str, str]) -> None:
+        self._ask("PUT", f"/call/{guid}/variables", {"eccVariables": ecc})
+
+    def extension(self, guid: str, operation: str) -> None:
+        try:
+            self.server.extension("POST", f"/sim/v1/calls/{guid}/{operation}")
+        except RestError as error:
+            raise CallServerError(str(error)) from None
 
     def _ask(self, method: str, path: str, body: object) -> None:
-        with suppress(RestError):  # refused: 404, 409
+        try:
             self.server.rest(method, path, body)
-
-    def _extension(self, path: str) -> None:
-        with suppress(RestError):
-            self.server.extension("POST", path)
+        except RestError as error:
+            raise CallServerError(str(error)) from None

@@ -98,7 +98,7 @@ class Line:
         self.phone = phone
         self.session = session
         self.manner = manner
-        self.media = Media(phone.host, 1000 + len(phone.lines))
+        self.media = phone.new_media()
         self.heard: list[str] = []
         self.requests: list[Request] = []
         self.responses: list[Response] = []
@@ -140,11 +140,11 @@ class Line:
         offer = invite.request.body if invite is not None else b""
         return self.media.answer(offer) if offer else self.media.body()
 
-    def answer(self, body: bytes | None = None) -> None:
+    def answer(self, body: bytes | None = None, lines: str = "") -> None:
         """200; the body answers the offer, or is one."""
         if body is None:
             body = self._description()
-        self.session.answer(self.now, body)
+        self.session.answer(self.now, body, lines)
         self.phone.network.pump()
 
     def prack(self, response: Response, body: bytes = b"") -> None:
@@ -250,13 +250,17 @@ class Phone:
         """The last call."""
         return self.lines[-1]
 
+    def new_media(self) -> Media:
+        """The media of a call to come."""
+        return Media(self.host, 1000 + len(self.lines))
+
     def behaves(self, **changes: object) -> None:
         """Change the manner for calls to come."""
         self.manner = replace(self.manner, **changes)  # type: ignore[arg-type]
 
     def dial(self, uri: str, number: str, *, offer: bool = True, lines: str = "") -> Line:
         """Call `uri`."""
-        media = Media(self.host, 1000 + len(self.lines))
+        media = self.new_media()
         body = media.body() if offer else b""
         session = self.party.endpoint.invite(
             self.network.now,
