@@ -92,6 +92,8 @@ class Handover:
     def abandon(self, now: float) -> None:
         """The phone has left this call already: its party stays where it goes."""
         self.call.steps.completed(now)
+        if self.run is None:
+            self.drop(now)
 
 
 class Takeover(PhoneTransfer):

@@ -470,6 +470,27 @@ def test_terminate_in_the_middle(world: World, calls: Consultation) -> None:
     world.run(2.5)
 
 
+def test_a_script_whose_call_ends_in_the_middle(world: World) -> None:
+    """A gateway joins its two callers; one call is terminated meanwhile, and does nothing more."""
+    world.established("7000")
+    first, one = world.call, world.vxml.line
+    stays = world.established("7000")
+    second, other = world.call, world.vxml.line
+    stays.manner = Manner(reinvite=0)
+    one.transfer(replaces_of(other.session).in_uri(at(world, "7000")))
+    world.run()
+    assert (first.state, second.state) == ("transferring", "transferring")
+    world.terminate()
+    world.run(5.0)
+    assert second.history[-1][1] == "ended"
+    stays.answer()
+    world.run()
+    assert first.state == "connected"
+    stays.hang_up()
+    world.run()
+    world.over()
+
+
 def test_replaces_of_itself(world: World, calls: Consultation) -> None:
     calls.agent.transfer(replaces_of(calls.agent.session).in_uri(at(world)))
     world.run()
