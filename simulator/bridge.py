@@ -72,8 +72,9 @@ class OfferRelay:
 
     @property
     def wanted(self) -> bool:
-        """Whether an offer that had to wait is still to be sent."""
-        return self.origin.up and self._open
+        """Whether an offer that had to wait is still to be sent: not to a former partner."""
+        origin = self.origin
+        return origin.up and self._open and partner(self.call, origin) is self.target
 
     @property
     def _open(self) -> bool:

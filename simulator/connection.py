@@ -27,6 +27,7 @@ from simulator.joining import (
     JOINING,
     JOINING_HEARD,
     JOINING_HELD,
+    REALIGNING,
     RETRIEVING,
     RING_TIMEOUT,
     TABLE,
@@ -213,7 +214,9 @@ class Connection:
         self.apply(CALLER_REFUSED, now)
 
     def leg_over(self, leg: Leg, now: float) -> None:
-        """`left` tells that as well, or the call is over."""
+        """A target has nothing more to agree to. Of others `left` tells, or the call is over."""
+        if leg is self.target and self.state == REALIGNING:
+            self.apply(TARGET_AGREED, now)
 
     def timer_fired(self, _what: int, now: float) -> None:
         """Ring no answer."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulator.early import EarlyOffers
 from simulator.headers import ANSWERED, passed_lines
-from simulator.leg import RINGTONE, Restored
+from simulator.leg import RINGTONE, Leg, Restored
 from simulator.states import NORMAL
 from sip.errors import PeerError
 from sip.message import Request, Response
@@ -164,15 +164,25 @@ def _ack_target_again(work: "Connection", now: float, message: object) -> None:
 
 
 def _tell_caller(work: "Connection", now: float, message: Response | None) -> None:
-    """The target has answered with other media than the caller was offered in its name."""
-    caller = work.call.caller
-    body = b"" if message is None else message.sdp
-    if body and caller.up and not same_media(_two_way(body), _two_way(caller.sent)):
-        caller.offer(now, body, Restored())
+    _tell(work.call.caller, b"" if message is None else message.sdp, now)
+
+
+def _tell_old(work: "Connection", now: float, message: Response) -> None:
+    _tell(work.old, message.sdp, now)
+
+
+def _tell(leg: Leg | None, body: bytes, now: float) -> None:
+    """Offer a leg what the other has answered, where it knows of other media."""
+    if leg is not None and leg.up and body and not _same(body, leg.sent):
+        leg.offer(now, body, Restored())
+
+
+def _same(one: bytes, other: bytes) -> bool:
+    """Whether two descriptions differ in nothing but their direction."""
+    return same_media(_two_way(one), _two_way(other))
 
 
 def _two_way(body: bytes) -> bytes:
-    """A description whatever its direction: that is the answer to the other's."""
     try:
         return SessionDescription.parse(body).with_direction("sendrecv").to_bytes()
     except PeerError:
@@ -191,9 +201,19 @@ def _end_target(work: "Connection", now: float, _message: object) -> None:
 def _retrieve_caller(work: "Connection", now: float, _message: object) -> None:
     old = work.old
     if work.call.standalone if old is None else old.up:
-        work.call.caller.offer(now, work.retrieve, work)
+        work.call.caller.offer(now, _of_the_old(work), work)
     else:
         work.apply(CALLER_REFUSED, now)
+
+
+def _of_the_old(work: "Connection") -> bytes:
+    """What the caller was told by the old leg, or what that has said since."""
+    old = work.old
+    if old is None or not old.received:
+        return work.retrieve
+    if work.call.caller.holding:
+        return old.received
+    return work.retrieve if _same(work.retrieve, old.received) else old.offer_of()
 
 
 def _report_failure(work: "Connection", now: float, _message: object) -> None:
@@ -263,8 +283,8 @@ TABLE: Final[Mapping[int, Mapping[int, tuple[int, tuple[Effect, ...]]]]] = {
         CALLER_REFUSED: (RETRIEVING, (_retrieve_caller,)),
     },
     RETRIEVING: {
-        CALLER_AGREED: (FAILED, (_ack_caller, _report_failure)),
-        CALLER_DIFFERS: (FAILED, (_ack_caller, _report_failure)),
+        CALLER_AGREED: (FAILED, (_ack_caller, _tell_old, _report_failure)),
+        CALLER_DIFFERS: (FAILED, (_ack_caller, _tell_old, _report_failure)),
         CALLER_REFUSED: (FAILED, (_report_failure,)),
     },
     DONE: {},

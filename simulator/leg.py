@@ -37,7 +37,7 @@ class OfferUser(Protocol):
         """Any other end; the session stays as it was before the offer."""
 
     def leg_over(self, leg: "Leg", now: float) -> None:
-        """The leg ended before there was an outcome."""
+        """The leg ended before there was an outcome, or the offer is not wanted any more."""
 
 
 class AckUser(Protocol):
@@ -210,11 +210,13 @@ class Leg:
         return user
 
     def next_offer(self, now: float) -> None:
-        """Send the offer that waited, if the leg is still up and somebody wants it."""
+        """Send the offer that waited, if the leg is still up and somebody wants it still."""
         while self.offers and self.offer_user is None and self.up:
             body, user = self.offers.pop(0)
             if user.wanted:
                 self.offer(now, body, user)
+            else:
+                user.leg_over(self, now)
 
     def hang_up(self, now: float, reason: str, status: int = 480, beside: str = "") -> None:
         """End the leg in the way that its state asks for.

@@ -1,5 +1,7 @@
 """Both far ends know where the other's media are, whoever moves them when (RFC 3264 section 8)."""
 
+import pytest
+
 from tests.simulator.flows.phones import Line, Manner
 from tests.simulator.flows.world import World
 
@@ -72,4 +74,62 @@ def test_what_was_agreed_before_a_refused_offer(world: World) -> None:
     world.server.hold(world.call.guid)
     world.run()
     assert knows(caller, agent), "the hold is of what it was told last"
+    caller.hang_up()
+
+
+# While the caller is on hold for a consultation.
+
+
+@pytest.mark.parametrize("who", ["caller", "agent"])
+def test_one_moves_while_the_caller_is_held(world: World, who: str) -> None:
+    """Nothing comes of the consultation: the caller is led to where the agent is now."""
+    caller = world.connected()
+    agent = world.agents.line
+    world.agents.manners["9486"] = Manner(answer=1.0, refuse=486)
+    if who == "caller":
+        move(caller)  # in its answer to the hold
+    world.transfer("9486", "consultation")
+    world.run(0.3)
+    if who == "agent":
+        move(agent)
+        agent.offer()
+    world.run(1.5)
+    assert world.state == "connected"
+    assert knows(caller, agent)
+    assert knows(agent, caller)
+    caller.hang_up()
+
+
+# After a transfer.
+
+
+def test_a_former_partner_is_not_heard(world: World) -> None:
+    """Its re-INVITE has waited behind the offer by which the caller left it."""
+    caller = world.connected()
+    phone = world.agents.line
+    caller.manner = Manner(think=0.3)
+    world.agents.manners["1002"] = Manner(answer=0.0)
+    phone.transfer(f"sip:1002@{world.address}")
+    world.run(0.1)
+    move(phone)
+    phone.offer()
+    world.run(1.0)
+    assert phone.news == [202, 100, 200]
+    assert world.sent("491 INVITE", to="agents")
+    assert knows(caller, world.agents.line)
+    caller.hang_up()
+
+
+def test_a_gateway_that_is_lost_while_it_is_realigned(world: World) -> None:
+    """It does not know the call any more: the script goes on."""
+    caller = world.connected()
+    world.vxml.behaves(reinvite=0, info=481)
+    world.transfer("7000")
+    move(caller)
+    world.run(0.5)
+    assert world.state == "self_service"
+    caller.request("INFO", b"Signal=5\r\n", "application/dtmf-relay")
+    world.run(0.5)
+    assert (world.state, world.call.work) == ("queued", None)
+    assert len(world.vxml.lines) == 2
     caller.hang_up()
