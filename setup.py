@@ -29,6 +29,7 @@ SIMULATOR = [
         call
         call_events
         call_index
+        callback
         commands
         connection
         consultation

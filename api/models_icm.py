@@ -1,6 +1,7 @@
 """Schemas of the simulated ICM: agents, skill groups, queues."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
@@ -36,13 +37,17 @@ class Agents(Reply):
 
 
 class QueuePlace(Reply):
-    """A call that waits; times in seconds, no `estimatedWaitTime` while no agent is there."""
+    """A call that waits; times in seconds, no `estimatedWaitTime` while no agent is there.
+
+    `callback` says how far it is, where the caller has left, to be called back.
+    """
 
     call_guid: Text
     skill_group: Text
     queue_position: int
     waited: float
     estimated_wait_time: float | SkipJsonSchema[None] = None
+    callback: Literal["waiting", "dialling"] | SkipJsonSchema[None] = None
 
 
 class SkillGroup(Reply):

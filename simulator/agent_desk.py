@@ -30,13 +30,17 @@ class AgentView:
 
 @dataclass(slots=True)
 class QueuedView:
-    """A call that waits; times in seconds, `estimated_wait_time` None while nobody is there."""
+    """A call that waits; times in seconds, `estimated_wait_time` None while nobody is there.
+
+    `callback` is ``waiting`` or ``dialling`` where the caller has left, to be called back.
+    """
 
     call_guid: str
     skill_group: str
     queue_position: int
     waited: float
     estimated_wait_time: float | None
+    callback: str | None
 
 
 @dataclass(slots=True)
@@ -145,4 +149,5 @@ def _queued(
         queue_position=position,
         waited=round(now - since, 3),
         estimated_wait_time=queue.estimated_wait(position, now),
+        callback=treatment.callback,
     )

@@ -157,13 +157,24 @@ class Queue:
         self.serve(now)
 
     def serve(self, now: float) -> None:
-        """Give agents to the calls at the head, while there are both."""
-        while self.waiting and self.waiting[0][0] <= now + 1e-6:
+        """Give agents to the calls at the head, while there are both.
+
+        A caller who has left is called back instead, and those behind come first meanwhile.
+        """
+        waiting = self.waiting
+        place = 0
+        while place < len(waiting) and waiting[place][0] <= now + 1e-6:
             agent = self._longest_available()
             if agent is None:
                 return
-            _, _, treatment = self.waiting.popleft()
-            self._offer(treatment, agent, now)
+            treatment = waiting[place][2]
+            if not treatment.away:
+                del waiting[place]
+                self._offer(treatment, agent, now)
+                continue
+            treatment.near(now)
+            if place < len(waiting) and waiting[place][2] is treatment:  # it may have ended
+                place += 1
 
     def _longest_available(self) -> Agent | None:
         free = [agent for agent in self.agents if agent.available]
@@ -223,9 +234,10 @@ class SkillGroups:
 
     def check(self, step: "Step") -> None:
         """Raises ValueError where an instruction from outside queues for an unknown group."""
-        if step.queue is not None and step.queue.skill_group not in self.queues:
+        node = step.queue or step.callback
+        if node is not None and node.skill_group not in self.queues:
             known = ", ".join(self.queues) or "none"
-            raise ValueError(f"{step.queue.skill_group!r} is no skill group; there are {known}")
+            raise ValueError(f"{node.skill_group!r} is no skill group; there are {known}")
 
     def queue(self, name: str) -> Queue:
         """The queue of a skill group, also of one whose script is older than the configuration."""

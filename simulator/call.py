@@ -154,6 +154,8 @@ class Call:
             raise CallStateError(
                 f"the call is {self.state}: {INPUT_NAMES[what]} is not possible now"
             )
+        if self.treatment is not None and self.treatment.away:
+            raise CallStateError("the caller has left, to be called back: wait, or terminate")
         if what == TRANSFER and isinstance(self.work, Connection) and self.work.joining:
             raise CallStateError("the caller is being joined to another leg: try again")
         return state

@@ -5,7 +5,8 @@ nothing here; what only its history tells (failures, transfers, applications) li
 record as `marks`. The rows are made when somebody reads them.
 
 The guide does not publish the numbers of TransferTypeID: 1, 2 and 3 below are ours. It names
-only the range of the callback events (20 to 29) and of the whisper causes (29 to 33).
+only the range of the callback events (20 to 29), of which 20 to 23 are ours, and of the
+whisper causes (29 to 33).
 """
 
 import re
@@ -33,6 +34,10 @@ RUN_SCRIPT: Final = 11
 BRIDGE_TRANSFER: Final = 16
 BLIND_TRANSFER: Final = 17
 REQ_ICM_LABEL: Final = 18
+CALLBACK_REQUESTED: Final = 20
+CALLBACK_DIALLED: Final = 21
+CALLBACK_ANSWERED: Final = 22
+CALLBACK_FAILED: Final = 23
 EVENT_TYPES: Final[Mapping[int, str]] = {
     NEW_CALL: "New Call",
     CONNECT_FAILURE: "Connect Failure",
@@ -49,7 +54,11 @@ EVENT_TYPES: Final[Mapping[int, str]] = {
     BRIDGE_TRANSFER: "Bridge Transfer",
     BLIND_TRANSFER: "Blind Transfer",
     REQ_ICM_LABEL: "ReqICMLabel",
-    **{number: f"Callback {number}" for number in range(20, 30)},
+    CALLBACK_REQUESTED: "Callback Requested",
+    CALLBACK_DIALLED: "Callback Dialled",
+    CALLBACK_ANSWERED: "Callback Answered",
+    CALLBACK_FAILED: "Callback Failed",
+    **{number: f"Callback {number}" for number in range(24, 30)},
 }
 
 # CauseID; 1 to 13 are also the clear causes of GED-125.

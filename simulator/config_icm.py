@@ -109,6 +109,25 @@ class WebhookSection(Section):
     )
 
 
+class CallbackSection(Section):
+    """Courtesy callback: when and how a caller who has left is called."""
+
+    lead: float = Field(
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="Seconds of estimated wait that are left when the caller is called.",
+    )
+    attempts: int = Field(default=3, ge=1, le=100, description="How often, at most.")
+    interval: float = Field(
+        default=60.0, ge=0.1, le=86_400, description="Seconds between the attempts."
+    )
+    route: Literal["originator", "plan"] = Field(
+        default="originator",
+        description="By the gateway that the call came from (its Contact), or by routes.",
+    )
+
+
 class IcmSection(Section):
     """The simulated ICM."""
 
@@ -154,10 +173,11 @@ class IcmSection(Section):
         default=None, description="A number makes percent allocation the same in each run."
     )
     webhook: WebhookSection = WebhookSection()
+    callback: CallbackSection = CallbackSection()
     scripts: dict[Name, Script] = Field(
         default_factory=dict,
         description="Nodes each, as a list or by name: answer, self_service or run_application, "
-        "queue, connect or label, release, set, if, percent, requery, webhook; each goes on at "
+        "queue, callback, connect or label, release, set, if, percent, requery, webhook; each goes on at "
         "the one below, or at its next.",
     )
     skill_groups: dict[Name, SkillGroup] = Field(

@@ -44,6 +44,7 @@ class Hold:
             raise CallStateError("the call is held by a command already")
         if call.state not in HELD_FROM or call.work is not None:
             raise CallStateError(f"the call is {call.state}: hold is not possible now")
+        call.check(HOLD)
         hold = cls(call)
         other = partner(call, call.caller)
         offers: list[tuple[Leg, bytes]] = []

@@ -13,6 +13,10 @@ from simulator.cdr_events import (
     CALL_ABANDON,
     CALL_TRANSFER,
     CALL_TRANSFERRED,
+    CALLBACK_ANSWERED,
+    CALLBACK_DIALLED,
+    CALLBACK_FAILED,
+    CALLBACK_REQUESTED,
     CALLED_PARTY_DISCONNECTED,
     ERROR,
     MAX_LABEL,
@@ -34,7 +38,16 @@ from simulator.cdr_records import (
     Row,
     as_json,
 )
-from simulator.leg import CALLER, GREETING, RINGTONE, TRANSFER, VXML, WHISPER, Leg
+from simulator.leg import (
+    CALLBACK,
+    CALLER,
+    GREETING,
+    RINGTONE,
+    TRANSFER,
+    VXML,
+    WHISPER,
+    Leg,
+)
 
 if TYPE_CHECKING:
     from simulator.call import Call
@@ -48,9 +61,10 @@ _RESULT_CAUSES: Final[Mapping[CallResult, int]] = {
 }
 
 # Legs that are no place where a call was transferred to.
-_SERVICE: Final = frozenset((RINGTONE, WHISPER, GREETING))
+_SERVICE: Final = frozenset((RINGTONE, WHISPER, GREETING, CALLBACK))
 
-# Lines of a call's history that its legs do not tell.
+# Lines of a call's history that its legs do not tell; from CALLBACK_REQUESTED on the number
+# is the EventTypeID.
 _RUN: Final = 0  # an application, or what is played in a queue
 _FAILED: Final = 1
 _MOVED: Final = 2
@@ -60,7 +74,12 @@ _MARKED: Final[Mapping[str, int]] = {
     "connect_failed": _FAILED,
     "transfer_failed": _FAILED,
     "transfer_completed": _MOVED,
+    "callback_requested": CALLBACK_REQUESTED,
+    "callback_dialled": CALLBACK_DIALLED,
+    "callback_answered": CALLBACK_ANSWERED,
+    "callback_failed": CALLBACK_FAILED,
 }
+_NO_ERROR: Final = (RUN_SCRIPT, CALLBACK_REQUESTED, CALLBACK_DIALLED, CALLBACK_ANSWERED)
 _STATUS: Final = re.compile(r"\d{3}")
 
 
@@ -89,7 +108,7 @@ def row_of(call: "Call", now: float, by: Leg | None = None) -> Row:
             timeouts += 1
         elif event_type == BLIND_TRANSFER:
             transfers += 1
-        elif transfer_type == NO_TRANSFER and event_type != RUN_SCRIPT:
+        elif transfer_type == NO_TRANSFER and event_type not in _NO_ERROR:
             errors += 1
     values = []
     for leg in legs:
@@ -162,6 +181,8 @@ def _mark(what: int, after: int, details: str) -> Mark | None:
             return after, BLIND_TRANSFER, NORMAL_COMPLETION, kind, label[:MAX_LABEL]
         return after, CALL_TRANSFER, NORMAL_COMPLETION, BY_REINVITE, label[:MAX_LABEL]
     label, _, rest = details.partition(": SIP ")  # a label may be a URI
+    if what >= CALLBACK_REQUESTED:
+        return after, what, NO_CAUSE, NO_TRANSFER, label[:MAX_LABEL]
     status = _STATUS.match(rest)
     event_type, cause = failure_of(int(status[0]) if status is not None else 0)
     return after, event_type, cause, NO_TRANSFER, label[:MAX_LABEL]

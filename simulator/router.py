@@ -37,12 +37,14 @@ REQUERY: Final = 9
 WEBHOOK: Final = 10
 DIALOGUE_FAILURE: Final = 11
 SILENCE: Final = 12
+CALLBACK: Final = 13
 
 KINDS: Final[Mapping[str, int]] = {
     "answer": ANSWER,
     "self_service": SELF_SERVICE,
     "run_application": SELF_SERVICE,
     "queue": QUEUE,
+    "callback": CALLBACK,
     "connect": CONNECT,
     "label": CONNECT,
     "release": RELEASE,
@@ -97,7 +99,8 @@ class Node:
     """A node of a script; `action` is what the configuration says of it.
 
     `next` is where the script goes on; `timeout` where the time of the node is over,
-    `failure` where its target cannot be reached (None: the router's own requery).
+    `failure` where its target cannot be reached (None: the router's own requery, or `next`
+    where no callback can be offered).
     """
 
     __slots__ = (
@@ -174,7 +177,7 @@ class Script:
             node.parts = [(part, nodes[target]) for target, part in action.items()]
         if kind in (SELF_SERVICE, QUEUE) and action.timeout is not None:
             node.timeout = nodes[action.timeout]
-        if kind in (SELF_SERVICE, QUEUE, CONNECT):
+        if kind in (SELF_SERVICE, QUEUE, CONNECT, CALLBACK):
             if action.on_failure is not None:
                 node.failure = nodes[action.on_failure]
             elif node.next.kind in (REQUERY, WEBHOOK):

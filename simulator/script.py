@@ -102,6 +102,17 @@ class Queue(Section):
     on_failure: NodeName | None = None
 
 
+class Callback(Section):
+    """The caller leaves, keeps the place in the queue of a skill group, and is called back.
+
+    The node below is for the caller who is back; `on_failure` for one who has no number.
+    """
+
+    skill_group: Name
+    number: LabelText = "{ani}"
+    on_failure: NodeName | None = None
+
+
 class Connect(Section):
     """The caller is connected to a label, which may hold ``{dnis}`` and variables."""
 
@@ -178,7 +189,7 @@ class Silence(Section):
 
 
 Action: TypeAlias = (
-    Answer | SelfService | Queue | Connect | Release | Condition | Requery | Webhook
+    Answer | SelfService | Queue | Callback | Connect | Release | Condition | Requery | Webhook
     | DialogueFailure | Silence | dict[str, str] | dict[str, float]
 )  # fmt: skip
 
@@ -194,6 +205,7 @@ class Step(Section):
     self_service: SelfService | None = None
     run_application: SelfService | None = None
     queue: Queue | None = None
+    callback: Callback | None = None
     connect: Connect | None = None
     label: Connect | None = None
     release: Release | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 from simulator.config_source import Source, nearest
 from simulator.script import (
     Answer,
+    Callback,
     Connect,
     DialogueFailure,
     Place,
@@ -39,10 +40,11 @@ def check_scripts(config: "Config", source: Source) -> None:
                 message = f"there is a node {names[index]!r} already; choose another name"
                 source.problem((*at, index, "name"), message)
             action = step.action
-            if isinstance(action, Queue) and action.skill_group not in icm.skill_groups:
+            queues = isinstance(action, Queue | Callback)
+            if queues and action.skill_group not in icm.skill_groups:
                 group = action.skill_group
                 source.problem(
-                    (*at, index, "queue", "skill_group"),
+                    (*at, index, step.kind, "skill_group"),
                     f"{group!r} is not in icm.skill_groups; {nearest(group, icm.skill_groups)}",
                 )
             if step.webhook is not None and icm.webhook.url is None:

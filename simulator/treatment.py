@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from simulator import router
+from simulator.callback import Callback, may_be_called
 from simulator.ivr import run_script
 from simulator.leg import AGENT, VXML, Leg
 from simulator.router import (
     ANSWER,
+    CALLBACK,
     CONNECT,
     DIALOGUE_FAILURE,
     END,
@@ -49,6 +51,7 @@ class Treatment:
     __slots__ = (
         "_again",
         "_asked",
+        "_callback",
         "_cause",
         "_due",
         "_home",
@@ -84,6 +87,7 @@ class Treatment:
         self._asked = 0  # the question that the webhook is to answer
         self._cause = "new_call"  # what led to the present node, for the webhook
         self._home: Node | None = None  # the webhook node that decides
+        self._callback: Callback | None = None  # while the caller has left
 
     @property
     def standalone(self) -> bool:
@@ -99,6 +103,16 @@ class Treatment:
     def waiting(self) -> str:
         """The skill group in whose queue the call is."""
         return self._waiting
+
+    @property
+    def away(self) -> bool:
+        """Whether the caller has left, to be called back."""
+        return self._callback is not None
+
+    @property
+    def callback(self) -> str | None:
+        """How far the callback is; None while the caller is there."""
+        return None if self._callback is None else self._callback.state
 
     # The run.
 
@@ -162,6 +176,8 @@ class Treatment:
         elif kind == router.QUEUE:
             call.icm_skill_group = node.action.skill_group
             self._on_vxml(now)
+        elif kind == CALLBACK:
+            self._call_back(node, now)
         elif kind == CONNECT:
             self._connect(expand(node.action.label, call), now)
         elif kind == RELEASE:
@@ -234,6 +250,24 @@ class Treatment:
         self._waiting = name = self.call.icm_skill_group
         self._again = ""
         self.call.server.skill_groups.queue(name).enter(self, now, again=again)
+
+    def _call_back(self, node: Node, now: float) -> None:
+        """The caller leaves and keeps the place, unless there is no number to call."""
+        call = self.call
+        number = router.expand(node.action.number, call)
+        if call.work is not None:  # the caller is just being moved: after that
+            self._due = node
+        elif not call.caller.up or not may_be_called(number):
+            self._tell(f"not offered: {number or 'nothing'!r} cannot be called back", now)
+            self._pending = node.failure or node.next
+        else:
+            call.icm_skill_group = node.action.skill_group
+            call.enter(QUEUE, now)
+            self._callback = callback = Callback(self, number)
+            callback.begin(now)
+            self._wait(now, again=self._again == node.action.skill_group)
+            if self._callback is callback:  # no agent was free: it is not dialled yet
+                callback.look(now)
 
     def _ask(self, node: Node, now: float) -> None:
         """The webhook decides; meanwhile the call goes on as it is."""
@@ -323,6 +357,19 @@ class Treatment:
         self._tell(f"agent {agent.agent_id}", now)
         self.call.icm_agent = agent.agent_id
         self._connect(agent.extension, now, agent)
+
+    def near(self, now: float) -> None:
+        """An agent is free, but the caller has left."""
+        if self._callback is not None:
+            self._callback.near(now)
+
+    def called_back(self, now: float) -> None:
+        """The caller is there again, and the next one in the queue."""
+        self._callback = None
+        node = self._node
+        if node is not None:
+            self._again = node.action.skill_group
+            self._move_on(node.next, "called_back", now)
 
     def failed(self, status: int, reason: str, now: float) -> None:
         """A node could not reach its target: requery, or give up."""
@@ -431,6 +478,9 @@ class Treatment:
         self._asked = 0
         self._stop_timer()
         self._leave_queue()
+        if self._callback is not None:
+            self._callback.stop()
+            self._callback = None
 
     def _start_timer(self, now: float, delay: float, what: int = _STEP_OVER) -> None:
         self._stop_timer()

@@ -71,7 +71,7 @@ class Stage(Protocol):
         """An agent's phone calls the call server."""
 
     def line(self, number: str) -> Line:
-        """The last call for this number at an agent or the gateway; waits for one."""
+        """The last call for this number at any of the phones; waits for one."""
 
     def until(self, condition: Callable[[], object], what: str) -> None:
         """Let time pass until something has happened, and then until the wire is at rest."""

@@ -52,6 +52,19 @@ def no_answer_and_requery(stage: Stage) -> None:
 
 
 @flow()
+def courtesy_callback(stage: Stage) -> None:
+    """The caller takes the offer: BYE to caller and gateway, while the call keeps its place in
+    the queue. When an agent is near, INVITE to the caller with the call server's own media;
+    once back, the caller confirms at the VXML gateway, is the next in the queue, and gets the
+    agent.
+    """
+    stage.dial("7500")
+    back = stage.line("5551234")
+    stage.reach("connected")
+    back.hang_up()
+
+
+@flow()
 def gateway_refuses(stage: Stage) -> None:
     """The VXML gateway refuses the call: CONNECT_FAILURE, and the caller gets its 404."""
     stage.gateway(refuse=404)

@@ -94,7 +94,7 @@ class Stage(ABC):
     def line(self, number: str) -> Line:
         def find() -> Line | None:
             called = f"sip:{number}"
-            lines = [*self.vxml.lines, *self.agents.lines]
+            lines = [*self.caller.lines, *self.vxml.lines, *self.agents.lines]
             return next(
                 (
                     line
