@@ -44,6 +44,7 @@ SIMULATOR = [
         leg
         legs
         licence
+        origination
         outpulse
         pickup
         queries
@@ -53,6 +54,7 @@ SIMULATOR = [
         refresh
         ringtone
         router
+        script_run
         script_values
         server
         states

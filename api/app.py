@@ -16,6 +16,7 @@ from api.guard import guard
 from api.handlers.agents import agents
 from api.handlers.calls import calls
 from api.handlers.health import health, probes
+from api.handlers.lab import lab
 from api.handlers.plan import plan
 from api.handlers.reporting import reporting, statistics
 from api.handlers.routing import routing
@@ -33,7 +34,7 @@ from simulator.config_values import HttpListen
 from simulator.errors import ServiceError
 
 GROUPS: Final = (
-    calls, routing, health, sessions, transfers, agents, plan, reporting, statistics, probes
+    calls, routing, health, sessions, transfers, lab, agents, plan, reporting, statistics, probes
 )  # fmt: skip
 
 _DOCUMENT_PATH: Final = "/openapi.json"

@@ -27,6 +27,7 @@ from simulator.errors import (
     CallNotFound,
     CallNotQueued,
     CallStateError,
+    NotAdmitted,
     PlanConflict,
     PlanEntryNotFound,
     PlanNotStored,
@@ -50,6 +51,7 @@ ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (SkillGroupNotFound, 404, "SKILL_GROUP_NOT_FOUND", "there is no such skill group"),
     (CallNotQueued, 409, "CALL_NOT_QUEUED", "the call waits in no queue"),
     (CallStateError, 409, "CALL_STATE", "the state of the call does not allow this"),
+    (NotAdmitted, 503, "NOT_ADMITTED", "no new call is taken now"),
     (NotRoutable, 400, "NOT_ROUTABLE", "no route leads there"),
     (VariableError, 400, "INVALID_VARIABLE", "a variable cannot be set"),
     (PlanEntryNotFound, 404, "PLAN_ENTRY_NOT_FOUND", "the plan has no such entry"),
@@ -105,7 +107,7 @@ class Answer:
         if model is None:
             return cls(status, b"", headers)
         if isinstance(model, Json):
-            return cls(status, model.body, headers)
+            return cls(status, model.body, {**headers, **model.headers})
         body = model.model_dump_json(by_alias=True, exclude_none=True).encode()
         return cls(status, body, headers)
 

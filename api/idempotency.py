@@ -25,6 +25,10 @@ class Answers:
         # In the order of their expiry; a future that is not done is a command under way.
         self._entries: dict[Hashable, tuple[bytes, float, asyncio.Future[Answer]]] = {}
 
+    def clear(self) -> None:
+        """Forget all answers; a command under way still gives its own to who waits for it."""
+        self._entries.clear()
+
     async def once(
         self, key: Hashable, body: bytes, produce: Callable[[], Awaitable[Answer]]
     ) -> Answer:
@@ -43,13 +47,18 @@ class Answers:
         try:
             answer = await produce()
         except BaseException:
-            del self._entries[key]
+            self._forget(key, future)
             future.cancel()
             raise
         if answer.status >= 500:
-            del self._entries[key]
+            self._forget(key, future)
         future.set_result(answer)
         return answer
+
+    def _forget(self, key: Hashable, future: asyncio.Future[Answer]) -> None:
+        entry = self._entries.get(key)
+        if entry is not None and entry[2] is future:
+            del self._entries[key]
 
     def _make_room(self) -> None:
         """Forget what is too old, and so many that one more fits; never what is under way."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from simulator.routing import Lookup
     from simulator.views import (
         CallDetailView,
-        CallView,
+        CallFilter,
+        CallPage,
         ConnectionView,
         HealthView,
         SessionDetailView,
@@ -52,10 +53,8 @@ class CallServer(Protocol):
     def desk(self) -> "AgentDesk":
         """Agents and skill groups; AgentNotFound, SkillGroupNotFound, CallNotQueued."""
 
-    def active_calls(
-        self, state: str | None, called_number: str | None, limit: int
-    ) -> tuple[int, list["CallView"]]:
-        """How many calls match, and the oldest `limit` of them."""
+    def active_calls(self, wanted: "CallFilter", limit: int, cursor: int) -> "CallPage":
+        """The oldest `limit` calls that match, or those after the page that gave `cursor`."""
 
     def call_detail(self, guid: str) -> "CallDetailView":
         """One call; CallNotFound."""
@@ -63,11 +62,17 @@ class CallServer(Protocol):
     def passed_headers(self, guid: str) -> list[tuple[str, str]]:
         """Names and values of what goes on from the caller's INVITE; CallNotFound."""
 
+    def originate(self, calling: str, destination: str) -> str:
+        """Make a call, under way when this returns: its GUID; NotRoutable, NotAdmitted."""
+
     def transfer(self, guid: str, command: "TransferCommand") -> None:
         """Start a transfer: when this returns it is under way."""
 
     async def terminate(self, guid: str, reason: "TerminateReason") -> None:
         """End a call; returns once its CDR is stored."""
+
+    async def terminate_all(self, wanted: "CallFilter", reason: "TerminateReason") -> int:
+        """End all calls that match: how many; returns once their CDRs are stored."""
 
     def complete_transfer(self, guid: str) -> None:
         """Join the caller to who is consulted; under way when this returns."""

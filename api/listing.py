@@ -21,12 +21,13 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Json(Generic[Model]):
-    """JSON that says what a `Model` would."""
+    """JSON that says what a `Model` would, and header fields that go with it."""
 
-    __slots__ = ("body",)
+    __slots__ = ("body", "headers")
 
     def __init__(self, body: bytes) -> None:
         self.body = body
+        self.headers: dict[str, str] = {}
 
 
 async def written(make: Callable[[], Model]) -> Json[Model]:

@@ -129,8 +129,20 @@ class ActiveCallsQuery(Query):
     called_number: PlainText | SkipJsonSchema[None] = Field(
         None, description="Only calls to exactly this number."
     )
+    calling_number: PlainText | SkipJsonSchema[None] = Field(
+        None, description="Only calls from exactly this number."
+    )
+    application_name: PlainText | SkipJsonSchema[None] = Field(
+        None, description="Only calls of this application."
+    )
+    leg: PlainText | SkipJsonSchema[None] = Field(
+        None, description="Only calls with this leg: its number, sessionId or Call-ID."
+    )
     limit: WholeNumber = Field(
         100, ge=1, le=MAX_LIMIT, description="How many calls to list at most."
+    )
+    cursor: WholeNumber = Field(
+        0, ge=0, description="Where the page begins: as the Link of the page before says."
     )
 
 

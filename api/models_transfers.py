@@ -1,12 +1,62 @@
-"""The schemas of transfers, which the contract does not have."""
+"""The schemas of transfers and of calls that are made, which the contract does not have."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from api.models import OptionalText, Reply, Text
+from api.models import Number, OptionalText, PlainText, Reply, Request, Text
+from simulator.views import CallState, TerminateReason
+
+
+def _given(value: object) -> object:
+    if value is None:
+        raise ValueError("is null; leave it out")
+    return value
+
+
+Wanted = TypeVar("Wanted")
+Filter = Annotated[Wanted | SkipJsonSchema[None], BeforeValidator(_given)]
+_FILTERS: Final = ("state", "calledNumber", "callingNumber", "applicationName", "leg")
+
+
+class OriginateRequest(Request):
+    """Whom to call, and where to connect it to."""
+
+    calling_number: Number = Field(
+        description="Called first: a number with a static route, an extension or a SIP URI."
+    )
+    destination: Number = Field(
+        description="Then, as if the first had dialed it: a number, an extension or a SIP URI."
+    )
+
+
+class TerminateCallsRequest(Request):
+    """Which calls are to end, by one or more of the filters, and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [name]} for name in _FILTERS]}
+    )
+
+    state: Filter[CallState] = None
+    called_number: Filter[PlainText] = None
+    calling_number: Filter[PlainText] = None
+    application_name: Filter[PlainText] = None
+    leg: Filter[PlainText] = Field(None, description="The number, sessionId or Call-ID of one leg.")
+    reason: TerminateReason = "requested"
+
+    @model_validator(mode="after")
+    def _says_which(self) -> "TerminateCallsRequest":
+        if not self.model_fields_set - {"reason"}:
+            raise ValueError("needs a filter; POST /sim/v1/reset ends all calls")
+        return self
+
+
+class TerminatedCalls(Reply):
+    """How many calls were ended; their records are stored."""
+
+    terminated_calls: int
 
 
 class TransferStep(Reply):

@@ -28,6 +28,16 @@ _KEY_PARAMETER: Final = {
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
 
+_MATCH_PARAMETER: Final = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "Only if the ETag is still one of these.",
+    "schema": {"type": "string"},
+}
+_TAG_HEADER: Final = {
+    "ETag": {"description": "Changes with the answer.", "schema": {"type": "string"}}
+}
+
 
 class _Schemas(GenerateJsonSchema):
     """Schemas as the contract writes them: no titles, no empty defaults."""
@@ -127,6 +137,8 @@ def _operation(
         parameters += _query_parameters(names[operation.query])
     if operation.once:
         parameters.append(_KEY_PARAMETER)
+    if operation.wants_if_match:
+        parameters.append(_MATCH_PARAMETER)
     if parameters:
         shown["parameters"] = parameters
     if operation.body is not None:
@@ -144,7 +156,11 @@ def _responses(operation: Operation, names: Mapping[type[BaseModel], Any]) -> di
         errors.setdefault(400, "")
     if operation.once:
         errors.setdefault(409, "the Idempotency-Key came with another body before")
+    if operation.wants_if_match:
+        errors[412] = "it has changed meanwhile"
     good: dict[str, Any] = {"description": operation.description}
+    if operation.tagged:
+        good["headers"] = _TAG_HEADER
     if operation.answer is not None:
         good["content"] = _json(names[operation.answer])
     responses: dict[str, Any] = {str(operation.status): good}

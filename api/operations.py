@@ -2,7 +2,8 @@
 
 The declaration is the handler's own signature. Its first argument is the call server;
 ``query`` and ``body`` are pydantic models (a body with a default is optional), ``user`` is
-the name of who asks; every other argument is a part of the path. The name is the
+the name of who asks, ``answers`` what was answered to idempotency keys, ``if_match`` the
+header field of that name; every other argument is a part of the path. The name is the
 operationId, the docstring the description, the returned model (or that of a `Json`) the
 schema of the answer, which is empty for None. `api.openapi` reads the same declarations.
 """
@@ -11,7 +12,8 @@ import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
@@ -51,6 +53,9 @@ class Operation:
     body_required: bool
     answer: type[BaseModel] | None
     wants_user: bool
+    wants_answers: bool
+    wants_if_match: bool
+    tagged: bool
 
     @property
     def operation_id(self) -> str:
@@ -63,12 +68,20 @@ class Operation:
         arguments: dict[str, Any] = dict(place)
         if self.wants_user:
             arguments["user"] = request[USER]
+        if self.wants_answers:
+            arguments["answers"] = request.app[ANSWERS]
+        if self.wants_if_match:
+            arguments["if_match"] = ", ".join(request.headers.getall(hdrs.IF_MATCH, []))
         self._read_query(request, arguments)
         raw = await self._read_body(request, arguments) if self.body else b""
 
         async def run() -> Answer:
             reply = await self.function(request.app[SERVER], **arguments)
-            return Answer.of(reply, self.status)
+            answer = Answer.of(reply, self.status)
+            if self.tagged:
+                tag = entity_tag(answer.body)
+                answer = replace(answer, headers={**answer.headers, "ETag": tag})
+            return answer
 
         key = _idempotency_key(request) if self.once else None
         if key is None:
@@ -124,6 +137,20 @@ class Operation:
         return raw
 
 
+def entity_tag(body: bytes) -> str:
+    """The ETag of an answer (RFC 9110 section 8.8.3): strong, of its bytes."""
+    return f'"{blake2b(body, digest_size=8).hexdigest()}"'
+
+
+def check_match(if_match: str, current: BaseModel) -> None:
+    """ApiError 412 where `if_match` names only other states than the present one."""
+    known = [tag.strip() for tag in if_match.split(",") if tag.strip()]
+    now = entity_tag(Answer.of(current, 200).body)
+    if known and "*" not in known and now not in known:
+        details = f"If-Match is {shown(if_match)}, but the ETag is {now} now; read it again"
+        raise ApiError(412, details, headers={"ETag": now})
+
+
 async def _body(request: web.Request) -> bytes:
     """The whole body; 408 when it does not come, 400 when it breaks off or cannot be unpacked."""
     if not request.body_exists:
@@ -167,11 +194,12 @@ class Operations:
         status: int = 200,
         errors: Mapping[int, str] = _NONE,
         once: bool = False,
+        tagged: bool = False,
     ) -> Callable[[Function], Function]:
         """Declare the decorated function.
 
         `description` tells what an answer with `status` is, `errors` what the others mean.
-        `once` lets clients send an Idempotency-Key.
+        `once` lets clients send an Idempotency-Key; `tagged` answers with an ETag.
         """
 
         def declare(function: Function) -> Function:
@@ -193,6 +221,9 @@ class Operations:
                 body_required=body is not None and body.default is inspect.Parameter.empty,
                 answer=_answer_of(answer),
                 wants_user="user" in hints,
+                wants_answers="answers" in hints,
+                wants_if_match="if_match" in hints,
+                tagged=tagged,
             )
             self.declared.append(operation)
             return function

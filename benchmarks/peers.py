@@ -146,7 +146,7 @@ class Kamailio(Peer):
         self.run(
             [
                 *[program, "-DD", "-E", "-f", str(config), "-Y", str(directory / "run")],
-                *["-x", "fm", "-X", "fm", "-m", "256", "-M", "16"],
+                *["-x", "tlsf", "-X", "tlsf", "-m", "256", "-M", "16"],
             ]
         )
 

@@ -149,5 +149,5 @@ def _queued(
         queue_position=position,
         waited=round(now - since, 3),
         estimated_wait_time=queue.estimated_wait(position, now),
-        callback=treatment.callback,
+        callback=treatment.callback.state if treatment.callback is not None else None,
     )

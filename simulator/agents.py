@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from simulator.config_icm import SkillGroup
     from simulator.leg import Leg
     from simulator.script import Step
+    from simulator.script_run import ScriptRun
     from simulator.treatment import Treatment
     from sip.timers import TimerWheel
 
@@ -108,7 +109,7 @@ class Queue:
         details = f"{self.name}: position {position}, estimated wait {shown}"
         treatment.call.log(now, "queue_position", details)
 
-    def leave(self, treatment: "Treatment") -> None:
+    def leave(self, treatment: "ScriptRun") -> None:
         """Wait no longer."""
         for entry in self.waiting:
             if entry[2] is treatment:
@@ -168,11 +169,12 @@ class Queue:
             if agent is None:
                 return
             treatment = waiting[place][2]
-            if not treatment.away:
+            callback = treatment.callback
+            if callback is None:
                 del waiting[place]
                 self._offer(treatment, agent, now)
                 continue
-            treatment.near(now)
+            callback.near(now)
             if place < len(waiting) and waiting[place][2] is treatment:  # it may have ended
                 place += 1
 

@@ -20,6 +20,7 @@ from simulator.hold import Hold
 from simulator.ivr import Ivr
 from simulator.leg import RINGTONE, Leg
 from simulator.origin import NO_ORIGIN
+from simulator.origination import Origination
 from simulator.refer import Departure
 from simulator.router import IcmContext
 from simulator.routing import Route
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from simulator.server import CallServer
 
 
-Work = Connection | Departure | Handover
+Work = Connection | Departure | Handover | Origination
 
 
 class Call:
@@ -83,6 +84,7 @@ class Call:
         "result",
         "route",
         "self_service_time",
+        "serial",
         "server",
         "started",
         "state",
@@ -107,6 +109,7 @@ class Call:
         self.state: str = "ringing"
         self._before_transfer = self._before_hold = self.state
         self.started = now
+        self.serial = 0  # rises from call to call
         self.hold: Hold | None = None  # by a command
         self.holds = 0
         self.hops = 70  # the caller's Max-Forwards
@@ -154,7 +157,7 @@ class Call:
             raise CallStateError(
                 f"the call is {self.state}: {INPUT_NAMES[what]} is not possible now"
             )
-        if self.treatment is not None and self.treatment.away:
+        if self.treatment is not None and self.treatment.callback is not None:
             raise CallStateError("the caller has left, to be called back: wait, or terminate")
         if what == TRANSFER and isinstance(self.work, Connection) and self.work.joining:
             raise CallStateError("the caller is being joined to another leg: try again")
@@ -226,7 +229,9 @@ class Call:
         caller.holding = caller.holding and is_hold(caller.received)
         self.note_holder(now)
 
-    def connect_failed(self, work: Work, status: int, reason: str, now: float) -> None:
+    def connect_failed(
+        self, work: Connection | Departure, status: int, reason: str, now: float
+    ) -> None:
         """`work` has come to nothing; the legs are as they were before it."""
         self.work = None
         if self.ivr is not None and not isinstance(self.caller.ack_user, Connection):

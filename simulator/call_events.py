@@ -133,7 +133,7 @@ def _caller_left(call: "Call", leg: Leg, reason: str, beside: str, now: float) -
         call.departed(call.work, now, by=leg)
         return
     state = call.settled_state
-    waiting = state == "queued" or not leg.answered
+    waiting = state in ("queued", "ringing") or not leg.answered
     result: CallResult = "abandoned" if waiting else "completed"
     call.end(now, result, f"the {leg.kind} hung up", reason=reason, by=leg, beside=beside)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CALL_STATES: Final[tuple[str, ...]] = get_args(CallState)
 
-_started: Final = attrgetter("started")
+_serial: Final = attrgetter("serial")
 
 
 class Line:
@@ -31,7 +31,7 @@ class Line:
 
     def __init__(self) -> None:
         self._calls: dict[str, Call] = {}
-        self._newest = 0.0  # when the last one of the dictionary started
+        self._newest = 0  # the last one of the dictionary
         self._late: list[Call] | None = None
 
     def __len__(self) -> int:
@@ -39,28 +39,28 @@ class Line:
 
     def add(self, call: "Call") -> None:
         """Put a call where it belongs."""
-        started = call.started
-        if started >= self._newest:
-            self._newest = started
+        serial = call.serial
+        if serial >= self._newest:
+            self._newest = serial
             self._calls[call.guid] = call
             return
         if self._late is None:
             self._late = []
-        insort(self._late, call, key=_started)
+        insort(self._late, call, key=_serial)
 
     def remove(self, call: "Call") -> None:
         """Take out a call that is here."""
         if self._calls.pop(call.guid, None) is None:
             late = self._late
             assert late is not None
-            del late[late.index(call, bisect_left(late, call.started, key=_started))]
+            del late[late.index(call, bisect_left(late, call.serial, key=_serial))]
 
     def oldest(self, limit: int) -> "list[Call]":
         """The first `limit` calls."""
         found = list(islice(self._calls.values(), limit))
         if self._late:
             found += self._late[:limit]
-            found.sort(key=_started)
+            found.sort(key=_serial)
             del found[limit:]
         return found
 

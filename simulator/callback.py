@@ -101,8 +101,7 @@ class Callback:
         call.log(now, "callback_dialled", self.number)
         patience = call.route.ring_no_answer
         try:
-            body = server.own_media(call.caller, b"")
-            server.place(leg, way_back(call, self.number), body, patience, now)
+            server.place(leg, way_back(call, self.number), None, patience, now)
         except (LocalError, NotRoutable) as error:
             leg.finish(now, 503)
             self._failed(503, str(error), now)

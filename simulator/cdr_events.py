@@ -198,7 +198,7 @@ def events_of(record: "CdrRecord") -> list[CallEvent]:
     events: list[CallEvent] = []
     bus = record.call_server_hostname
     for leg in record.legs:
-        if leg.leg_type == "inbound":
+        if _begins(leg):
             events.append(CallEvent(leg.leg_id, bus, leg.start_time, NEW_CALL))
         elif leg.answer_time is not None:
             label = label_of(leg)
@@ -215,10 +215,15 @@ def events_of(record: "CdrRecord") -> list[CallEvent]:
     return events
 
 
+def _begins(leg: "LegRecord") -> bool:
+    """Whether the call began with this leg: of a caller, or by a command."""
+    return leg.leg_type == "inbound" or leg.kind == "originated"
+
+
 def _ending(record: "CdrRecord", leg: "LegRecord", bus: str) -> list[CallEvent]:
     """How a leg ended; a target that never answered has its failure among the marks."""
     at = leg.end_time
-    if leg.leg_type == "inbound":
+    if _begins(leg):
         abandoned = record.call_result == "abandoned"
         event_type = ABANDON if abandoned else DISCONNECT
         return [CallEvent(leg.leg_id, bus, at, event_type, record.cause_id)]

@@ -177,8 +177,8 @@ class IcmSection(Section):
     scripts: dict[Name, Script] = Field(
         default_factory=dict,
         description="Nodes each, as a list or by name: answer, self_service or run_application, "
-        "queue, callback, connect or label, release, set, if, percent, requery, webhook; each goes on at "
-        "the one below, or at its next.",
+        "queue, callback, connect or label, release, set, if, percent, requery, webhook; each "
+        "goes on at the one below, or at its next.",
     )
     skill_groups: dict[Name, SkillGroup] = Field(
         default_factory=dict,

@@ -33,6 +33,10 @@ class CallStateError(CallServerError):
     """The call's present state does not allow the operation."""
 
 
+class NotAdmitted(CallServerError):
+    """The server takes no new call now."""
+
+
 class RecordNotStored(CallServerError):
     """The command was carried out, but the CDR store has not taken the record in time."""
 

@@ -21,6 +21,7 @@ TRANSFER: Final = "transfer"
 RINGTONE: Final = "ringtone"  # what plays ringback between queue and agent
 WHISPER: Final = "whisper"
 GREETING: Final = "greeting"
+ORIGINATED: Final = "originated"  # the first leg of a call that a command made
 CALLBACK: Final = "callback"  # the caller, who had left: an answered one is the call's caller
 
 

@@ -171,12 +171,13 @@ class Legs(Queries):
         self.waiting.expect(call, vru_number)
         return vru_number
 
-    def place(self, leg: Leg, uri: str, body: bytes, patience: float, now: float) -> None:
+    def place(self, leg: Leg, uri: str, body: bytes | None, patience: float, now: float) -> None:
         """Send the INVITE of an outbound leg, which may ring for `patience` seconds.
 
-        Raises InvalidValue when there is no way.
+        `body` None: the call server's own media. Raises InvalidValue when there is no way.
         """
         call = leg.call
+        caller = call.caller
         leg.started = now
         endpoint = self.stack.endpoint
         routes = self.access.paths.get(uri, ())
@@ -197,10 +198,15 @@ class Legs(Queries):
                 lines += f"App-Info: <{format_host(local)}:{self.config.headers.app_info}>\r\n"
         if self.header_rules is not None:
             lines = self.header_rules.apply(
-                lines, names_of(call.caller, self.server_groups), destination_of(uri)
+                lines,
+                frozenset() if caller is leg else names_of(caller, self.server_groups),
+                destination_of(uri),
             )
         self.statistics.placed(vru=vru)
-        timer = call.caller.session.timer  # what the caller asks for is asked for here too
+        # What the caller asks for is asked for here too.
+        timer = None if caller is leg else caller.session.timer
+        if body is None:
+            body = self.own_offer(call, local)
         leg.session = endpoint.invite(
             now,
             uri,
@@ -248,13 +254,22 @@ class Legs(Queries):
         """
         session = leg.session
         host = session.listener.local_host(session.remote_address[0])
-        number = int(leg.call.guid[8:23], 16)  # the part that differs most, below 2**63
-        if offer:
-            try:
-                return fast_answer(offer, host, self.media_port, Origin.local(host, number))
-            except PeerError as error:
-                raise PeerError(error.reason, 488, media_warning(host, error.reason)) from None
-        return make_offer(host, self.media_port, number).to_bytes()
+        if not offer:
+            return self.own_offer(leg.call, host)
+        origin = Origin.local(host, _media_id(leg.call))
+        try:
+            return fast_answer(offer, host, self.media_port, origin)
+        except PeerError as error:
+            raise PeerError(error.reason, 488, media_warning(host, error.reason)) from None
+
+    def own_offer(self, call: "Call", host: str) -> bytes:
+        """The call server's own description, at `host`, as an offer."""
+        return make_offer(host, self.media_port, _media_id(call)).to_bytes()
+
+
+def _media_id(call: "Call") -> int:
+    """The part of the GUID that differs most, below 2**63."""
+    return int(call.guid[8:23], 16)
 
 
 def _shown(call: "Call") -> str:

@@ -12,6 +12,8 @@ from simulator.leg import Leg
 from simulator.records import vxml_server
 from simulator.views import (
     CallDetailView,
+    CallFilter,
+    CallPage,
     CallState,
     CallView,
     ConnectionView,
@@ -59,16 +61,37 @@ class Queries:
         """Seconds since the epoch for a time of the loop's clock."""
         raise NotImplementedError
 
-    def active_calls(
-        self, state: str | None, called_number: str | None, limit: int
-    ) -> tuple[int, list[CallView]]:
-        """How many calls match, and the oldest `limit` of them."""
-        if state is None and called_number is None:
-            total, found = len(self.calls), list(islice(self.calls.values(), limit))
+    def active_calls(self, wanted: CallFilter, limit: int, cursor: int = 0) -> CallPage:
+        """The oldest `limit` calls that match, or those after the page that gave `cursor`."""
+        if cursor == 0 and wanted == CallFilter(wanted.state, wanted.called_number):
+            total, found = self._oldest(wanted, limit)
+            more = total > limit
         else:
-            total, found = self.index.oldest(state, called_number, limit)
+            matching = self.matching(wanted)
+            total = len(matching)
+            found = list(islice((c for c in matching if c.serial > cursor), limit + 1))
+            more = len(found) > limit
+            del found[limit:]
         now = self.stack.now()
-        return total, [self._view(call, now) for call in found]
+        shown = [self._view(call, now) for call in found]
+        return CallPage(total, shown, found[-1].serial if more else None)
+
+    def matching(self, wanted: CallFilter) -> "list[Call]":
+        """All calls that match, the oldest first."""
+        _, found = self._oldest(wanted, len(self.calls))
+        if wanted.calling_number is not None:
+            found = [call for call in found if call.calling == wanted.calling_number]
+        if wanted.application is not None:
+            found = [call for call in found if call.application == wanted.application]
+        leg = wanted.leg
+        if leg is not None:
+            found = [call for call in found if any(_is_leg(one, leg) for one in call.legs)]
+        return found
+
+    def _oldest(self, wanted: CallFilter, limit: int) -> "tuple[int, list[Call]]":
+        if wanted.state is None and wanted.called_number is None:
+            return len(self.calls), list(islice(self.calls.values(), limit))
+        return self.index.oldest(wanted.state, wanted.called_number, limit)
 
     def _view(self, call: "Call", now: float) -> CallView:
         return CallView(
@@ -84,7 +107,9 @@ class Queries:
     def call_detail(self, guid: str) -> CallDetailView:
         """One call. Raises CallNotFound."""
         call = self.find(guid)
-        dialog = call.legs[0].session.dialog
+        first = call.legs[0].session
+        dialog = first.dialog
+        ours, theirs = dialog.local_tag, dialog.remote_tag or ""
         now = self.stack.now()
         return CallDetailView(
             guid=call.guid,
@@ -95,8 +120,8 @@ class Queries:
             duration=int(now - call.started),
             application_name=call.application,
             sip_call_id=dialog.call_id,
-            sip_from_tag=dialog.remote_tag or "",
-            sip_to_tag=dialog.local_tag,
+            sip_from_tag=ours if first.outgoing else theirs,
+            sip_to_tag=theirs if first.outgoing else ours,
             icm_route_result=IcmRouteResult(call.icm_label, call.icm_skill_group, call.icm_agent),
             vxml_server=vxml_server(call),
             history=[
@@ -214,6 +239,13 @@ class Queries:
     async def connectivity(self) -> list[ConnectionView]:
         """Probe every neighbour now."""
         return await self.prober.probe_all()
+
+
+def _is_leg(leg: Leg, name: str) -> bool:
+    if leg.ended:
+        return False
+    dialog = leg.session.dialog
+    return name in (leg.number, dialog.local_tag, dialog.call_id)
 
 
 def _state(call: "Call") -> CallState:

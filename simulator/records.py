@@ -42,6 +42,7 @@ from simulator.leg import (
     CALLBACK,
     CALLER,
     GREETING,
+    ORIGINATED,
     RINGTONE,
     TRANSFER,
     VXML,
@@ -61,7 +62,7 @@ _RESULT_CAUSES: Final[Mapping[CallResult, int]] = {
 }
 
 # Legs that are no place where a call was transferred to.
-_SERVICE: Final = frozenset((RINGTONE, WHISPER, GREETING, CALLBACK))
+_SERVICE: Final = frozenset((RINGTONE, WHISPER, GREETING, CALLBACK, ORIGINATED))
 
 # Lines of a call's history that its legs do not tell; from CALLBACK_REQUESTED on the number
 # is the EventTypeID.

@@ -40,13 +40,12 @@ def check_scripts(config: "Config", source: Source) -> None:
                 message = f"there is a node {names[index]!r} already; choose another name"
                 source.problem((*at, index, "name"), message)
             action = step.action
-            queues = isinstance(action, Queue | Callback)
-            if queues and action.skill_group not in icm.skill_groups:
+            if isinstance(action, Queue | Callback):
                 group = action.skill_group
-                source.problem(
-                    (*at, index, step.kind, "skill_group"),
-                    f"{group!r} is not in icm.skill_groups; {nearest(group, icm.skill_groups)}",
-                )
+                if group not in icm.skill_groups:
+                    known = nearest(group, icm.skill_groups)
+                    message = f"{group!r} is not in icm.skill_groups; {known}"
+                    source.problem((*at, index, step.kind, "skill_group"), message)
             if step.webhook is not None and icm.webhook.url is None:
                 source.problem((*at, index, "webhook"), "needs icm.webhook.url; add it")
             for place, target in step.references():

@@ -93,11 +93,12 @@ def assign(call: "Call", values: Mapping[str, str], now: float) -> None:
             call.log(now, "variable_refused", str(error))
 
 
-def take_result(call: "Call", result: Mapping[str, str], now: float) -> None:
+def take_result(call: "Call", result: Mapping[str, str], now: float) -> str:
     """What an application brought back: variables of the call, and its own results.
 
     ``caller_input``, ``error_code`` and ``input_type`` are the micro-applications' ECC
-    variables; other names with a dot are ECC variables as well [CG-ICM].
+    variables, other names with a dot are ECC variables as well [CG-ICM], ``callVariable1``
+    and so on call variables. Returns it as text for the history.
     """
     values: dict[str, str] = {}
     for name, value in result.items():
@@ -109,6 +110,8 @@ def take_result(call: "Call", result: Mapping[str, str], now: float) -> None:
             call.icm.results[name] = value
     if values:
         assign(call, values, now)
+    shown = {name: value if value.isprintable() else ascii(value) for name, value in result.items()}
+    return ", ".join(f"{name}={value}" for name, value in shown.items())
 
 
 def hand_on(before: "Call", call: "Call", now: float) -> None:

@@ -22,6 +22,7 @@ from simulator.commands import Commands
 from simulator.config import Config
 from simulator.dialog_events import DialogEvents
 from simulator.ended import late
+from simulator.errors import NotAdmitted
 from simulator.header_rules import HeaderRules
 from simulator.headers import (
     max_forwards,
@@ -32,6 +33,8 @@ from simulator.headers import (
 )
 from simulator.leg import CALLER, VXML, Leg
 from simulator.licence import Licences
+from simulator.origin import NO_ORIGIN
+from simulator.origination import Origination
 from simulator.pickup import take_place
 from simulator.ports import Stack, Store, Webhook
 from simulator.probes import Prober
@@ -47,7 +50,7 @@ from simulator.transfer_log import TransferLog
 from simulator.treatment import Treatment
 from simulator.vru_return import WaitingCalls
 from sip.dialog import name_addr_uri
-from sip.errors import PeerError
+from sip.errors import LocalError, PeerError
 from sip.events import Event, Invited, Responded
 from sip.message import Request
 from sip.timers import Timer
@@ -79,6 +82,7 @@ class CallServer(Commands):
         self.store = store
         self.version = version
         self.calls: dict[str, Call] = {}
+        self._serial = 0
         self.index = CallIndex()
         self.watch: Watch | None = None  # told every line of every call's history
         self.ready = False
@@ -209,6 +213,7 @@ class CallServer(Commands):
     def begin(self, call: Call, now: float) -> None:
         """A call is in the tables from now on, and has its licence."""
         self.calls[call.guid] = call
+        self._serial = call.serial = self._serial + 1
         self.index.add(call)
         self.statistics.begun(now, len(self.calls), by_icm=call.route.kind != "direct")
         self.audit.begin(now)
@@ -223,14 +228,18 @@ class CallServer(Commands):
 
     def _capacity(self, session: InviteSession, now: float) -> bool:
         """Whether there is room and a licence for one more call; if not it is refused here."""
-        licences = self.licences
-        if 0 < licences.limit <= self._licensed:
-            licences.deny()
-        elif not 0 <= self.config.server.max_calls <= len(self.calls):
+        if self._room():
             return True
         self.statistics.rejected(now)
         session.reject(now, 503, lines=f"Retry-After: 5\r\n{self.server_line}")
         return False
+
+    def _room(self) -> bool:
+        licences = self.licences
+        if 0 < licences.limit <= self._licensed:
+            licences.deny()
+            return False
+        return not 0 <= self.config.server.max_calls <= len(self.calls)
 
     def _admitted(self, session: InviteSession, hops: int, now: float) -> bool:
         """Whether anybody may come in now; who may not is refused here."""
@@ -295,6 +304,37 @@ class CallServer(Commands):
             waiting.set_result(None)
 
     # Commands.
+
+    def originate(self, calling: str, destination: str) -> str:
+        """Call `calling`, and connect it to `destination` once it has answered; the new GUID.
+
+        Raises NotRoutable, and NotAdmitted where the server takes no new call; then nothing
+        has changed.
+        """
+        try:
+            first = self.plan.resolve_transfer(calling)
+            uri = self.destination_of(first, NO_ORIGIN)
+        except NotRoutable as error:
+            raise NotRoutable(f"callingNumber: {error}") from None
+        if uri is None:
+            raise NotRoutable(f"callingNumber: no static route for {calling!r}; add one")
+        route = self.plan.resolve_transfer(destination)
+        if self.draining or not self._room():
+            raise NotAdmitted("the server is full or is being stopped; try again later")
+        now = self.stack.now()
+        endpoint = self.stack.endpoint
+        try:
+            host, listener = endpoint.way_to(uri)
+            local = listener.local_host(host)
+            guid = new_guid(endpoint.ids, local, int(self.wall(now) * 1000))
+            call = Call(self, guid, first.number, route.number, route, now)
+            Origination(call, first.number, route, now).begin(uri, first.ring_no_answer, now)
+        except LocalError as error:
+            raise NotRoutable(f"callingNumber: {error}") from None
+        self.begin(call, now)
+        call.log(now, "originated", f"{first.number} to {route.number}")
+        self.stack.pump(now)
+        return guid
 
     async def drain(self, grace: float) -> None:
         """Refuse new calls, let the others end for `grace` seconds, end what is left."""

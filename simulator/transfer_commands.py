@@ -109,10 +109,10 @@ class TransferCommands(Legs):
                 label = _first_label(call, first, route.number, ecc)
                 if self._way(call, label) is None:
                     raise NotRoutable(f"no static route for {label!r}")
-        elif self._destination(route, call.origin) is None:
+        elif self.destination_of(route, call.origin) is None:
             raise NotRoutable(f"no static route for {route.label or route.number!r}")
 
-    def _destination(self, route: Route, origin: CallOrigin) -> str | None:
+    def destination_of(self, route: Route, origin: CallOrigin) -> str | None:
         """The URI that `route` leads a call from `origin` to."""
         if route.label is None or route.label == route.destination:
             return route.destination
@@ -143,7 +143,7 @@ class TransferCommands(Legs):
         self, call: "Call", number: str, route: Route, now: float
     ) -> tuple[Leg, str, Treatment | None]:
         """A leg to where `route` leads, its URI, and the script that goes on with it."""
-        kind, uri, run = TRANSFER_LEG, self._destination(route, call.origin), None
+        kind, uri, run = TRANSFER_LEG, self.destination_of(route, call.origin), None
         label = "" if route.label is None or route.label == uri else route.label
         if route.script is not None:
             script = self.router.scripts[route.script]

@@ -25,96 +25,27 @@ from simulator.router import (
     SILENCE,
     WEBHOOK,
     Node,
-    Script,
 )
+from simulator.script_run import SILENT, ScriptRun
 from simulator.script_values import expand, take_result, value_of
+from simulator.states import CONNECT as TO_CONNECTED
 from simulator.states import QUEUE
 from simulator.states import SELF_SERVICE as TO_SELF_SERVICE
 
 if TYPE_CHECKING:
     from simulator.agents import Agent
-    from simulator.call import Call
     from simulator.connection import Connection
     from simulator.script import Step
-    from sip.timers import Timer
 
 log = logging.getLogger(__name__)
 
-_STEP_OVER: Final = 0
-_SILENT: Final = 1
 _MOST_REQUERIES: Final = 3
 
 
-class Treatment:
+class Treatment(ScriptRun):
     """A script at work on a call."""
 
-    __slots__ = (
-        "_again",
-        "_asked",
-        "_callback",
-        "_cause",
-        "_due",
-        "_home",
-        "_node",
-        "_over",
-        "_passed",
-        "_passed_over",
-        "_pending",
-        "_requeries",
-        "_running",
-        "_timer",
-        "_vain",
-        "_waiting",
-        "call",
-        "script",
-    )
-
-    def __init__(self, call: "Call", script: Script) -> None:
-        self.call = call  # another one, where its caller takes the place, see `simulator.takeover`
-        self.script = script
-        self._node: Node | None = None  # where the script is; None before it begins
-        self._pending: Node | None = None  # where it goes on, once the present node is done with
-        self._due: Node | None = None  # where it goes on, once the caller has been moved
-        self._running = False
-        self._over = False
-        self._passed = 0  # nodes
-        self._passed_over = False  # an agent was found while the caller was being moved
-        self._requeries = 0
-        self._vain = 0  # targets of the webhook that were not reached, one after the other
-        self._again = ""  # the skill group at the head of whose queue the call is to wait
-        self._waiting = ""  # the skill group in whose queue the call is
-        self._timer: Timer | None = None
-        self._asked = 0  # the question that the webhook is to answer
-        self._cause = "new_call"  # what led to the present node, for the webhook
-        self._home: Node | None = None  # the webhook node that decides
-        self._callback: Callback | None = None  # while the caller has left
-
-    @property
-    def standalone(self) -> bool:
-        """Whether the call server itself is the far end."""
-        return self._node is not None and self._node.kind == ANSWER
-
-    @property
-    def node(self) -> Node | None:
-        """Where the script is."""
-        return self._node
-
-    @property
-    def waiting(self) -> str:
-        """The skill group in whose queue the call is."""
-        return self._waiting
-
-    @property
-    def away(self) -> bool:
-        """Whether the caller has left, to be called back."""
-        return self._callback is not None
-
-    @property
-    def callback(self) -> str | None:
-        """How far the callback is; None while the caller is there."""
-        return None if self._callback is None else self._callback.state
-
-    # The run.
+    __slots__ = ()
 
     def begin(self, now: float) -> None:
         """NEW_CALL: the first node."""
@@ -123,43 +54,6 @@ class Treatment:
             self.call.server.router.begin(self.call, self.script, now)
         self.go(start, now)
 
-    def go(self, node: Node, now: float) -> None:
-        """Go on at a node, and from there as far as nothing takes time."""
-        self._pending = node
-        if self._running:
-            return  # it goes on from where this was called
-        self._running = True
-        try:
-            while self._pending is not None and not self._over:
-                node, self._pending = self._pending, None
-                self._leave_node()
-                if node.kind == END:
-                    self.call.end(now, "completed", "end of the script")
-                else:
-                    self._passed += 1
-                    if self._passed <= self.call.server.router.max_steps:
-                        self._do(node, now)
-                    else:
-                        self._endless(node, now)
-        finally:
-            self._running = False
-
-    def _move_on(self, node: Node, cause: str, now: float) -> None:
-        """`go`, unless the caller is just being moved: then after that."""
-        self._cause = cause
-        if self.call.work is not None and not self._running:
-            self._due = node
-        else:
-            self.go(node, now)
-
-    def _leave_node(self) -> None:
-        self._stop_timer()
-        self._leave_queue()
-        self._due = None
-        self._passed_over = False
-        self._requeries = 0
-        self._asked = 0
-
     def _do(self, node: Node, now: float) -> None:
         self._node = node
         kind = node.kind
@@ -167,6 +61,8 @@ class Treatment:
         if kind == ANSWER:
             if call.caller.answered == 0.0:
                 call.server.answer_standalone(call, now)
+            elif call.state == "ringing":  # a command has called it
+                call.enter(TO_CONNECTED, now, "standalone")
             else:
                 self._tell("the caller is answered already", now)
                 self._pending = node.next
@@ -191,19 +87,9 @@ class Treatment:
             self._without_icm("ICM has failed the dialogue", now)
         elif kind == SILENCE:
             call.log(now, "script", f"{node.name} silence: ICM says nothing")
-            self._start_timer(now, call.server.config.icm.wait, _SILENT)
+            self._start_timer(now, call.server.config.icm.wait, SILENT)
         else:
             self._pending = router.decide(call, node, now)
-
-    def _endless(self, node: Node, now: float) -> None:
-        router.note_endless(self.call, self.script, node, now)
-        self.call.fail(now, self.call.server.config.icm.failure_status, "endless script")
-
-    def _tell(self, outcome: str, now: float) -> None:
-        """The outcome of the present node, for the history."""
-        node = self._node
-        if node is not None:
-            self.call.log(now, "script", f"{node.name} {node.what}: {outcome}")
 
     # What the nodes do.
 
@@ -254,7 +140,7 @@ class Treatment:
     def _call_back(self, node: Node, now: float) -> None:
         """The caller leaves and keeps the place, unless there is no number to call."""
         call = self.call
-        number = router.expand(node.action.number, call)
+        number = expand(node.action.number, call)
         if call.work is not None:  # the caller is just being moved: after that
             self._due = node
         elif not call.caller.up or not may_be_called(number):
@@ -263,10 +149,10 @@ class Treatment:
         else:
             call.icm_skill_group = node.action.skill_group
             call.enter(QUEUE, now)
-            self._callback = callback = Callback(self, number)
+            self.callback = callback = Callback(self, number)
             callback.begin(now)
             self._wait(now, again=self._again == node.action.skill_group)
-            if self._callback is callback:  # no agent was free: it is not dialled yet
+            if self.callback is callback:  # no agent was free: it is not dialled yet
                 callback.look(now)
 
     def _ask(self, node: Node, now: float) -> None:
@@ -318,16 +204,13 @@ class Treatment:
     ) -> bool:
         """RUN_SCRIPT_RESULT: the application is over, the caller still with the gateway.
 
-        ``caller_input``, ``error_code``, ``input_type`` and names with a dot become ECC
-        variables, ``callVariable1`` and so on call variables; others are the script's. False
-        when no application of this script is running: nothing has changed then.
+        What becomes of the values says `take_result`. False when no application of
+        this script is running: nothing has changed then.
         """
         node = self._node
         if node is None or node.kind != SELF_SERVICE or self._over or self._due is not None:
             return False
-        take_result(self.call, result, now)
-        values = {k: v if v.isprintable() else ascii(v) for k, v in result.items()}
-        shown = ", ".join(f"{name}={value}" for name, value in values.items())
+        shown = take_result(self.call, result, now)
         self.call.log(now, "RUN_SCRIPT_RESULT", f"{node.action.application} {shown}".rstrip())
         target = node.branches.get(value_of(self.call, node.action.variable), node.next)
         if failed:
@@ -358,14 +241,9 @@ class Treatment:
         self.call.icm_agent = agent.agent_id
         self._connect(agent.extension, now, agent)
 
-    def near(self, now: float) -> None:
-        """An agent is free, but the caller has left."""
-        if self._callback is not None:
-            self._callback.near(now)
-
     def called_back(self, now: float) -> None:
         """The caller is there again, and the next one in the queue."""
-        self._callback = None
+        self.callback = None
         node = self._node
         if node is not None:
             self._again = node.action.skill_group
@@ -457,7 +335,7 @@ class Treatment:
         """The time of the node is over."""
         self._timer = None
         node = self._node
-        if what == _SILENT:
+        if what == SILENT:
             self._without_icm("ICM says nothing", now)
         elif node is not None:
             self._tell("time is over", now)
@@ -470,29 +348,3 @@ class Treatment:
         if self.call.icm is not None and self._node is not None:
             event = "ABANDON, cause 2" if result == "abandoned" else "DISCONNECT, cause 1"
             self.call.log(now, "EVENT_REPORT", event)
-
-    def stop(self, _now: float) -> None:
-        """The script ends here."""
-        self._over = True
-        self._pending = None
-        self._asked = 0
-        self._stop_timer()
-        self._leave_queue()
-        if self._callback is not None:
-            self._callback.stop()
-            self._callback = None
-
-    def _start_timer(self, now: float, delay: float, what: int = _STEP_OVER) -> None:
-        self._stop_timer()
-        wheel = self.call.server.stack.endpoint.wheel
-        self._timer = wheel.start(now, delay, self, what)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer = None
-
-    def _leave_queue(self) -> None:
-        if self._waiting:
-            self.call.server.skill_groups.queue(self._waiting).leave(self)
-            self._waiting = ""

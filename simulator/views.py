@@ -13,6 +13,20 @@ TransferType = Literal["blind", "consultation"]
 TerminateReason = Literal["administrative", "timeout", "error", "requested"]
 
 
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Which calls are meant; None: any.
+
+    `leg` is the number, the session id or the Call-ID of any leg that is up or rings.
+    """
+
+    state: str | None = None
+    called_number: str | None = None
+    calling_number: str | None = None
+    application: str | None = None
+    leg: str | None = None
+
+
 @dataclass(slots=True)
 class HistoryEntry:
     """One line of a call's history."""
@@ -42,6 +56,18 @@ class CallView:
     start_time: float
     duration: int
     application_name: str
+
+
+@dataclass(slots=True)
+class CallPage:
+    """Some of the calls that match, the oldest first; `total` counts all that do.
+
+    `cursor` is where the next page begins, None after the last one.
+    """
+
+    total: int
+    calls: list[CallView]
+    cursor: int | None
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """Call Management: what calls there are, and what to do with one."""
 
 from typing import Final
+from urllib.parse import urlencode
 
 from api.keys import CallServer
 from api.listing import Json, Listing
@@ -14,8 +15,8 @@ from api.models import (
     TerminateRequest,
     TransferRequest,
 )
-from api.operations import Operations
-from simulator.views import CallView, TransferCommand
+from api.operations import CONTRACT_PREFIX, Operations, check_match
+from simulator.views import CallFilter, CallView, TransferCommand
 
 calls: Final = Operations("Call Management")
 
@@ -28,10 +29,19 @@ _ACTIVE: Final = Listing(ActiveCalls, CallView)
 async def list_active_calls(server: CallServer, query: ActiveCallsQuery) -> Json[ActiveCalls]:
     """Active calls, the oldest first.
 
-    totalActiveCalls counts all that match, not only those listed.
+    totalActiveCalls counts all that match, not only those listed. Where there are more, Link
+    (rel="next") leads to them.
     """
-    total, found = server.active_calls(query.state, query.called_number, query.limit)
-    return await _ACTIVE.of(total, found)
+    wanted = CallFilter(
+        query.state, query.called_number, query.calling_number, query.application_name, query.leg
+    )
+    page = server.active_calls(wanted, query.limit, query.cursor)
+    listed = await _ACTIVE.of(page.total, page.calls)
+    if page.cursor is not None:
+        more = query.model_copy(update={"cursor": page.cursor})
+        asked = urlencode(more.model_dump(by_alias=True, exclude_defaults=True))
+        listed.headers["Link"] = f'<{CONTRACT_PREFIX}/call?{asked}>; rel="next"'
+    return listed
 
 
 @calls.add("GET", "/call/{callGuid}", "call details", errors={404: _GONE})
@@ -94,20 +104,25 @@ async def terminate_call(
     )
 
 
-@calls.add("GET", "/call/{callGuid}/variables", "variables", errors={404: "not found"})
+@calls.add("GET", "/call/{callGuid}/variables", "variables", errors={404: "not found"}, tagged=True)
 async def get_call_variables(server: CallServer, call_guid: str) -> CallVariables:
     """The variables of a call that were set."""
     return _variables(server, call_guid, None)
 
 
-@calls.add("PUT", "/call/{callGuid}/variables", "updated variables", errors={404: "not found"})
+@calls.add(
+    "PUT", "/call/{callGuid}/variables", "updated variables", errors={404: "not found"}, tagged=True
+)
 async def set_call_variables(
-    server: CallServer, call_guid: str, body: CallVariablesUpdate
+    server: CallServer, call_guid: str, body: CallVariablesUpdate, if_match: str
 ) -> CallVariables:
     """Set variables of a call.
 
     Those that are not named keep their values; all are set or none. The full set comes back.
+    If-Match with the ETag that was read keeps two clients from undoing each other's work.
     """
+    if if_match:
+        check_match(if_match, _variables(server, call_guid, None))
     return _variables(server, call_guid, body)
 
 

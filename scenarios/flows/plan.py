@@ -55,7 +55,9 @@ PLAN: Final[dict[str, Any]] = {
             "callback": {"wait": SHORT, "agents": ["1031"]},
             "night": {"wait": 20, "agents": ["1001"]},
         },
-        "agents": {number: {"max_calls": 1} for number in "1001 1002 1011 1012 1021 1022 1031".split()},
+        "agents": {
+            number: {"max_calls": 1} for number in "1001 1002 1011 1012 1021 1022 1031".split()
+        },
         "callback": {"lead": 0},
     },
     "transfer": {"ring_no_answer": 2},

@@ -31,6 +31,8 @@ from simulator.statistics import Counts
 from simulator.variables import Variables
 from simulator.views import (
     CallDetailView,
+    CallFilter,
+    CallPage,
     CallView,
     ConnectionView,
     HealthView,
@@ -57,6 +59,9 @@ RINGING_GUID: Final = "F" * 32
 STARTED: Final = 1_780_000_000.25
 USER: Final = User("operator", "geheim: wörd")
 
+PATIENCE: Final = 240.0
+"""Seconds for a test at most, on a machine that is busy as well."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -67,7 +72,7 @@ def run(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
     @functools.wraps(test)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
         async def main() -> None:
-            await asyncio.wait_for(test(*args, **kwargs), 60)
+            await asyncio.wait_for(test(*args, **kwargs), PATIENCE)
 
         asyncio.run(main())
 
@@ -234,16 +239,20 @@ class FakeCallServer:
             raise CallNotFound(f"no active call has the GUID {guid!r}")
         return self.calls[guid]
 
-    def active_calls(
-        self, state: str | None, called_number: str | None, limit: int
-    ) -> tuple[int, list[CallView]]:
-        self._ask("active_calls", state, called_number, limit)
+    def active_calls(self, wanted: CallFilter, limit: int, cursor: int) -> CallPage:
+        self._ask("active_calls", wanted, limit, cursor)
         found: list[CallView] = [
             call
             for call in self.calls.values()
-            if state in (None, call.state) and called_number in (None, call.called_number)
+            if wanted.state in (None, call.state)
+            and wanted.called_number in (None, call.called_number)
         ]
-        return len(found), found[:limit]
+        rest = found[cursor:]
+        return CallPage(len(found), rest[:limit], cursor + limit if len(rest) > limit else None)
+
+    async def terminate_all(self, wanted: CallFilter, reason: TerminateReason) -> int:
+        self._ask("terminate_all", wanted, reason)
+        return len(self.calls)
 
     def call_detail(self, guid: str) -> CallDetailView:
         self._ask("call_detail", guid)
@@ -252,6 +261,11 @@ class FakeCallServer:
     def passed_headers(self, guid: str) -> list[tuple[str, str]]:
         self._find(guid)
         return [("X-A", "1"), ("X-A", "2 "), ("Diversion", "<sip:1@\udce9>")]
+
+    def originate(self, calling: str, destination: str) -> str:
+        self._ask("originate", calling, destination)
+        self.plan.resolve_transfer(destination)
+        return GUID
 
     def transfer(self, guid: str, command: TransferCommand) -> None:
         self._ask("transfer", guid, command)

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from simulator.routing import Lookup
-from simulator.views import IcmRouteResult, TransferCommand
+from simulator.views import CallFilter, IcmRouteResult, TransferCommand
 from tests.api.support import (
     CONTRACT,
     GUID,
     RINGING_GUID,
     FakeCallServer,
+    Reply,
     call_view,
     run,
     serving,
@@ -82,15 +83,52 @@ async def test_calls_are_listed_by_state_number_and_limit() -> None:
     fake = FakeCallServer()
     async with serving(fake) as client:
         everything = await client("get", "/cvp/rest/call")
-        assert fake.asked[-1] == ("active_calls", None, None, 100)
+        assert fake.asked[-1] == ("active_calls", CallFilter(), 100, 0)
         assert [call["callGuid"] for call in everything.json["calls"]] == [GUID, RINGING_GUID]
         first = await client("get", "/cvp/rest/call?limit=1")
         assert (first.json["totalActiveCalls"], len(first.json["calls"])) == (2, 1)
         few = await client("get", "/cvp/rest/call?state=ringing&calledNumber=8010&limit=1000")
-        assert fake.asked[-1] == ("active_calls", "ringing", "8010", 1000)
+        assert fake.asked[-1] == ("active_calls", CallFilter("ringing", "8010"), 1000, 0)
         assert [call["callGuid"] for call in few.json["calls"]] == [RINGING_GUID]
         held = await client("get", "/cvp/rest/call?state=on_hold")
         assert held.json == {"totalActiveCalls": 0, "calls": []}
+
+
+@run
+async def test_variables_change_only_while_they_are_as_they_were_read() -> None:
+    path = f"/cvp/rest/call/{GUID}/variables"
+    async with serving(FakeCallServer()) as client:
+        read = await client("get", path)
+        tag = read.headers["ETag"]
+        assert (await client("get", path)).headers["ETag"] == tag
+
+        async def put(value: str, if_match: str) -> Reply:
+            body = {"callVariables": {"callVariable1": value}}
+            return await client("put", path, json=body, headers={"If-Match": if_match})
+
+        first = await put("one", f'"other", {tag}')
+        assert (first.status, first.headers["ETag"] == tag) == (200, False)
+        late = await put("two", tag)
+        assert first.headers["ETag"] in late.error(412)
+        assert (await put("three", "*")).status == 200
+        assert (await put("four", f"W/{tag}")).status == 412
+        now = await client("get", path)
+        assert now.json["callVariables"]["callVariable1"] == "three"
+
+
+@run
+async def test_a_link_leads_to_the_next_page() -> None:
+    fake = FakeCallServer()
+    async with serving(fake) as client:
+        first = await client("get", "/cvp/rest/call?limit=1&callingNumber=5551234&leg=a%26b")
+        link = '</cvp/rest/call?callingNumber=5551234&leg=a%26b&limit=1&cursor=1>; rel="next"'
+        assert first.headers["Link"] == link
+        second = await client("get", link[1:].partition(">")[0])
+        assert [call["callGuid"] for call in second.json["calls"]] == [RINGING_GUID]
+        assert "Link" not in second.headers
+    assert fake.asked[-1] == (
+        "active_calls", CallFilter(calling_number="5551234", leg="a&b"), 1, 1
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,17 @@ from simulator.views import CallDetailView
 from tests.api.support import FakeCallServer, call_view, run, serving
 
 COMMAND = Path(sys.executable).with_name("st")
-# A schema cannot say that a range must not end before it begins.
+# A schema cannot say that a range must not end before it begins, what the plan routes,
+# or which ETag there is.
 SETTINGS = """
+[[operations]]
+include-path-regex = "^/sim/v1/calls$"
+checks.positive_data_acceptance.expected-statuses = [202, 400, 409]
+
+[[operations]]
+include-name = "PUT /call/{callGuid}/variables"
+checks.positive_data_acceptance.expected-statuses = [200, 404, 412]
+
 [[operations]]
 include-path-regex = "^/cvp-reporting/"
 checks.positive_data_acceptance.expected-statuses = [200, 400, 404]

@@ -9,7 +9,7 @@ import pytest
 from simulator.call import Call
 from simulator.call_index import CALL_STATES, CallIndex
 from simulator.queries import Queries
-from simulator.views import SessionView
+from simulator.views import CallFilter, SessionView
 from sip.usage.session import Session
 
 NUMBERS = ("5000", "6000", "7000")
@@ -21,6 +21,8 @@ class FakeCall:
 
     def __init__(self, number: int, called: str, started: float, state: str = "ringing") -> None:
         self.guid = f"{number:032X}"
+        self.serial = number + 1
+        self.legs: list[Any] = []
         self.called = called
         self.calling = "1001"
         self.application = ""
@@ -58,8 +60,8 @@ class Server(Queries):
             del self.calls[fake.guid]
 
     def listed(self, state: str | None, called: str | None, limit: int) -> tuple[int, list[str]]:
-        total, found = self.active_calls(state, called, limit)
-        return total, [view.guid for view in found]
+        page = self.active_calls(CallFilter(state, called), limit)
+        return page.total, [view.guid for view in page.calls]
 
     def walked(self, state: str | None, called: str | None, limit: int) -> tuple[int, list[str]]:
         found = [
@@ -94,6 +96,49 @@ def test_it_says_what_a_walk_over_all_calls_says(seed: int) -> None:
         server.enter(call, "ended")
     for chosen in (None, *CALL_STATES):
         assert server.listed(chosen, None, 10) == server.listed(chosen, "5000", 10) == (0, [])
+
+
+@pytest.mark.parametrize("state", [None, "connected"])
+@pytest.mark.parametrize("calling", [None, "1001"])
+def test_pages_follow_one_another(state: str | None, calling: str | None) -> None:
+    """Each call once, in order, though others come, go and change between the pages."""
+    server = Server()
+    calls = [server.offered(n, "5000", 1.0) for n in range(50)]  # all in one moment
+    for call in reversed(calls):
+        server.enter(call, "connected")
+    wanted = CallFilter(state, calling_number=calling)
+    seen: list[str] = []
+    cursor: int | None = 0
+    while cursor is not None:
+        page = server.active_calls(wanted, 7, cursor)
+        seen += [view.guid for view in page.calls]
+        cursor = page.cursor
+        if len(seen) == 14:
+            server.enter(calls[3], "ended")  # it was told
+            server.enter(calls[13], "ended")  # the last one of the page
+            server.enter(server.offered(50, "5000", 1.0), "connected")
+    assert seen == [f"{n:032X}" for n in range(51)]
+
+
+def test_filters() -> None:
+    server = Server()
+    calls = [server.offered(n, "5000", float(n)) for n in range(4)]
+    calls[1].calling = calls[2].calling = "1002"
+    calls[2].application = calls[3].application = "bank"
+    dialog = SimpleNamespace(local_tag="tag-1", call_id="abc@host")
+    session = SimpleNamespace(dialog=dialog)
+    calls[3].legs = [SimpleNamespace(number="1007", ended=0.0, session=session)]
+    calls[0].legs = [SimpleNamespace(number="1007", ended=9.0, session=session)]
+
+    def matching(**wanted: str) -> list[int]:
+        found = server.matching(CallFilter(**wanted))
+        return [call.serial - 1 for call in found]
+
+    assert matching() == [0, 1, 2, 3]
+    assert matching(calling_number="1002") == [1, 2]
+    assert matching(calling_number="1002", application="bank") == [2]
+    assert matching(leg="1007") == matching(leg="tag-1") == matching(leg="abc@host") == [3]
+    assert matching(leg="") == matching(called_number="5001") == []
 
 
 @pytest.mark.parametrize("called", [None, "5000"])

@@ -122,7 +122,7 @@ def test_the_numbers_are_those_of_the_reporting_guide() -> None:
     assert (EVENT_TYPES[11], EVENT_TYPES[18], EVENT_TYPES[20]) == (
         "Run Script",
         "ReqICMLabel",
-        "Callback 20",
+        "Callback Requested",
     )
     assert set(EVENT_TYPES) == {*range(12), 16, 17, 18, *range(20, 30)}
     assert (CAUSES[13], CAUSES[28], CAUSES[1040]) == (

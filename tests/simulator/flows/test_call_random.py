@@ -12,7 +12,7 @@ import pytest
 from simulator.call import Call
 from simulator.cdr_records import CdrRecord
 from simulator.errors import CallServerError
-from simulator.views import TransferCommand
+from simulator.views import CallFilter, TransferCommand
 from sip.errors import LocalError
 from sip.usage.named import replaces_of
 from tests.simulator.flows.phones import Manner, Phone
@@ -220,9 +220,9 @@ class Chaos:
         calls = server.calls.values()
         for state in {call.state for call in calls}:
             for called in (None, *{call.called for call in calls}):
-                total, found = server.active_calls(state, called, 1000)
+                page = server.active_calls(CallFilter(state, called), 1000)
                 wanted = [c.guid for c in calls if c.state == state and called in (None, c.called)]
-                assert (total, [view.guid for view in found]) == (len(wanted), wanted)
+                assert (page.total, [v.guid for v in page.calls]) == (len(wanted), wanted)
 
     def terminate(self, guid: str) -> None:
         world = self.world

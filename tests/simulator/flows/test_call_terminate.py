@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from simulator.errors import CallNotFound
-from simulator.views import TerminateReason
+from simulator.views import CallFilter, TerminateReason
 from tests.simulator.flows.world import World
 
 REASONS: list[tuple[TerminateReason, str, str]] = [
@@ -124,3 +124,18 @@ def test_while_a_requery_is_under_way(world: World) -> None:
     world.run()
     assert world.vxml.line.heard[-1] == "Cancelled"
     world.over()
+
+
+def test_many_by_a_filter(world: World) -> None:
+    """More than end in one turn; the others stay."""
+    for number in [*["3000"] * 60, *["5000"] * 3]:
+        world.dial(number)
+        world.run(0.1)
+    server = world.server
+    ended = world.wait_for(server.terminate_all(CallFilter(called_number="3000"), "requested"))
+    assert ended == 60
+    assert [call.called for call in server.calls.values()] == ["5000"] * 3
+    assert len(world.store.records) == 60
+    assert world.wait_for(server.terminate_all(CallFilter("queued"), "requested")) == 0
+    assert world.wait_for(server.terminate_all(CallFilter(), "administrative")) == 3
+    assert not server.calls
