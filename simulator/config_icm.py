@@ -124,7 +124,8 @@ class CallbackSection(Section):
     )
     route: Literal["originator", "plan"] = Field(
         default="originator",
-        description="By the gateway that the call came from (its Contact), or by routes.",
+        description="originator: by the gateway that the call came from (its Contact). "
+        "plan: by routes.",
     )
 
 

@@ -4,7 +4,7 @@ loops in which a call would never wait."""
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from simulator.config_source import Source, nearest
+from simulator.config_source import Source, nearest, undeclared
 from simulator.script import (
     Answer,
     Callback,
@@ -43,8 +43,7 @@ def check_scripts(config: "Config", source: Source) -> None:
             if isinstance(action, Queue | Callback):
                 group = action.skill_group
                 if group not in icm.skill_groups:
-                    known = nearest(group, icm.skill_groups)
-                    message = f"{group!r} is not in icm.skill_groups; {known}"
+                    message = undeclared(group, "icm.skill_groups", icm.skill_groups)
                     source.problem((*at, index, step.kind, "skill_group"), message)
             if step.webhook is not None and icm.webhook.url is None:
                 source.problem((*at, index, "webhook"), "needs icm.webhook.url; add it")

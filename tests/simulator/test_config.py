@@ -369,7 +369,8 @@ def test_the_store_may_be_anywhere() -> None:
         ("icm: {scripts: {a: [queue]}}", "1: icm.scripts.a.0.queue.skill_group: is missing"),
         (
             "icm: {scripts: {a: [{queue: {skill_group: x}}]}}",
-            "1: icm.scripts.a.0.queue.skill_group: 'x' is not in icm.skill_groups; nothing can",
+            "1: icm.scripts.a.0.queue.skill_group: 'x' is not in icm.skill_groups; declare it "
+            "under icm.skill_groups",
         ),
         (
             "icm: {skill_groups: {s: {agents: [1]}}, agents: {2: {}}}",
