@@ -36,6 +36,7 @@ SIMULATOR = [
         early
         ended
         error_number
+        event_bus
         headers
         held_ringtone
         hold
@@ -44,6 +45,7 @@ SIMULATOR = [
         leg
         legs
         licence
+        news
         origination
         outpulse
         pickup

@@ -15,6 +15,7 @@ from api.errors import Answer, error_middleware
 from api.guard import guard
 from api.handlers.agents import agents
 from api.handlers.calls import calls
+from api.handlers.events import events
 from api.handlers.health import health, probes
 from api.handlers.lab import lab
 from api.handlers.plan import plan
@@ -34,7 +35,8 @@ from simulator.config_values import HttpListen
 from simulator.errors import ServiceError
 
 GROUPS: Final = (
-    calls, routing, health, sessions, transfers, lab, agents, plan, reporting, statistics, probes
+    calls, routing, health, sessions, transfers, events, lab, agents, plan, reporting, statistics,
+    probes,
 )  # fmt: skip
 
 _DOCUMENT_PATH: Final = "/openapi.json"
@@ -68,6 +70,11 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
         return described.response()
 
     app.router.add_get(_DOCUMENT_PATH, openapi)
+
+    async def end_streams(_app: web.Application) -> None:
+        server.events.close()
+
+    app.on_shutdown.append(end_streams)
 
     async def close_credentials(app: web.Application) -> AsyncIterator[None]:
         yield

@@ -27,6 +27,7 @@ from simulator.errors import (
     CallNotFound,
     CallNotQueued,
     CallStateError,
+    EventsGone,
     NotAdmitted,
     PlanConflict,
     PlanEntryNotFound,
@@ -35,6 +36,7 @@ from simulator.errors import (
     RecordNotStored,
     SessionNotFound,
     SkillGroupNotFound,
+    TooManyReaders,
 )
 from simulator.reports import ReportsBusy
 from simulator.routing import NotRoutable
@@ -60,10 +62,12 @@ ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (RecordNotStored, 500, "RECORD_NOT_STORED", "done, but its record is not stored yet"),
     (CdrStoreError, 503, "CDR_STORE", "the store of the records cannot be read"),
     (ReportsBusy, 503, "REPORTS_BUSY", "too many reports are asked for at a time"),
+    (EventsGone, 410, "EVENTS_GONE", "the events behind this cursor are not kept any more"),
+    (TooManyReaders, 503, "TOO_MANY_READERS", "too many read the events already"),
 )
 
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-_STANDARD_HEADERS: Final = {
+STANDARD_HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Server": "callsim",
@@ -117,7 +121,7 @@ class Answer:
             status=self.status,
             body=self.body or None,
             content_type="application/json" if self.body else None,
-            headers={**_STANDARD_HEADERS, **self.headers},
+            headers={**STANDARD_HEADERS, **self.headers},
         )
 
 

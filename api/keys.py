@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from simulator.agent_desk import AgentDesk
     from simulator.config_base import User
     from simulator.config_values import HttpListen
+    from simulator.event_bus import EventBus
     from simulator.reports import Reports
     from simulator.routing import Lookup
     from simulator.views import (
@@ -48,6 +49,10 @@ class CallServer(Protocol):
     @property
     def reports(self) -> "Reports":
         """What the reporting interface asks."""
+
+    @property
+    def events(self) -> "EventBus":
+        """What happens to calls and servers; EventsGone, TooManyReaders."""
 
     @property
     def desk(self) -> "AgentDesk":
@@ -123,7 +128,8 @@ class ApiOptions:
 
     `users` must not be empty. `listen` are the addresses it will be served at: their hosts
     are good names for it, besides loopback, this machine's name and `allowed_hosts` (``*``
-    stands for any). `max_body` is in bytes, `body_timeout` in seconds.
+    stands for any). `max_body` is in bytes, `body_timeout` in seconds. A reader of events hears
+    something every `heartbeat` seconds, and is dropped when it takes nothing for `patience`.
     """
 
     users: "tuple[User, ...]"
@@ -132,6 +138,8 @@ class ApiOptions:
     health_public: bool = False
     max_body: int = 64 * 1024
     body_timeout: float = 30.0
+    heartbeat: float = 15.0
+    patience: float = 30.0
 
 
 SERVER: Final[web.AppKey[CallServer]] = web.AppKey("server")

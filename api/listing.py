@@ -67,6 +67,22 @@ class Listing(Generic[Model]):
             return ",".join(shown).encode()
 
 
+class Writer(Generic[Model]):
+    """Writes a `view` as a `Model` would."""
+
+    def __init__(self, model: type[Model], view: type) -> None:
+        self._model = model
+        self._serializer = SchemaSerializer(_schema(model, view))
+
+    def json(self, view: object) -> bytes:
+        """The JSON of one view."""
+        try:
+            return self._serializer.to_json(view, by_alias=True, exclude_none=True)
+        except PydanticSerializationError:  # as above
+            shown = self._model.model_validate(view)
+            return shown.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
 def _schema(model: type[BaseModel], view: type) -> CoreSchema:
     """How to show a `view` as `model` would show what it validates from it."""
     names, fields = [], []

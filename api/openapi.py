@@ -13,13 +13,21 @@ from pydantic_core import core_schema
 
 from api.models import Error
 from api.operations import CONTRACT_PREFIX, Operation, Operations
+from api.streams import LAST_EVENT_ID
 from simulator.service import callsim_version
 
+_JSON: Final = "application/json"
 _SHARED: Final = {
     400: ("BadRequest", "invalid request"),
     401: ("Unauthorized", "credentials missing or wrong"),
     404: ("NotFound", "not found"),
     500: ("InternalError", "internal error"),
+}
+_LAST_EVENT_PARAMETER: Final = {
+    "name": LAST_EVENT_ID,
+    "in": "header",
+    "description": "Send what followed the event with this cursor, as EventSource asks for it.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,16}$"},
 }
 _KEY_PARAMETER: Final = {
     "name": "Idempotency-Key",
@@ -139,12 +147,14 @@ def _operation(
         parameters.append(_KEY_PARAMETER)
     if operation.wants_if_match:
         parameters.append(_MATCH_PARAMETER)
+    if operation.stream is not None:
+        parameters.append(_LAST_EVENT_PARAMETER)
     if parameters:
         shown["parameters"] = parameters
     if operation.body is not None:
         shown["requestBody"] = {
             "required": operation.body_required,
-            "content": _json(names[operation.body]),
+            "content": _content(_JSON, names[operation.body]),
         }
     shown["responses"] = _responses(operation, names)
     return shown
@@ -162,7 +172,9 @@ def _responses(operation: Operation, names: Mapping[type[BaseModel], Any]) -> di
     if operation.tagged:
         good["headers"] = _TAG_HEADER
     if operation.answer is not None:
-        good["content"] = _json(names[operation.answer])
+        media_type = _JSON if operation.stream is None else operation.stream.media_type
+        if media_type:  # a WebSocket has none
+            good["content"] = _content(media_type, names[operation.answer])
     responses: dict[str, Any] = {str(operation.status): good}
     for status, text in sorted(errors.items()):
         shared = f"#/components/responses/{_SHARED[status][0]}" if not text else None
@@ -176,8 +188,9 @@ def _query_parameters(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
     for name, shown in schema["properties"].items():
         parameter: dict[str, Any] = {"name": name, "in": "query"}
         if "description" in shown:
-            parameter["description"] = shown.pop("description")
-        parameters.append({**parameter, "schema": shown})
+            parameter["description"] = shown["description"]
+        parameter["schema"] = {key: shown[key] for key in shown if key != "description"}
+        parameters.append(parameter)
     return parameters
 
 
@@ -189,10 +202,10 @@ def _upper(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def _json(schema: Any) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+def _content(media_type: str, schema: Any) -> dict[str, Any]:
+    return {media_type: {"schema": schema}}
 
 
 def _error(description: str) -> dict[str, Any]:
-    content = _json({"$ref": "#/components/schemas/Error"})
+    content = _content(_JSON, {"$ref": "#/components/schemas/Error"})
     return {"description": description, "content": content}

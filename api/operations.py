@@ -4,8 +4,9 @@ The declaration is the handler's own signature. Its first argument is the call s
 ``query`` and ``body`` are pydantic models (a body with a default is optional), ``user`` is
 the name of who asks, ``answers`` what was answered to idempotency keys, ``if_match`` the
 header field of that name; every other argument is a part of the path. The name is the
-operationId, the docstring the description, the returned model (or that of a `Json`) the
-schema of the answer, which is empty for None. `api.openapi` reads the same declarations.
+operationId, the docstring the description, the returned model (or that of a `Json` or a
+`Stream`) the schema of the answer, which is empty for None. `api.openapi` reads the same
+declarations.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from pydantic.alias_generators import to_camel, to_snake
 from api.errors import Answer, ApiError, answer_to, invalid, shown
 from api.keys import ANSWERS, OPTIONS, SERVER, USER
 from api.listing import Json
+from api.streams import Stream
 
 CONTRACT_PREFIX: Final = "/cvp/rest"
 
@@ -32,7 +34,8 @@ _GUID: Final = "call_guid"
 _JSON: Final = re.compile(r"application/(json|[\w.!#$&^-]+\+json)", re.IGNORECASE)
 _NONE: Final[Mapping[int, str]] = MappingProxyType({})
 
-Function = TypeVar("Function", bound=Callable[..., Awaitable[BaseModel | Json[Any] | None]])
+Returned = BaseModel | Json[Any] | Stream | None
+Function = TypeVar("Function", bound=Callable[..., Awaitable[Returned]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,13 @@ class Operation:
     description: str
     errors: Mapping[int, str]
     once: bool
-    function: Callable[..., Awaitable[BaseModel | Json[Any] | None]]
+    function: Callable[..., Awaitable[Returned]]
     parts: Mapping[str, str]  # of the path: their names there, and as arguments
     query: type[BaseModel] | None
     body: type[BaseModel] | None
     body_required: bool
     answer: type[BaseModel] | None
+    stream: type[Stream] | None
     wants_user: bool
     wants_answers: bool
     wants_if_match: bool
@@ -62,7 +66,7 @@ class Operation:
         """The name in OpenAPI."""
         return to_camel(self.function.__name__)
 
-    async def respond(self, request: web.Request) -> web.Response:
+    async def respond(self, request: web.Request) -> web.StreamResponse:
         """Validate a request, run the function, show its answer."""
         place = self._place(request)
         arguments: dict[str, Any] = dict(place)
@@ -73,10 +77,15 @@ class Operation:
         if self.wants_if_match:
             arguments["if_match"] = ", ".join(request.headers.getall(hdrs.IF_MATCH, []))
         self._read_query(request, arguments)
+        if self.stream is not None:
+            stream = await self.function(request.app[SERVER], **arguments)
+            assert isinstance(stream, Stream)
+            return await stream.respond(request)
         raw = await self._read_body(request, arguments) if self.body else b""
 
         async def run() -> Answer:
             reply = await self.function(request.app[SERVER], **arguments)
+            assert not isinstance(reply, Stream)
             answer = Answer.of(reply, self.status)
             if self.tagged:
                 tag = entity_tag(answer.body)
@@ -220,6 +229,7 @@ class Operations:
                 body=hints.get("body"),
                 body_required=body is not None and body.default is inspect.Parameter.empty,
                 answer=_answer_of(answer),
+                stream=answer if _is_stream(answer) else None,
                 wants_user="user" in hints,
                 wants_answers="answers" in hints,
                 wants_if_match="if_match" in hints,
@@ -231,10 +241,17 @@ class Operations:
         return declare
 
 
+def _is_stream(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Stream)
+
+
 def _answer_of(hint: Any) -> type[BaseModel] | None:
     if hint is type(None):
         return None
-    model: type[BaseModel] = get_args(hint)[0] if get_origin(hint) is Json else hint
+    if _is_stream(hint):
+        model: type[BaseModel] = hint.model
+    else:
+        model = get_args(hint)[0] if get_origin(hint) is Json else hint
     return model
 
 

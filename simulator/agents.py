@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from simulator.news import note_queued
+
 if TYPE_CHECKING:
     from simulator.call import Call
     from simulator.config import Config
@@ -93,6 +95,9 @@ class Queue:
 
     def enter(self, treatment: "Treatment", now: float, *, again: bool = False) -> None:
         """Wait here; `again` after an agent could not be reached: at the head of the queue."""
+        call = treatment.call
+        if call.server.events.on:
+            note_queued(call, self, 1 if again else len(self.waiting) + 1, now)
         if again:
             self.waiting.appendleft((now, now, treatment))
             self.serve(now)

@@ -19,6 +19,7 @@ from simulator.headers import NO_REFUSAL
 from simulator.hold import Hold
 from simulator.ivr import Ivr
 from simulator.leg import RINGTONE, Leg
+from simulator.news import note
 from simulator.origin import NO_ORIGIN
 from simulator.origination import Origination
 from simulator.refer import Departure
@@ -146,9 +147,11 @@ class Call:
     def log(self, now: float, event: str, details: str = "") -> None:
         """Add a line to the history."""
         self.history.append((now, event, details))
-        watch = self.server.watch
-        if watch is not None:
-            watch(self, now, event, details)
+        server = self.server
+        if server.events.on:
+            note(self, now, event, details)
+        if server.watch is not None:
+            server.watch(self, now, event, details)
 
     def check(self, what: int) -> str:
         """The state that input `what` leads to. Raises CallStateError without a row."""
@@ -351,8 +354,8 @@ class Call:
             self.treatment.ending(result, now)
         if result == "error":
             note_abnormal_end(self, reason, now)
-        self._set_state("ended", now, details)
         self.result = "transferred" if self.transfer_destination and result != "error" else result
+        self._set_state("ended", now, details)
         if self.work is not None:
             self.work.abandon(now)
             self.work = None

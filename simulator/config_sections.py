@@ -293,8 +293,16 @@ class StatisticsSection(Section):
 
 
 class EventsSection(Section):
-    """SUBSCRIBE to dialogs (RFC 4235). Who knows a dialog's ids can take it over."""
+    """The event stream of REST, and SUBSCRIBE to dialogs (RFC 4235).
 
+    Who knows a dialog's ids can take it over.
+    """
+
+    kept: int = Field(
+        default=50_000,
+        ge=100,
+        description="Events kept in memory, some 400 bytes each, for readers that come back.",
+    )
     watchers: Networks = Field(
         default=("127.0.0.0/8", "::1/128"),
         description="Addresses and networks that may watch the dialogs of numbers, agents and "

@@ -55,3 +55,11 @@ class PlanConflict(CallServerError):
 
 class PlanNotStored(CallServerError):
     """The change could not be written to disk, so it was not made."""
+
+
+class EventsGone(CallServerError):
+    """The events behind a cursor are not kept any more; the text says which are."""
+
+
+class TooManyReaders(CallServerError):
+    """One more reader of events would be too many."""

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 LEVELS: Final = ("safe", "warning", "critical", "failure")
 
 # Percent at which a level is reached, and at which it is left for the one below.
-_REACHED: Final = (0, 94, 97, 100)
+REACHED: Final = (0, 94, 97, 100)
 _LEFT: Final = (0, 90, 94, 97)
 
 Watch = Callable[[float, str, str], None]
@@ -24,16 +24,17 @@ class Licences:
     """How many of `limit` ports are in use; none at all are counted where it is 0.
 
     `denied` are the calls refused for want of one; `watch` is told each change of level:
-    the time, what happened, and the words for it.
+    the time, what happened, and the words for it. `rising`: the last one was for the worse.
     """
 
-    __slots__ = ("denied", "level", "limit", "used", "watch")
+    __slots__ = ("denied", "level", "limit", "rising", "used", "watch")
 
     def __init__(self) -> None:
         self.limit = 0
         self.used = 0
         self.denied = 0
         self.level = 0
+        self.rising = False
         self.watch: Watch | None = None
 
     @property
@@ -51,7 +52,7 @@ class Licences:
             while level and used * 100 <= _LEFT[level] * limit:
                 level -= 1
             for above in range(level + 1, len(LEVELS)):
-                if used * 100 >= _REACHED[above] * limit:
+                if used * 100 >= REACHED[above] * limit:
                     level = above
         if level != self.level:
             self._enter(level, now)
@@ -61,7 +62,7 @@ class Licences:
         self.denied += 1
 
     def _enter(self, level: int, now: float) -> None:
-        worse = level > self.level
+        self.rising = worse = level > self.level
         self.level = level
         details = f"licences {LEVELS[level]}: {self.used} of {self.limit} ports in use"
         log.log(logging.WARNING if worse else logging.INFO, "%s", details)

@@ -8,6 +8,7 @@ what they say decides whether the call server's health is degraded (Partial Serv
 import asyncio
 import socket
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -39,6 +40,8 @@ class Prober:
         self._heartbeat: asyncio.Task[None] | None = None
         self.missing: set[str] = set()
         """The VXML servers that did not answer their last heartbeat, by URL."""
+        self.watch: Callable[[str, str, bool], None] | None = None
+        """Told when one does not answer any more, or again: its URL, host, and which."""
 
     def start(self) -> None:
         """Begin the heartbeats of `vxml.servers`."""
@@ -106,8 +109,15 @@ class Prober:
             status = "disconnected"
         latency = round((time.perf_counter() - started) * 1000)
         if url in self._server.config.vxml.servers:
-            (self.missing.discard if status == "connected" else self.missing.add)(url)
+            self._note(url, host, up=status == "connected")
         return await self._view(neighbour.component, url, host, port, status, latency)
+
+    def _note(self, url: str, host: str, *, up: bool) -> None:
+        if up != (url in self.missing):
+            return
+        (self.missing.discard if up else self.missing.add)(url)
+        if self.watch is not None:
+            self.watch(url, host, up)
 
     async def _options(self, url: str) -> str:
         stack = self._server.stack

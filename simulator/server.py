@@ -23,6 +23,7 @@ from simulator.config import Config
 from simulator.dialog_events import DialogEvents
 from simulator.ended import late
 from simulator.errors import NotAdmitted
+from simulator.event_bus import EventBus
 from simulator.header_rules import HeaderRules
 from simulator.headers import (
     max_forwards,
@@ -33,6 +34,7 @@ from simulator.headers import (
 )
 from simulator.leg import CALLER, VXML, Leg
 from simulator.licence import Licences
+from simulator.news import SystemNews
 from simulator.origin import NO_ORIGIN
 from simulator.origination import Origination
 from simulator.pickup import take_place
@@ -85,6 +87,7 @@ class CallServer(Commands):
         self._serial = 0
         self.index = CallIndex()
         self.watch: Watch | None = None  # told every line of every call's history
+        self.events = EventBus(config.events.kept, time.time(), stack.now)
         self.ready = False
         self.draining = False
         self.media_port = 9  # where the call server's own media would go; see own_media
@@ -117,10 +120,12 @@ class CallServer(Commands):
         Notifier(stack.endpoint, self.dialogs)
         self.prober = Prober(self)
         self.desk = AgentDesk(self)
+        self.news = SystemNews(self)
 
     def configure(self, config: Config, plan: DialPlan | None = None) -> None:
         """Take a configuration, and the plan made of it: calls keep the routes they have."""
         self.config = config
+        self.events.kept = config.events.kept
         self.plan = plan or DialPlan(config, self.phones)
         self.server_groups.configure(config.server_groups, self.stack.now())
         headers = config.headers
@@ -338,10 +343,13 @@ class CallServer(Commands):
 
     async def drain(self, grace: float) -> None:
         """Refuse new calls, let the others end for `grace` seconds, end what is left."""
+        now = self.stack.now()
+        if not self.draining:
+            self.news.stopping(now)
         self.draining = True
         self.ready = False
         self.stack.endpoint.service_status = 503
-        self.dialogs.close(self.stack.now())
+        self.dialogs.close(now)
         self.stack.pump()
         self.access.stop()
         self.server_groups.stop()

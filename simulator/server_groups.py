@@ -31,8 +31,8 @@ UP: Final = "up"
 DOWN: Final = "down"
 OVERLOADED: Final = "overloaded"
 
-Report = Callable[["ServerGroup", "Element", float], None]
-"""Told that the state of a server has changed."""
+Report = Callable[["ServerGroup", "Element", State, float], None]
+"""Told that the state of a server has changed, and what it was before."""
 
 
 class Element:
@@ -216,12 +216,12 @@ class ServerGroup:
         if element.state == state:
             element.reason = reason
             return
-        element.state = state
+        before, element.state = element.state, state
         element.reason = reason
         element.since = now
         for one in self.elements:  # the others do not make up for what was missed
             one.share = 0
-        self._report(self, element, now)
+        self._report(self, element, before, now)
 
     def expire(self, element: Element, now: float) -> None:
         """No ping will end that a server is out: then time does."""
@@ -238,11 +238,13 @@ class ServerGroup:
 class ServerGroups:
     """All groups of a configuration, by name, in the locator of `endpoint`.
 
-    `listener` is where pings leave from by UDP; None: where calls do.
+    `listener` is where pings leave from by UDP; None: where calls do. `watch` is told what
+    becomes of servers.
     """
 
     def __init__(self, endpoint: "Endpoint") -> None:
         self.listener: Listener | None = None
+        self.watch: Report | None = None
         self.groups: dict[str, ServerGroup] = {}
         self._endpoint = endpoint
         self._heartbeats: dict[str, Heartbeat] = {}
@@ -265,11 +267,13 @@ class ServerGroups:
         if self._running:
             self.start(now)
 
-    def _changed(self, group: ServerGroup, element: Element, _now: float) -> None:
+    def _changed(self, group: ServerGroup, element: Element, before: State, now: float) -> None:
         level = logging.INFO if element.state == UP else logging.WARNING
         text = "server group %s: %s is %s: %s; the group is %s"
         state = group.state
         log.log(level, text, group.config.name, element, element.state, element.reason, state)
+        if self.watch is not None:
+            self.watch(group, element, before, now)
 
     def start(self, now: float) -> None:
         """Begin with the heartbeats, or go on with those that are wanted now."""

@@ -73,6 +73,7 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         path = config.server.data_dir / FILE
         server.administration = Administration(server, config, changes, dress=dress, path=path)
         server.webhook = webhook = HttpRouter(server)
+        webhook.watch = server.news.icm
         stack.handler = server.on_event
         server.access.start()
         open_heartbeat_port(server)

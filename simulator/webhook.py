@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -83,6 +84,7 @@ class HttpRouter:
     def __init__(self, server: "CallServer") -> None:
         self.breaker = Breaker()
         self.late = 0  # answers for calls that had moved on
+        self.watch: Callable[[bool], None] | None = None  # told when it is not asked, and again
         self._server = server
         self._session: aiohttp.ClientSession | None = None
         self._questions = 0
@@ -125,12 +127,17 @@ class HttpRouter:
         if not problem:
             self._latency = round((time.perf_counter() - started) * 1000)
             self._last = time.time()
+            if self.breaker.state != CLOSED and self.watch is not None:
+                self.watch(True)
             self.breaker.succeeded()
         else:
             guid = treatment.call.guid
             log.warning("icm.webhook.url: %s for call %s", problem, guid)
+            closed = self.breaker.state == CLOSED
             if self.breaker.failed(now, settings):
                 log.warning("icm.webhook: not asked for %g s", settings.retry_after)
+                if closed and self.watch is not None:
+                    self.watch(False)
         if not treatment.instructed(question, step, problem, now):
             self.late += 1
         self._server.stack.pump(now)

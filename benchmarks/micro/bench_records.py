@@ -31,7 +31,7 @@ def bench_list_of_1000(benchmark: BenchmarkFixture) -> None:
     app[SERVER] = driver.server
     (operation,) = [one for one in calls.declared if (one.method, one.path) == ("GET", "/call")]
 
-    async def ask() -> web.Response:
+    async def ask() -> web.StreamResponse:
         return await operation.respond(
             make_mocked_request("GET", "/cvp/rest/call?limit=1000", app=app)
         )

@@ -5,6 +5,7 @@ import base64
 import functools
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from simulator.config import Config
 from simulator.config_base import User
 from simulator.config_values import HttpListen
 from simulator.errors import CallNotFound, CallStateError, SessionNotFound
+from simulator.event_bus import EventBus
 from simulator.reports import IntervalView, RealtimeView, Reports, ServiceView
 from simulator.routing import DialPlan, Lookup
 from simulator.server import CallServer as RealCallServer
@@ -213,6 +215,7 @@ class FakeCallServer:
     )
 
     administration: Administration = field(default_factory=_administration)
+    events: EventBus = field(default_factory=lambda: EventBus(1000, STARTED, time.monotonic))
 
     @property
     def desk(self) -> AgentDesk:

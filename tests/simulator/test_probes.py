@@ -144,6 +144,8 @@ def test_the_last_contact_is_remembered() -> None:
     async def scenario() -> None:
         async with vxml_server() as server:
             asking = prober(servers=server.url)
+            told: list[tuple[str, str, bool]] = []
+            asking.watch = lambda *what: told.append(what)
             before = (await found(asking)).last_successful_contact
             server.status = 503
             view = await found(asking)
@@ -151,6 +153,8 @@ def test_the_last_contact_is_remembered() -> None:
             server.status = 200
             assert (await found(asking)).status == "connected"
             assert asking.missing == set()
+            up = (server.url, "127.0.0.1", True)
+            assert told == [(*up[:2], False), up], "only what changes"
 
     run(scenario)
 

@@ -245,6 +245,8 @@ async def test_an_error_that_nobody_expects(
 async def test_the_breaker() -> None:
     """Three failures in a row open it, one call tries after a while."""
     async with hook(failures=3, retry_after=10) as one:
+        told: list[bool] = []
+        one.router.watch = told.append
         one.says("x", 503)
         for _ in range(3):
             await one.ask()
@@ -263,6 +265,7 @@ async def test_the_breaker() -> None:
         assert (await one.case.told.get())[0] == question
         assert one.router.breaker.state == CLOSED
         assert (await one.status())[0] == "connected"
+        assert told == [False, True], "once each"
 
 
 @run
