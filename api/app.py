@@ -23,20 +23,22 @@ from api.handlers.reporting import reporting, statistics
 from api.handlers.routing import routing
 from api.handlers.sessions import sessions
 from api.handlers.transfers import transfers
+from api.handlers.webhooks import webhooks
 from api.idempotency import Answers
-from api.keys import ANSWERS, LOOPBACK, OPTIONS, SERVER, ApiOptions, CallServer
+from api.keys import ANSWERS, LOOPBACK, OPTIONS, SERVER, WEBHOOKS, ApiOptions, CallServer
 from api.openapi import document
 from api.operations import CONTRACT_PREFIX, add_routes
 from api.runner import ApiServer
 from api.tls import server_context
+from api.webhooks import Webhooks
 from simulator.config import Config
 from simulator.config_base import User
 from simulator.config_values import HttpListen
 from simulator.errors import ServiceError
 
 GROUPS: Final = (
-    calls, routing, health, sessions, transfers, events, lab, agents, plan, reporting, statistics,
-    probes,
+    calls, routing, health, sessions, transfers, events, webhooks, lab, agents, plan, reporting,
+    statistics, probes,
 )  # fmt: skip
 
 _DOCUMENT_PATH: Final = "/openapi.json"
@@ -62,6 +64,7 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
     app[SERVER] = server
     app[OPTIONS] = options
     app[ANSWERS] = Answers()
+    app[WEBHOOKS] = Webhooks(server.events, options.retry)
     app[LOOPBACK] = set()
     add_routes(app, GROUPS)
     described = Answer(200, json.dumps(document(GROUPS, public | _PROBE_PATHS)).encode())
@@ -71,8 +74,9 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
 
     app.router.add_get(_DOCUMENT_PATH, openapi)
 
-    async def end_streams(_app: web.Application) -> None:
+    async def end_streams(app: web.Application) -> None:
         server.events.close()
+        await app[WEBHOOKS].close()
 
     app.on_shutdown.append(end_streams)
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from api.idempotency import Answers
+    from api.webhooks import Webhooks
     from simulator.administration import Administration
     from simulator.agent_desk import AgentDesk
     from simulator.config_base import User
@@ -130,6 +131,7 @@ class ApiOptions:
     are good names for it, besides loopback, this machine's name and `allowed_hosts` (``*``
     stands for any). `max_body` is in bytes, `body_timeout` in seconds. A reader of events hears
     something every `heartbeat` seconds, and is dropped when it takes nothing for `patience`.
+    What a webhook does not take is posted again after `retry` seconds first.
     """
 
     users: "tuple[User, ...]"
@@ -140,11 +142,13 @@ class ApiOptions:
     body_timeout: float = 30.0
     heartbeat: float = 15.0
     patience: float = 30.0
+    retry: float = 1.0
 
 
 SERVER: Final[web.AppKey[CallServer]] = web.AppKey("server")
 OPTIONS: Final[web.AppKey[ApiOptions]] = web.AppKey("options")
 ANSWERS: Final[web.AppKey["Answers"]] = web.AppKey("answers")
+WEBHOOKS: Final[web.AppKey["Webhooks"]] = web.AppKey("webhooks")
 
 # The (host, port) pairs bound to loopback: probes answer there without a password.
 LOOPBACK: Final[web.AppKey[set[tuple[str, int]]]] = web.AppKey("loopback")

@@ -2,11 +2,11 @@
 
 The declaration is the handler's own signature. Its first argument is the call server;
 ``query`` and ``body`` are pydantic models (a body with a default is optional), ``user`` is
-the name of who asks, ``answers`` what was answered to idempotency keys, ``if_match`` the
-header field of that name; every other argument is a part of the path. The name is the
-operationId, the docstring the description, the returned model (or that of a `Json` or a
-`Stream`) the schema of the answer, which is empty for None. `api.openapi` reads the same
-declarations.
+the name of who asks, ``answers`` what was answered to idempotency keys, ``webhooks`` those
+of the application, ``if_match`` the header field of that name; every other argument is a
+part of the path. The name is the operationId, the docstring the description, the returned
+model (or that of a `Json` or a `Stream`) the schema of the answer, which is empty for None.
+`api.openapi` reads the same declarations.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel, to_snake
 
 from api.errors import Answer, ApiError, answer_to, invalid, shown
-from api.keys import ANSWERS, OPTIONS, SERVER, USER
+from api.keys import ANSWERS, OPTIONS, SERVER, USER, WEBHOOKS
 from api.listing import Json
 from api.streams import Stream
 
@@ -60,6 +60,7 @@ class Operation:
     wants_answers: bool
     wants_if_match: bool
     tagged: bool
+    wants_webhooks: bool
 
     @property
     def operation_id(self) -> str:
@@ -76,6 +77,8 @@ class Operation:
             arguments["answers"] = request.app[ANSWERS]
         if self.wants_if_match:
             arguments["if_match"] = ", ".join(request.headers.getall(hdrs.IF_MATCH, []))
+        if self.wants_webhooks:
+            arguments["webhooks"] = request.app[WEBHOOKS]
         self._read_query(request, arguments)
         if self.stream is not None:
             stream = await self.function(request.app[SERVER], **arguments)
@@ -234,6 +237,7 @@ class Operations:
                 wants_answers="answers" in hints,
                 wants_if_match="if_match" in hints,
                 tagged=tagged,
+                wants_webhooks="webhooks" in hints,
             )
             self.declared.append(operation)
             return function

@@ -18,7 +18,7 @@ from tests.api.support import FakeCallServer, call_view, run, serving
 
 COMMAND = Path(sys.executable).with_name("st")
 # A schema cannot say that a range must not end before it begins, what the plan routes,
-# or which ETag there is.
+# which ETag there is, or which URLs are good.
 SETTINGS = """
 [[operations]]
 include-path-regex = "^/sim/v1/calls$"
@@ -31,6 +31,10 @@ checks.positive_data_acceptance.expected-statuses = [200, 404, 412]
 [[operations]]
 include-path-regex = "^/cvp-reporting/"
 checks.positive_data_acceptance.expected-statuses = [200, 400, 404]
+
+[[operations]]
+include-path-regex = "^/sim/v1/webhooks$"
+checks.positive_data_acceptance.expected-statuses = [200, 201, 400, 409]
 """
 EXAMPLES = 30
 SEED = 1

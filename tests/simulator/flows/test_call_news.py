@@ -230,6 +230,17 @@ def test_the_caller_gives_up(world: World) -> None:
     assert (ended["call_result"], ended["sip_response_code"]) == ("abandoned", 487)
 
 
+def test_a_call_that_a_command_makes(world: World) -> None:
+    told = Told(world)
+    guid = world.server.originate("1002", "5000")
+    world.run(2.0)
+    started = told.the("call.started")
+    assert (started["call_guid"], started["calling_number"]) == (guid, "1002")
+    assert started["called_number"] == "5000"
+    world.terminate()
+    assert told.the("call.ended")["call_guid"] == guid
+
+
 def test_hold(world: World) -> None:
     caller = world.on_hold()
     told = Told(world)
