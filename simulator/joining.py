@@ -207,13 +207,11 @@ def _retrieve_caller(work: "Connection", now: float, _message: object) -> None:
 
 
 def _of_the_old(work: "Connection") -> bytes:
-    """What the caller was told by the old leg, or what that has said since."""
-    old = work.old
-    if old is None or not old.received:
+    """What the old leg has said last; on hold by a command, what the caller was told."""
+    call, old = work.call, work.old
+    if old is None or not old.received or call.hold is not None:
         return work.retrieve
-    if work.call.caller.holding:
-        return old.received
-    return work.retrieve if _same(work.retrieve, old.received) else old.offer_of()
+    return old.received if call.caller.holding else old.offer_of()
 
 
 def _report_failure(work: "Connection", now: float, _message: object) -> None:

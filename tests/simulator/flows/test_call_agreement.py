@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulator.flows.phones import Line, Manner
+from tests.simulator.flows.phones import Line, Manner, direction_of
 from tests.simulator.flows.world import World
 
 
@@ -97,6 +97,22 @@ def test_one_moves_while_the_caller_is_held(world: World, who: str) -> None:
     assert world.state == "connected"
     assert knows(caller, agent)
     assert knows(agent, caller)
+    caller.hang_up()
+
+
+def test_a_caller_that_resumes_while_it_is_held(world: World) -> None:
+    """It is led back to the agent, and not to the hold that it has ended."""
+    caller = world.connected()
+    caller.offer("sendonly")
+    world.run()
+    world.agents.manners["9486"] = Manner(answer=1.0, refuse=486)
+    world.transfer("9486", "consultation")
+    world.run(0.3)
+    caller.offer()
+    world.run(1.5)
+    assert world.state == "connected"
+    assert direction_of(caller.received) == direction_of(world.agents.lines[0].received)
+    assert direction_of(caller.received) == "sendrecv"
     caller.hang_up()
 
 
