@@ -96,10 +96,9 @@ SECTIONS: Final[dict[str, Any]] = {
             },
         },
         "agents": {number: {"max_calls": 1} for number in _agents(1001, 1251)},
+        "callback": {"attempts": 2, "interval": 3},
     },
 }
-if "callback" in PLAN["icm"]:
-    SECTIONS["icm"]["callback"] = {"attempts": 2, "interval": 3}
 QUEUES: Final = frozenset(name for part in (PLAN, SECTIONS) for name in part["icm"]["skill_groups"])
 """Skill groups; no application has such a name."""
 

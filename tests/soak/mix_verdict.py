@@ -36,6 +36,7 @@ from simulator.cdr_events import (
     CALL_ABANDON,
     CALL_TRANSFER,
     CALL_TRANSFERRED,
+    CALLBACK_REQUESTED,
     CALLED_PARTY_DISCONNECTED,
     ERROR,
     NORMAL_COMPLETION,
@@ -54,7 +55,6 @@ CROSSING: Final = 0.1
 REFER_PATIENCE: Final[float] = PLAN["transfer"]["ring_no_answer"]
 DIGITS_PATIENCE: Final = 5.0
 UNASKED: Final = (420, 481)  # refused by the phone's stack, such as Replaces of what is over
-CALLBACK_REQUESTED: Final = 20
 
 _CAUSE: Final = re.compile(r"SIP;cause=(\d+)")
 
