@@ -6,8 +6,9 @@ Right is:
 - An unanswered caller: who gave up has `abandoned`; who was refused `error`, with that code (or,
   where it got 302, the code of what failed); terminated by a command: as its reason says.
 - An answered caller who said BYE: `transferred` where it had accepted a REFER that had not
-  failed, or got all digits; `abandoned` where the last that the script began was a queue, and
-  its media have gone to nobody but the voice gateway since; else `completed`.
+  failed, or got all digits; `abandoned` where the last that the script began was a queue (a
+  callback keeps its place there), and its media have gone to nobody but the voice gateway since;
+  else `completed`.
 - An answered caller who was told BYE: `error` with the code in Reason, or for the reason of a
   command; else another end said BYE in that moment (`completed`, with the cause that says so),
   or the caller had two seconds after its good news of a REFER, five after the last digit
@@ -122,6 +123,7 @@ class _Case:
         back = [leg for leg in record.legs if leg.kind == "callback" and leg.answer_time]
         self.away = self.called_back and not back
         self.caller = ends.get(back[-1].leg_id, self.first) if back else self.first
+        self.back_at = (back[-1].answer_time or 0) / 1000 - epoch if back else 0.0
         self.moves = [
             self.started + mark[0] / 1000 for mark in record.marks if mark[1] == CALL_TRANSFER
         ]
@@ -254,13 +256,15 @@ class _Case:
         return True if sent >= tones else None if sent == tones - 1 else False
 
     def _plainly_left(self, at: float) -> set[Outcome]:
-        run = [mark for mark in self.record.marks if mark[1] == RUN_SCRIPT]
+        run = [
+            (self.started + mark[0] / 1000, mark[4])
+            for mark in self.record.marks
+            if mark[1] == RUN_SCRIPT and self.started + mark[0] / 1000 >= self.back_at
+        ]
         waiting: Outcome = ("completed", NORMAL_COMPLETION)
-        if run and run[-1][4] in QUEUES:
+        if (run and run[-1][1] in QUEUES) or (self.called_back and not run):  # its place is kept
             waiting = ("abandoned", CALL_ABANDON)
-        if not self.caller.partners and self.called_back:  # it has its place in the queue still
-            return {self._over("abandoned", CALL_ABANDON)}
-        since = self.started + run[-1][0] / 1000 if run else 0.0
+        since = run[-1][0] if run else self.back_at
         met = [
             partner
             for partner in self.caller.partners

@@ -11,6 +11,7 @@ from simulator.cdr_events import (
     CALL_ABANDON,
     CALL_TRANSFER,
     CALL_TRANSFERRED,
+    CALLBACK_REQUESTED,
     CALLED_PARTY_DISCONNECTED,
     CAUSE_BUSY,
     ERROR,
@@ -145,3 +146,22 @@ def test_joined_to_a_target_that_the_record_does_not_know() -> None:
     assert found({"legs": other}, CALLER, AGENT) != []
     moved = {**TRANSFERRED, "marks": [MOVED], "legs": other}
     assert found(moved, CALLER, AGENT) == []
+
+
+def test_who_was_called_back() -> None:
+    """It has its place in the queue until the script goes on; not reached, it has abandoned."""
+    first, gateway = record().legs
+    asked = replace(CALLER, left=False, ended_by="server", ended_at=3.0, partners=())
+    there = replace(GATEWAY, ended_at=3.0)
+    back = replace(AGENT, leg_id="back", number="5551234", left=True, ended_by="phone")
+    leg = replace(first, leg_id="back", leg_type="outbound", kind="callback", answer_time=7000)
+    requested: Mark = (3000, CALLBACK_REQUESTED, 0, 0, "5551234")
+    marks = [(1000, RUN_SCRIPT, 0, 0, "offer"), requested]
+    changes = {"marks": marks, "legs": [first, gateway, leg]}
+    assert found({**changes, **ABANDONED}, asked, there, back) == []
+    assert found(changes, asked, there, back) != []
+    confirms = [*marks, (7500, RUN_SCRIPT, 0, 0, "confirm")]
+    assert found({**changes, "marks": confirms}, asked, there, back) == []
+    gone = {"marks": marks, "legs": [first, gateway], **ABANDONED}
+    assert found(gone, asked, there) == []
+    assert found({**gone, "call_result": "completed", "cause_id": 1}, asked, there) != []
