@@ -186,7 +186,8 @@ def named_leg(call: "Call", replaces: Replaces) -> Leg | None:
     remaining = partner(other, leg)
     if not leg.up or remaining is None or (remaining.kind == VXML and not in_queue(other)):
         raise PeerError("The call to replace is over, or not answered yet", 603)
-    if other.work is not None or other.state not in (*HELD_FROM, "on_hold"):
+    state = other.state
+    if other.work is not None or (state not in HELD_FROM and state != "on_hold"):
         raise PeerError(reason_phrase(491), 491)
     return remaining
 
