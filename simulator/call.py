@@ -19,7 +19,7 @@ from simulator.headers import NO_REFUSAL
 from simulator.hold import Hold
 from simulator.ivr import Ivr
 from simulator.leg import RINGTONE, Leg
-from simulator.news import note
+from simulator.news import LINES
 from simulator.origin import NO_ORIGIN
 from simulator.origination import Origination
 from simulator.refer import Departure
@@ -149,7 +149,9 @@ class Call:
         self.history.append((now, event, details))
         server = self.server
         if server.events.on:
-            note(self, now, event, details)
+            tell = LINES.get(event)
+            if tell is not None:
+                tell(self, now, event, details)
         if server.watch is not None:
             server.watch(self, now, event, details)
 

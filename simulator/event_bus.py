@@ -22,16 +22,18 @@ IDLE: Final = 3600.0
 MOST_READERS: Final = 200
 """Readers at a time."""
 
-_GUID: Final = 1  # its place among the values of a call's event
+_GUID: Final = 0  # its place among the values of a call's event
 
 
 Kind: TypeAlias = type[EventView]
 Values: TypeAlias = tuple[object, ...]
-"""What a view is made of, besides the cursor, in the order of its fields."""
+"""What a view is made of, besides cursor and timestamp, in the order of its fields."""
+
+Entry: TypeAlias = tuple[Kind, float, Values]
 
 
 class EventBus:
-    """The last `kept` events. `epoch` is the time of day, `clock` gives seconds.
+    """The last `kept` events. `wall` gives the time of day for a time of `clock`.
 
     Who has an event asks `on` first, so that none is made for nobody. `first` is the
     cursor of the oldest event in the ring, `last` that of the newest; `kept` counts from
@@ -40,38 +42,42 @@ class EventBus:
 
     __slots__ = (
         "_base", "_clock", "_left", "_ring", "_size", "first", "kept", "last", "on", "readers",
+        "wall",
     )  # fmt: skip
 
-    def __init__(self, kept: int, epoch: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, kept: int, clock: Callable[[], float], wall: Callable[[float], float]
+    ) -> None:
         self.kept = kept
         self.on = False
-        self.last = int(epoch * 1_000_000)
+        self.last = int(wall(clock()) * 1_000_000)
         self.first = self.last + 1
         self.readers: list[EventReader] = []
         self._clock = clock
+        self.wall = wall
         self._base = self.first  # the cursor of the event at the begin of the ring
-        self._ring: list[tuple[Kind, Values]] = []
+        self._ring: list[Entry] = []
         self._size = kept
         self._left = 0.0  # when the last reader went
 
-    def publish(self, kind: Kind, values: Values) -> None:
+    def publish(self, kind: Kind, now: float, values: Values) -> None:
         """Add an event, and wake the readers."""
-        if not self.readers and self._clock() - self._left > IDLE:
+        if not self.readers and now - self._left > IDLE:
             self._switch_off()
             return
         self.last += 1
         ring = self._ring
         if len(ring) < self._size:
-            ring.append((kind, values))
+            ring.append((kind, now, values))
         else:
             if self.last - self._base == self._size:  # from the begin again
                 self._base = self.last
-            ring[self.last - self._base] = (kind, values)
+            ring[self.last - self._base] = (kind, now, values)
             self.first += 1
         for reader in self.readers:
             reader.wake()
 
-    def at(self, cursor: int) -> tuple[Kind, Values]:
+    def at(self, cursor: int) -> Entry:
         """The event with a cursor from `first` to `last`."""
         return self._ring[cursor - self._base]  # those before the begin of the ring are at its end
 
@@ -162,9 +168,9 @@ class EventReader:
             end = bus.last
         found = []
         for cursor in range(self.position + 1, end + 1):
-            kind, values = bus.at(cursor)
+            kind, at, values = bus.at(cursor)
             if self._wants(kind, values):
-                found.append(_view(kind, cursor, values))
+                found.append(_view(kind, cursor, bus.wall(at), values))
         self.position = end
         return found
 
@@ -185,5 +191,7 @@ class EventReader:
         self._bus.left(self)
 
 
-def _view(kind: Callable[..., EventView], cursor: int, values: Values) -> EventView:
-    return kind(cursor, *values)
+def _view(
+    kind: Callable[..., EventView], cursor: int, timestamp: float, values: Values
+) -> EventView:
+    return kind(cursor, timestamp, *values)

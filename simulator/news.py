@@ -47,20 +47,13 @@ _STATUSES: Final[Mapping[str, DeviceStatus]] = {
 }
 
 
-def note(call: "Call", now: float, line: str, details: str) -> None:
-    """A line of the history of `call`."""
-    tell = _LINES.get(line)
-    if tell is not None:
-        tell(call, now, line, details)
-
-
 def _started(call: "Call", now: float, _line: str, _details: str) -> None:
     server = call.server
     session = call.caller.session
     server.events.publish(
         CallStarted,
+        now,
         (
-            server.wall(now),
             call.guid,
             call.calling,
             call.called,
@@ -75,8 +68,8 @@ def _started(call: "Call", now: float, _line: str, _details: str) -> None:
 def _state(call: "Call", now: float, _line: str, details: str) -> None:
     call.server.events.publish(
         CallStateChanged,
+        now,
         (
-            call.server.wall(now),
             call.guid,
             call.calling,
             call.called,
@@ -91,8 +84,8 @@ def note_queued(call: "Call", queue: "Queue", position: int, now: float) -> None
     wait = queue.estimated_wait(position, now)
     call.server.events.publish(
         CallQueued,
+        now,
         (
-            call.server.wall(now),
             call.guid,
             call.calling,
             call.called,
@@ -121,8 +114,8 @@ def _transfer(call: "Call", now: float, destination: str) -> None:
     blind = not call.steps.on or call.steps.kind == "blind"
     call.server.events.publish(
         CallTransferred,
+        now,
         (
-            call.server.wall(now),
             call.guid,
             call.calling,
             call.called,
@@ -139,8 +132,8 @@ def _application(call: "Call", now: float, _line: str, details: str) -> None:
     session = peer.session.dialog.local_tag if peer is not None and peer.kind == VXML else None
     call.server.events.publish(
         ApplicationInvoked,
+        now,
         (
-            call.server.wall(now),
             call.guid,
             call.calling,
             call.called,
@@ -174,8 +167,8 @@ def _error(call: "Call", now: float, line: str, details: str, status: int) -> No
         category = "system_error"
     call.server.events.publish(
         CallError,
+        now,
         (
-            call.server.wall(now),
             call.guid,
             call.calling,
             call.called,
@@ -191,8 +184,8 @@ def _error(call: "Call", now: float, line: str, details: str, status: int) -> No
 def _ended(call: "Call", now: float, _line: str, details: str) -> None:
     call.server.events.publish(
         CallEnded,
+        now,
         (
-            call.server.wall(now),
             call.guid,
             call.calling,
             call.called,
@@ -219,7 +212,8 @@ _ERRORS: Final[Mapping[str, ErrorCategory]] = {
 _STATES: Final = ("self_service", "queued", "connected", "transferring", "on_hold")
 
 _Tell = Callable[["Call", float, str, str], None]
-_LINES: Final[dict[str, _Tell]] = {
+# What a line of the history of a call tells, by its name.
+LINES: Final[dict[str, _Tell]] = {
     "offered": _started,
     "originated": _started,
     "self_service": _state,
@@ -260,8 +254,8 @@ class SystemNews:
         name = server.config.server.name
         server.events.publish(
             ThresholdExceeded,
+            now,
             (
-                server.wall(now),
                 name,
                 name,
                 "concurrent_calls",
@@ -302,8 +296,8 @@ class SystemNews:
         if server.events.on:
             server.events.publish(
                 DeviceStatusChanged,
+                now,
                 (
-                    server.wall(now),
                     device_id,
                     hostname,
                     device_type,
@@ -338,8 +332,8 @@ class SystemNews:
             here = server.config.server.name
             server.events.publish(
                 ServiceStateChanged,
+                now,
                 (
-                    server.wall(now),
                     here,
                     here,
                     name,

@@ -87,7 +87,6 @@ class CallServer(Commands):
         self._serial = 0
         self.index = CallIndex()
         self.watch: Watch | None = None  # told every line of every call's history
-        self.events = EventBus(config.events.kept, time.time(), stack.now)
         self.ready = False
         self.draining = False
         self.media_port = 9  # where the call server's own media would go; see own_media
@@ -95,6 +94,7 @@ class CallServer(Commands):
         self.statistics = Statistics(self.started, 60 * config.statistics.interval)
         self.reports = Reports(self)
         self._wall_offset = time.time() - self.started
+        self.events = EventBus(config.events.kept, stack.now, self.wall)
         self._stored: dict[str, asyncio.Future[None]] = {}
         self._idle: asyncio.Event = asyncio.Event()
         self.phones: dict[str, str] = {}  # the contacts of those that are logged in, by number

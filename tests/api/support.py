@@ -5,7 +5,6 @@ import base64
 import functools
 import json
 import ssl
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -187,6 +186,11 @@ class FakeReports(Reports):
         return ServiceView(21, 40, 20, 5, 1800.0, current, last, current)
 
 
+def events_bus(kept: int) -> EventBus:
+    """A bus on a clock that stands still, when `STARTED` is."""
+    return EventBus(kept, lambda: 0.0, lambda now: STARTED + now)
+
+
 @dataclass
 class FakeCallServer:
     """Two calls; what was asked is in `asked`. `failure` is raised by every command."""
@@ -215,7 +219,7 @@ class FakeCallServer:
     )
 
     administration: Administration = field(default_factory=_administration)
-    events: EventBus = field(default_factory=lambda: EventBus(1000, STARTED, time.monotonic))
+    events: EventBus = field(default_factory=lambda: events_bus(1000))
 
     @property
     def desk(self) -> AgentDesk:

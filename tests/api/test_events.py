@@ -5,7 +5,6 @@ import json
 import random
 import select
 import socket
-import time
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +22,7 @@ from api.listing import Writer
 from api.openapi import document
 from api.runner import ApiServer
 from api.streams import AT_ONCE
-from simulator.event_bus import MOST_READERS, EventBus
+from simulator.event_bus import MOST_READERS
 from simulator.event_views import (
     VIEWS,
     ApplicationInvoked,
@@ -46,6 +45,7 @@ from tests.api.support import (
     Client,
     FakeCallServer,
     basic,
+    events_bus,
     run,
     serving,
 )
@@ -142,8 +142,8 @@ def event(number: int, guid: str = GUID) -> EventView:
 
 def put(fake: FakeCallServer, view: EventView) -> None:
     """It happens: the bus gives it a cursor of its own."""
-    _, *names = (field.name for field in fields(view))
-    fake.events.publish(type(view), tuple(getattr(view, name) for name in names))
+    _, _, *names = (field.name for field in fields(view))
+    fake.events.publish(type(view), 0.0, tuple(getattr(view, name) for name in names))
 
 
 class Frames:
@@ -368,7 +368,7 @@ async def test_where_a_reader_begins_that_has_had_no_event() -> None:
 @pytest.mark.parametrize("path", [PATH, SOCKET])
 @run
 async def test_older_than_the_ring_is_gone(path: str) -> None:
-    fake = FakeCallServer(events=EventBus(100, STARTED, time.monotonic))
+    fake = FakeCallServer(events=events_bus(100))
     upgrade = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
@@ -533,7 +533,7 @@ def _kill(response: aiohttp.ClientResponse) -> None:
 @run
 async def test_who_is_killed_and_comes_back_gets_each_event_once(how: str, events: int) -> None:
     kept = events // 5
-    fake = FakeCallServer(events=EventBus(kept, STARTED, time.monotonic))
+    fake = FakeCallServer(events=events_bus(kept))
     async with serving(fake) as client:
         consumer = Consumer(client, events)
         consuming = asyncio.create_task(consumer.consume(how))
@@ -585,7 +585,7 @@ async def read_all(connection: socket.socket) -> None:
 async def test_who_does_not_read_costs_no_memory_and_is_dropped() -> None:
     """The ring overtakes it: what it has not taken is kept for nobody."""
     kept = 1000
-    fake = FakeCallServer(events=EventBus(kept, STARTED, time.monotonic))
+    fake = FakeCallServer(events=events_bus(kept))
     async with serving(fake) as client, deaf(client) as connection:
         (reader,) = fake.events.readers
         await publish(fake, kept)
@@ -605,7 +605,7 @@ async def test_who_does_not_read_costs_no_memory_and_is_dropped() -> None:
 
 @run
 async def test_who_takes_nothing_for_a_while_is_dropped() -> None:
-    fake = FakeCallServer(events=EventBus(100_000, STARTED, time.monotonic))
+    fake = FakeCallServer(events=events_bus(100_000))
     async with serving(fake, patience=0.2) as client, deaf(client) as connection:
         await publish(fake, 50_000)  # more than the buffers of the system take
         poll = select.poll()
@@ -616,7 +616,7 @@ async def test_who_takes_nothing_for_a_while_is_dropped() -> None:
 
 @run
 async def test_the_others_go_on_meanwhile() -> None:
-    fake = FakeCallServer(events=EventBus(2000, STARTED, time.monotonic))
+    fake = FakeCallServer(events=events_bus(2000))
     async with serving(fake) as client, deaf(client), stream(client) as frames:
         for number in range(20_000):
             put(fake, event(number))

@@ -25,8 +25,7 @@ from api.webhooks import (
     check_url,
     signed,
 )
-from simulator.event_bus import EventBus
-from tests.api.support import STARTED, Client, FakeCallServer, Reply, run, serving
+from tests.api.support import Client, FakeCallServer, Reply, events_bus, run, serving
 from tests.api.test_events import EXAMPLES, event, put
 
 PATH = "/sim/v1/webhooks"
@@ -205,7 +204,7 @@ async def test_nobody_is_there() -> None:
 @run
 async def test_dead_letters_are_bounded() -> None:
     """The oldest go. A webhook that is to end tries each event once."""
-    bus = EventBus(2000, STARTED, lambda: 0.0)
+    bus = events_bus(2000)
     fake = FakeCallServer(events=bus)
     async with receiver() as there:
         url = there.url  # nobody is there after this
@@ -222,7 +221,7 @@ async def test_dead_letters_are_bounded() -> None:
 
 @run
 async def test_a_receiver_that_is_too_slow_loses_what_the_ring_drops() -> None:
-    fake = FakeCallServer(events=EventBus(100, STARTED, lambda: 0.0))
+    fake = FakeCallServer(events=events_bus(100))
     async with receiver() as there, serving(fake) as client:
         there.hold = asyncio.Event()
         hook = await subscribe(client, there.url)
