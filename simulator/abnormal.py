@@ -3,6 +3,8 @@
 import logging
 from typing import TYPE_CHECKING
 
+from simulator.leg import CALLERS
+
 if TYPE_CHECKING:
     from simulator.call import Call
 
@@ -18,7 +20,7 @@ def note_abnormal_end(call: "Call", reason: str, now: float) -> None:
     with their SIP codes, -1 where there was none.
     """
     labels = "".join(
-        f"{leg.number}|{leg.status or -1};" for leg in call.legs if leg is not call.caller
+        f"{leg.number}|{leg.status or -1};" for leg in call.legs if leg.kind not in CALLERS
     )
     marked = str(bool(survivable(call))).lower()
     text = (
@@ -28,7 +30,7 @@ def note_abnormal_end(call: "Call", reason: str, now: float) -> None:
         f"AGE (msecs) [{round((now - call.started) * 1000)}], Call History : {labels or '-1;'}"
     )
     call.log(now, "abnormal_end", text)
-    leg_id = call.caller.session.dialog.call_id.partition("@")[0]
+    leg_id = call.legs[0].session.dialog.call_id.partition("@")[0]
     if "remote-party-id:" not in call.passed.lower():
         missing = "Call is missing an RPID header. No survivability in use."
         log.info("CALLGUID = %s LEGID = %s - [INBOUND]: %s", call.guid, leg_id, missing)

@@ -179,9 +179,16 @@ class Queue:
                 del waiting[place]
                 self._offer(treatment, agent, now)
                 continue
-            callback.near(now)
+            if self._called_back < sum(one.available for one in self.agents):
+                callback.near(now)  # each free agent for one of them
             if place < len(waiting) and waiting[place][2] is treatment:  # it may have ended
                 place += 1
+
+    @property
+    def _called_back(self) -> int:
+        """How many callers who have left are being called."""
+        callbacks = [entry[2].callback for entry in self.waiting]
+        return sum(one is not None and one.state == "dialling" for one in callbacks)
 
     def _longest_available(self) -> Agent | None:
         free = [agent for agent in self.agents if agent.available]

@@ -30,6 +30,10 @@ _NO_ANSWER: Final = 1
 _AGAIN: Final = 2
 
 
+_NOBODY_THERE: Final = 30.0
+"""Seconds from look to look while no agent is at work."""
+
+
 def may_be_called(number: str) -> bool:
     """Whether a callback can be offered: not without the caller's number [SDG-FEAT]."""
     return is_extension(number) and number.lower() not in _WITHHELD
@@ -42,12 +46,13 @@ class Callback:
     agent is free for it (`near`).
     """
 
-    __slots__ = ("_attempts", "_leg", "_place", "_timer", "_treatment", "number")
+    __slots__ = ("_attempts", "_expires", "_leg", "_place", "_timer", "_treatment", "number")
 
     def __init__(self, treatment: "Treatment", number: str) -> None:
         self.number = number
         self._treatment = treatment
         self._attempts = 0
+        self._expires = 0.0
         self._leg: Leg | None = None  # while it is dialled
         self._place = 0  # in the queue, when that was looked at last
         self._timer: Timer | None = None
@@ -60,6 +65,7 @@ class Callback:
     def begin(self, now: float) -> None:
         """The caller leaves."""
         call = self._treatment.call
+        self._expires = now + call.server.config.icm.callback.expires
         call.log(now, "callback_requested", self.number)
         peer, call.peer = call.peer, None
         call.hold = None
@@ -69,6 +75,11 @@ class Callback:
 
     def look(self, now: float) -> None:
         """Dial if the wait is nearly over; if not, look again when it should be."""
+        if self._attempts:
+            return
+        if now >= self._expires:
+            self._give_up("no agent in time", now)
+            return
         call = self._treatment.call
         lead = call.server.config.icm.callback.lead
         queue = call.server.skill_groups.queue(self._treatment.waiting)
@@ -79,7 +90,8 @@ class Callback:
             self._dial(now)
             return
         self._place = 0 if wait is None else place
-        self._start_timer(now, lead if wait is None else wait - lead, _LOOK)
+        delay = _NOBODY_THERE if wait is None else wait - lead
+        self._start_timer(now, min(delay, self._expires - now), _LOOK)
 
     def near(self, now: float) -> None:
         """An agent is free for the caller."""
@@ -109,10 +121,14 @@ class Callback:
         self._start_timer(now, patience, _NO_ANSWER)
 
     def leg_rings(self, leg: Leg, response: Response, now: float) -> None:
-        """Nobody hears that."""
+        """Nobody hears that, but it may hold the answer to our offer."""
+        leg.take(response)
 
     def leg_answered(self, leg: Leg, response: Response, now: float) -> None:
         """The caller is back."""
+        if leg is not self._leg:
+            leg.hang_up(now, NORMAL)
+            return
         self._stop_timer()
         call = self._treatment.call
         leg.session.acknowledge(now)
@@ -150,7 +166,10 @@ class Callback:
             self._start_timer(now, settings.interval, _AGAIN)
         else:
             call.error_code = status
-            call.end(now, "abandoned", "the caller could not be called back")
+            self._give_up("the caller could not be called back", now)
+
+    def _give_up(self, why: str, now: float) -> None:
+        self._treatment.call.end(now, "abandoned", why)
 
     def _start_timer(self, now: float, delay: float, what: int) -> None:
         wheel = self._treatment.call.server.stack.endpoint.wheel

@@ -224,7 +224,8 @@ def _ending(record: "CdrRecord", leg: "LegRecord", bus: str) -> list[CallEvent]:
     """How a leg ended; a target that never answered has its failure among the marks."""
     at = leg.end_time
     if _begins(leg):
-        abandoned = record.call_result == "abandoned"
+        # Who has left to be called back has not given up by that.
+        abandoned = record.call_result == "abandoned" and at >= record.call_end_time
         event_type = ABANDON if abandoned else DISCONNECT
         return [CallEvent(leg.leg_id, bus, at, event_type, record.cause_id)]
     if leg.answer_time is None:

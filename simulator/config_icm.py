@@ -122,6 +122,12 @@ class CallbackSection(Section):
     interval: float = Field(
         default=60.0, ge=0.1, le=86_400, description="Seconds between the attempts."
     )
+    expires: float = Field(
+        default=14_400.0,
+        ge=60,
+        le=604_800,
+        description="Seconds after which a caller who could not be called back is given up.",
+    )
     route: Literal["originator", "plan"] = Field(
         default="originator",
         description="originator: by the gateway that the call came from (its Contact). "

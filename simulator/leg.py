@@ -23,6 +23,8 @@ WHISPER: Final = "whisper"
 GREETING: Final = "greeting"
 ORIGINATED: Final = "originated"  # the first leg of a call that a command made
 CALLBACK: Final = "callback"  # the caller, who had left: an answered one is the call's caller
+CALLERS: Final = (CALLER, CALLBACK, "originated")
+"""The kinds of whom a call is for."""
 
 
 class OfferUser(Protocol):
@@ -253,7 +255,7 @@ class Leg:
             if status:
                 self.status = status
             dialogs = self.call.server.dialogs
-            if dialogs.watched:
+            if dialogs.watched and self in self.call.legs:  # one that was never placed is not
                 dialogs.changed(self, now)
             if self.agent is not None:
                 self.release_agent(now)

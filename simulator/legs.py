@@ -10,7 +10,7 @@ from simulator.announcements import agent_connection
 from simulator.connection import Connection
 from simulator.header_rules import destination_of, names_of
 from simulator.headers import CalleeRefusal, guid_lines, media_warning, without
-from simulator.leg import VXML, Leg
+from simulator.leg import CALLBACK, VXML, Leg
 from simulator.outpulse import Outpulse, outpulsed
 from simulator.queries import Queries
 from simulator.refer import ReferTransfer
@@ -78,7 +78,8 @@ class Legs(Queries):
     ) -> None:
         """CONNECT: the label's route decides where to; without one 404."""
         self.statistics.current.connects += 1
-        if kind != VXML and call.caller.up and self._outpulsed(call, label, now):
+        moved = kind != VXML and call.caller.up and call.state != "ringing"
+        if moved and self._outpulsed(call, label, now):
             return
         try:
             found = self.plan.find(label, call.origin)
@@ -90,10 +91,10 @@ class Legs(Queries):
         leg.cli = parsed.cli
         by_refer = parsed.refer or (kind != VXML and self.config.transfer.mode == "refer")
         by_refer = by_refer or (agent is not None and _refer_wanted(call))
-        if uri is not None and kind != VXML and call.caller.up:
+        if uri is not None and moved:
             method = REFER if by_refer else REINVITE
             self.transfer_log.begin(call, "blind", method, ICM, parsed.text, now, label)
-        if uri is not None and by_refer and call.caller.up:
+        if uri is not None and by_refer and moved:
             call.enter(TRANSFER, now, f"REFER to {parsed.text}")
             self.refer(call, parsed.text, uri, now, by_icm=True)
             return
@@ -189,7 +190,11 @@ class Legs(Queries):
         from_ = f"<sip:{number}@{listener.sent_by(host)}>"
         expires = max(60, ceil(patience))
         counter = endpoint.ids.below(1 << 31)
-        passed = without(call.passed, leg.lines) if leg.lines and call.passed else call.passed
+        # A caller is told nothing of what it said itself.
+        back = leg.kind == CALLBACK
+        passed = "" if back else call.passed
+        if leg.lines and passed:
+            passed = without(passed, leg.lines)
         lines = f"Expires: {expires}\r\n{guid_lines(call.guid)}{passed}{leg.lines}{self.agent_line}"
         vru = leg.kind == VXML
         if vru:
@@ -217,7 +222,7 @@ class Legs(Queries):
             body=leg.describe(body),
             lines=lines,
             routes=routes,
-            max_forwards=call.hops - 1,
+            max_forwards=70 if back else call.hops - 1,
             session_expires=self.config.sip.session_timer.expires
             or (timer.interval if timer else 0),
             min_se=timer.min_se if timer else 0,

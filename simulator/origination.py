@@ -38,7 +38,8 @@ class Origination:
         self._timer = server.stack.endpoint.wheel.start(now, patience, self, 0)
 
     def leg_rings(self, leg: Leg, response: Response, now: float) -> None:
-        """Nobody else is there to hear it."""
+        """Nobody else hears that, but it may hold the answer to our offer."""
+        leg.take(response)
 
     def leg_answered(self, leg: Leg, response: Response, now: float) -> None:
         """The first party is there: now the second."""

@@ -281,7 +281,7 @@ class CallServer(Commands):
         """ICM routes the call: its key. An agent's second call belongs to the first."""
         call.icm = self.router.new_context(self.wall(now))
         agent = self.skill_groups.agents.get(call.calling)
-        if agent is not None and agent.call is not None:
+        if agent is not None and agent.call is not None and agent.call is not call:
             share_key(agent.call, call)
 
     # The end of a call.
@@ -324,6 +324,9 @@ class CallServer(Commands):
         if uri is None:
             raise NotRoutable(f"callingNumber: no static route for {calling!r}; add one")
         route = self.plan.resolve_transfer(destination)
+        leads = route.script is not None or self.destination_of(route, NO_ORIGIN) is not None
+        if not leads or route.kind == "vru_return":
+            raise NotRoutable(f"destination: no static route for {destination!r}; add one")
         if self.draining or not self._room():
             raise NotAdmitted("the server is full or is being stopped; try again later")
         now = self.stack.now()
@@ -357,13 +360,21 @@ class CallServer(Commands):
         await self.access.stopped(LAST_WORDS)
 
     async def _end_calls(self, grace: float) -> None:
+        now = self.stack.now()
+        for call in list(self.calls.values()):
+            if call.treatment is not None and call.treatment.callback is not None:
+                self._end_call(call, now)  # nobody is there who could end it
+        self.stack.pump(now)
         if await self._gone(grace):
             return
         now = self.stack.now()
         for call in list(self.calls.values()):
-            call.end(now, "error", "the server was stopped", reason=REASONS["error"])
+            self._end_call(call, now)
         self.stack.pump(now)
         await self._gone(LAST_WORDS)
+
+    def _end_call(self, call: Call, now: float) -> None:
+        call.end(now, "error", "the server was stopped", reason=REASONS["error"])
 
     async def _gone(self, patience: float) -> bool:
         """Wait until no session is left, `patience` seconds at most; whether it is so."""

@@ -8,7 +8,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from simulator.leg import CALLER, RINGTONE, VXML, Leg
+from simulator.leg import CALLERS, RINGTONE, VXML, Leg
 from simulator.routing import NotRoutable
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def begin_survey(call: "Call", leg: Leg, now: float) -> bool:
     number = call.route.survey
     if not number or leg is not call.peer or leg.kind in (VXML, RINGTONE) or call.work is not None:
         return False
-    if not call.caller.up or call.caller.kind != CALLER:
+    if not call.caller.up or call.caller.kind not in CALLERS:
         return False  # after a REFER of the caller's own the agent is in that place
     if call.variables is not None and call.variables.ecc.get(WANTED, "").lower() == "n":
         return False

@@ -143,7 +143,8 @@ class Treatment(ScriptRun):
         number = expand(node.action.number, call)
         if call.work is not None:  # the caller is just being moved: after that
             self._due = node
-        elif not call.caller.up or not may_be_called(number):
+        elif call.server.draining or not call.caller.up or not may_be_called(number):
+            self._cause = "requery"
             self._tell(f"not offered: {number or 'nothing'!r} cannot be called back", now)
             self._pending = node.failure or node.next
         else:

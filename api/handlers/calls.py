@@ -110,9 +110,7 @@ async def get_call_variables(server: CallServer, call_guid: str) -> CallVariable
     return _variables(server, call_guid, None)
 
 
-@calls.add(
-    "PUT", "/call/{callGuid}/variables", "updated variables", errors={404: "not found"}, tagged=True
-)
+@calls.add("PUT", "/call/{callGuid}/variables", "updated variables", errors={404: "not found"})
 async def set_call_variables(
     server: CallServer, call_guid: str, body: CallVariablesUpdate, if_match: str
 ) -> CallVariables:

@@ -283,6 +283,89 @@ def test_the_byes_cross(build: Build) -> None:
     world.terminate()
 
 
+def test_a_second_callback_calls_once(build: Build) -> None:
+    """At the head of the queue again, with an agent free: one INVITE for each request."""
+    leave = {**LEAVE, "name": "leave"}
+    world = build(**plan(OFFER, leave, {**CONFIRM, "next": "leave"}))
+    world.caller.manners[CALLING] = Manner(answer=1.0)
+    away(world)
+    agent(world, "available")
+    world.run(6.0)
+    asked = [line for line in world.history if line.startswith("callback_requested")]
+    assert len(asked) == 2
+    assert len(world.caller.lines) == 3, "the call itself and two callbacks"
+    assert sum(line.startswith("callback_dialled") for line in world.history) == 2
+    world.terminate()
+
+
+def test_a_free_agent_is_for_one_of_those_who_left(build: Build) -> None:
+    world = build(**plan(OFFER, LEAVE, QUEUE))
+    world.caller.manners[CALLING] = Manner(answer=3.0)
+    away(world)
+    first = world.call
+    world.dial("7000")
+    world.run(1.5)
+    second = world.call
+    agent(world, "available")
+    world.run()
+    states = [world.server.desk.place(call.guid).callback for call in (first, second)]
+    assert states == ["dialling", "waiting"]
+    for call in (first, second):
+        world.wait_for(world.server.terminate(call.guid, "requested"))
+
+
+def test_a_server_that_stops_ends_who_is_away(build: Build) -> None:
+    world = build(**plan())
+    away(world)
+    asyncio.run(world.server.drain(0.0))
+    assert world.cdr.call_result == "error"
+    world.over()
+
+
+def test_given_up_when_no_agent_comes(build: Build) -> None:
+    world = build(**plan(callback={"expires": 3600, "lead": 0}))
+    away(world)
+    fired = world.stack.endpoint.wheel.fired
+    world.run(3500.0)
+    assert world.stack.endpoint.wheel.fired - fired < 200, "it does not look all the time"
+    assert world.state == "queued"
+    world.run(101.0)
+    assert world.history[-1] == "ended no agent in time"
+    assert world.cdr.call_result == "abandoned"
+    assert "Abandon" not in [event.event_type for event in events_of(world.cdr)]
+    world.over()
+
+
+def test_the_caller_is_not_told_what_it_said(build: Build) -> None:
+    world = build(**plan())
+    agent(world, "not_ready")
+    world.dial("7000", lines="P-Asserted-Identity: <sip:5551234@gw>\r\nX-Test: 1\r\n")
+    world.run(1.5)
+    agent(world, "available")
+    world.run()
+    invite = world.caller.line.invite
+    assert (invite.get("p-asserted-identity"), invite.get("x-test")) == (None, None)
+    assert invite.get("max-forwards") == "70"
+    assert world.vxml.line.invite.get("x-test") == "1"
+    world.terminate()
+
+
+def test_survey_of_who_was_called_back(build: Build) -> None:
+    sections = plan(OFFER, LEAVE, QUEUE)
+    sections["dialed_numbers"][0]["survey"] = "3999"
+    sections["dialed_numbers"].append({"pattern": "3999", "script": "survey"})
+    sections["icm"]["scripts"]["survey"] = [{"self_service": {"application": "survey"}}]
+    world = build(**sections)
+    away(world)
+    agent(world, "available")
+    world.run(2.0)
+    assert world.state == "connected"
+    world.agents.line.hang_up()
+    world.run()
+    assert world.call.application == "survey"
+    world.terminate()
+
+
 def test_the_caller_who_is_back_hangs_up(build: Build) -> None:
     world = build(**plan())
     away(world)

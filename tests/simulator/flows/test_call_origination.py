@@ -139,6 +139,16 @@ def test_transferred_like_any_other(world: World) -> None:
     world.terminate()
 
 
+def test_by_reinvite_where_transfers_go_by_refer(build: Build) -> None:
+    """Nobody can be moved who is nowhere yet; nor is the first connect a transfer."""
+    world = build(transfer={"mode": "refer"})
+    guid = originate(world)
+    world.run(3.0)
+    assert world.state == "connected"
+    assert world.server.transfers(guid) == []
+    world.terminate()
+
+
 @pytest.mark.parametrize(
     ("calling", "destination", "told"),
     [
