@@ -142,6 +142,8 @@ class Capture:
         self._child = Child(command, directory / "tshark.log", piped=True, source=self._dumpcap)
         self._marks_sent = 0
         self._marks_seen = 0
+        self._forgotten = 0  # the mark at which the messages begin
+        self._places: dict[int, int] = {}  # how many messages came before each mark
         self._messages: list[Captured] = []
         # Each way of each connection; None where it is no SIP.
         self._streams: dict[tuple[str, str], StreamFramer | None] = {}
@@ -158,8 +160,19 @@ class Capture:
 
     def forget(self) -> None:
         """What is asked for from here on begins here."""
-        self._read_to_mark(_START)
-        self._messages.clear()
+        self._forgotten = self.mark()
+
+    def mark(self) -> int:
+        """A moment to be found again by `place`; dumpcap is not waited for, as `messages` does.
+
+        It hands on what it has four times a second.
+        """
+        self._send_mark()
+        return self._marks_sent
+
+    def place(self, mark: int) -> int:
+        """How many of the `messages` that have been asked for meanwhile came before a mark."""
+        return self._places[mark]
 
     def named(self, name: str) -> list[Captured]:
         """The messages of this `Captured.name`."""
@@ -168,6 +181,8 @@ class Capture:
     def wait_for(self, condition: Callable[[Captured], bool], seconds: float = 15.0) -> Captured:
         """The first message that meets the condition. Raises CaptureError when none comes."""
         deadline = time.monotonic() + seconds
+        if self._marks_seen < self._forgotten:
+            self._read_to_mark(seconds)
         looked = 0
         while True:
             for message in self._messages[looked:]:
@@ -229,8 +244,12 @@ class Capture:
         if layers is None:  # the index line before each packet
             return
         if _first(layers, "udp.dstport") == str(self._mark):
-            payload = bytes.fromhex(_first(layers, "udp.payload").replace(":", ""))
-            self._marks_seen = max(self._marks_seen, int(payload))
+            number = int(bytes.fromhex(_first(layers, "udp.payload").replace(":", "")))
+            self._marks_seen = max(self._marks_seen, number)
+            if number == self._forgotten:
+                self._messages.clear()
+                self._places.clear()
+            self._places[number] = len(self._messages)
         elif _first(layers, "udp.payload"):
             data = bytes.fromhex(_first(layers, "udp.payload").replace(":", ""))
             self._messages.append(_captured(layers, "udp", [data])[0])

@@ -35,6 +35,7 @@ _LEAST: Final = 20
 """Characters from one column to the next, at least."""
 
 _SIGNAL: Final = re.compile(rb"Signal ?= ?([0-9A-D*#]+)", re.IGNORECASE)
+_RUN_SCRIPT: Final = re.compile(rb'"type":"(RUN_SCRIPT_\w+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,8 @@ def label(message: Request | Response) -> str:
     elif kind == "message/sipfrag":
         line = message.body.decode("utf-8", "replace").partition("\r\n")[0]
         details.append(line.removeprefix("SIP/2.0 "))
-    elif digit := _SIGNAL.search(message.body):
-        details.append(digit[1].decode())
+    elif said := _SIGNAL.search(message.body) or _RUN_SCRIPT.search(message.body):
+        details.append(said[1].decode())
     return f"{text} ({', '.join(details)})" if details else text
 
 

@@ -1,6 +1,7 @@
 """Flows without a queue: answered here, by a label, by a route; refused, given up."""
 
 from scenarios.flows import Stage, flow
+from scenarios.flows.plan import OTHERWISE
 
 
 @flow()
@@ -96,7 +97,7 @@ def hold_by_the_caller(stage: Stage) -> None:
     caller.hang_up()
 
 
-@flow(server={"max_calls": 1})
+@flow(**OTHERWISE)
 def maximum_calls(stage: Stage) -> None:
     """As many calls as allowed are up: the next caller gets 503 with Retry-After."""
     caller = stage.dial("5000")

@@ -24,6 +24,21 @@ def self_service_only(stage: Stage) -> None:
 
 
 @flow()
+def self_service_by_digits(stage: Stage) -> None:
+    """RUN_SCRIPT_REQ has the gateway run an application, which collects a digit: the caller's
+    INFO goes through to the gateway. RUN_SCRIPT_RESULT brings the choice back, and the script
+    goes on by it, here to the label of an agent.
+    """
+    stage.gateway(lines="Recv-Info: callsim-ivr\r\n")
+    caller = stage.dial("7960")
+    stage.reach("RUN_SCRIPT_REQ")
+    caller.request("INFO", b"Signal=2\r\nDuration=100\r\n", "application/dtmf-relay")
+    stage.reach("RUN_SCRIPT_RESULT")
+    stage.reach("connected")
+    caller.hang_up()
+
+
+@flow()
 def caller_leaves_the_queue(stage: Stage) -> None:
     """The caller hangs up while waiting: abandoned."""
     caller = stage.dial("7100")

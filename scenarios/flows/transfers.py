@@ -1,6 +1,7 @@
 """Transfers: by REST, by a label, by the agent's phone."""
 
 from scenarios.flows import Stage, flow
+from scenarios.flows.plan import OTHERWISE
 
 
 @flow()
@@ -106,7 +107,7 @@ def consultation(stage: Stage) -> None:
     caller.hang_up()
 
 
-@flow(transfer={"consultation": "manual", "replaces": False})
+@flow(**OTHERWISE)
 def consultation_completed(stage: Stage) -> None:
     """The agent talks to the target while the caller is held; POST transfer/complete joins the
     caller to the target, and the agent is out.
@@ -120,7 +121,7 @@ def consultation_completed(stage: Stage) -> None:
     caller.hang_up()
 
 
-@flow(transfer={"consultation": "manual", "replaces": False})
+@flow(**OTHERWISE)
 def consultation_cancelled(stage: Stage) -> None:
     """POST transfer/cancel: the target is released, the agent has the caller back."""
     stage.agent("1001", think=0.1)

@@ -27,6 +27,7 @@ _SIGNS: Final[Mapping[str, str]] = {
     "comprehensive": r"^self_service (?s:.*)^queued (?s:.*)^ringtone (?s:.*)^connected ",
     "self-service-only": r"^self_service \S+\n(?:(?!queued|connected|transferring).*\n)*"
     r"ended the caller hung up",
+    "self-service-by-digits": r"^RUN_SCRIPT_RESULT menu .*caller_input=",
     "caller-leaves-the-queue": r"^queued \S+\n(?:(?!connected|transferring).*\n)*"
     r"ended the caller hung up",
     "busy-and-requery": r"^requery RequeryStatus 2 ",
@@ -56,7 +57,6 @@ _SIGNS: Final[Mapping[str, str]] = {
     # Not among the flows.
     "consultation-by-replaces": r"^transfer_completed \S+ by REFER with Replaces$",
     "vru-return-by-correlation-id": r"^vru_returned as call ",
-    "application-with-digits": r"^RUN_SCRIPT_RESULT menu .*caller_input=",
     "router-of-the-user": r"^script ask webhook: (?!not asked)",
 }
 SIGNS: Final = {name: re.compile(sign, re.MULTILINE) for name, sign in _SIGNS.items()}

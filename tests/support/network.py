@@ -326,6 +326,10 @@ class Network:
             heapq.heappop(self._agenda)[2]()
             self.pump()
 
+    def due(self, seconds: float) -> bool:
+        """Whether somebody is about to do something within this time."""
+        return bool(self._agenda) and self._agenda[0][0] <= self.now + seconds
+
     def run_until_idle(self) -> None:
         """Let time pass until no packet is under way and no timer runs."""
         self.run(_FOREVER)

@@ -12,13 +12,24 @@ from typing import Any
 
 from scenarios.capture import Capture
 from scenarios.flows import Flow
-from scenarios.flows.plan import PLAN
+from scenarios.flows.plan import APPLICATIONS, PLAN
 from scenarios.ladder import Seen, draw
 from scenarios.server import RestError, ServerProcess
+from simulator.applications import Application
 from simulator.cdr_records import CdrRecord
 from simulator.config import Config
 from simulator.lab.caller import guid_words
+from simulator.lab.dialogue import Dialogue
+from simulator.lab.dtmf import info_key
+from simulator.script_messages import (
+    INFO_PACKAGE,
+    JSON,
+    RunScript,
+    ScriptResult,
+    is_package,
+)
 from simulator.views import TerminateReason, TransferCommand, TransferType
+from sip.events import Requested
 from sip.transport import Address
 from sip.usage.named import replaces_of
 from tests.simulator.flows.phones import Line, Manner, Phone
@@ -28,6 +39,7 @@ from tests.support.wire import WireNetwork
 
 PATIENCE = 20.0
 ROUTED = "2>"  # goes straight to an agent
+QUIET = 0.25  # seconds: who is to act within this time is waited for
 AGENT = Manner(ring=0.0, answer=0.2)
 GATEWAY = Manner()
 
@@ -42,15 +54,57 @@ def lay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+class Gateway(Phone):
+    """The VXML gateway. Where a flow has it take RUN_SCRIPT_REQ (Recv-Info among its `lines`)
+    it runs the applications of the plan, as the lab's does.
+    """
+
+    def __init__(self, network: Network, name: str, manner: Manner) -> None:
+        super().__init__(network, name, manner)
+        self.applications: Mapping[str, Application] = {}
+        self._visits: dict[Line, Visit] = {}
+
+    def _take_request(self, line: Line, event: Requested, now: float) -> None:
+        super()._take_request(line, event, now)
+        request = event.request
+        key = info_key(request.content_type, request.body)
+        if is_package(request.get("info-package") or ""):
+            run = RunScript.parse(request.body)
+            self._visits[line] = visit = Visit(line, run.number)
+            steps = self.applications[run.application]
+            visit.dialogue = Dialogue(steps, run.variables, self.party.endpoint.wheel, visit)
+            visit.dialogue.start(now)
+        elif key is not None and line in self._visits:
+            self._visits[line].dialogue.key(key, now)
+
+
+class Visit:
+    """An application at work for one caller."""
+
+    dialogue: Dialogue
+
+    def __init__(self, line: Line, number: int) -> None:
+        self._line = line
+        self._number = number
+
+    def spoken(self, text: str, now: float) -> None:
+        """The caller hears a prompt."""
+
+    def finished(self, dialogue: Dialogue, now: float) -> None:
+        """RUN_SCRIPT_RESULT."""
+        outcome = dialogue.outcome
+        counts = (outcome.failed, outcome.timeouts, outcome.errors)
+        result = ScriptResult(self._number, outcome.values, *counts)
+        self._line.request("INFO", result.to_body(), JSON, INFO_PACKAGE)
+
+
 class Stage(ABC):
     """What both have in common: the phones, and when to go on."""
-
-    quiet: float  # seconds without a message, after which the wire is at rest
 
     def __init__(self, network: Network) -> None:
         self.network = network
         self.caller = Phone(network, "caller", Manner())
-        self.vxml = Phone(network, "vxml", GATEWAY)
+        self.vxml = Gateway(network, "vxml", GATEWAY)
         self.agents = Phone(network, "agents", AGENT)
         self.address = ""  # of the call server
         self.guids: list[str] = []
@@ -59,7 +113,8 @@ class Stage(ABC):
     def config(self, sections: Mapping[str, Any]) -> Config:
         """The plan with these sections, and routes to the phones."""
         plan = {**lay(PLAN, sections), "direct_routes": [f"{ROUTED}={self.agents.uri}"]}
-        config = configuration(**plan, lab={"embedded": False})
+        config = configuration(**plan, lab={"embedded": False, "applications": APPLICATIONS})
+        self.vxml.applications = config.lab.applications
         return config.with_lab(self.agents.uri, self.vxml.uri)
 
     def reset(self) -> None:
@@ -122,12 +177,9 @@ class Stage(ABC):
         assert condition(), f"waited for {what}: {self.history}\n{self.ladder()}"
         self.settle()
 
+    @abstractmethod
     def settle(self) -> None:
         """Let time pass until nothing is under way."""
-        before = -1
-        while before != len(self.network.log):
-            before = len(self.network.log)
-            self.network.run(self.quiet)
 
     def pause(self, seconds: float) -> None:
         self.network.run(seconds)
@@ -200,8 +252,6 @@ def summary(record: CdrRecord) -> str:
 class VirtualStage(Stage):
     """A call server in memory: real seconds cost nothing."""
 
-    quiet = 0.25
-
     def __init__(self, flow: Flow) -> None:
         super().__init__(Network())
         self.world = VirtualServer(
@@ -209,6 +259,12 @@ class VirtualStage(Stage):
         )
         self.address = self.world.address
         self._notes: list[tuple[int, str]] = []
+
+    def settle(self) -> None:
+        before = -1
+        while before != len(self.network.log):
+            before = len(self.network.log)
+            self.network.run(QUIET)
 
     @property
     def history(self) -> list[str]:
@@ -264,7 +320,7 @@ class VirtualStage(Stage):
 class WireStage(Stage):
     """`callsim serve` on loopback; `capture` watches it. Flows of one plan share a server."""
 
-    quiet = 0.25
+    network: WireNetwork
 
     def __init__(self, directory: Path, sections: Mapping[str, Any]) -> None:
         super().__init__(WireNetwork())
@@ -282,7 +338,6 @@ class WireStage(Stage):
 
     def close(self, *, failed: bool = False) -> None:
         """The server must end as it should, unless a flow has `failed` on it."""
-        assert isinstance(self.network, WireNetwork)
         self.network.close()
         self.capture.close()
         if failed:
@@ -303,6 +358,15 @@ class WireStage(Stage):
                 return [e["event"] for e in self.server.call(self.guids[0])["callHistory"]]
         return []
 
+    def settle(self) -> None:
+        """By what has happened, not by time: all has been read, and made nobody say more."""
+        before = -1
+        while before != len(self.network.log):
+            while self.network.due(QUIET):
+                self.network.run(0.02)
+            before = len(self.network.log)
+            self.network.catch_up(self.server.sip)
+
     def until(self, condition: Callable[[], object], what: str) -> None:
         """Looks every few hundredths of a second: a look may be a request of its own."""
         looks = int(PATIENCE / 0.02)
@@ -316,7 +380,7 @@ class WireStage(Stage):
 
     def rest(self, text: str) -> None:
         self.settle()
-        self._notes.append((len(self.capture.messages()), text))
+        self._notes.append((self.capture.mark(), text))
 
     def transfer(
         self, destination: str = "", kind: TransferType = "blind", label: str | None = None
@@ -345,10 +409,13 @@ class WireStage(Stage):
 
     def ladder(self) -> str:
         entries: list[Seen | str] = []
-        notes = list(self._notes)
-        for at, message in enumerate(self.capture.check(retransmissions=True)):
+        messages = self.capture.check(retransmissions=True)
+        notes = [(self.capture.place(mark), text) for mark, text in self._notes]
+        for at, message in enumerate(messages):
             while notes and notes[0][0] <= at:
                 entries.append(notes.pop(0)[1])
+            if message.cseq[1] == "OPTIONS":  # see `settle`
+                continue
             inbound = message.destination == self.server.sip
             peer = self._names[message.source if inbound else message.destination]
             entries.append(Seen(peer, inbound, message.data))

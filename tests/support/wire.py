@@ -11,6 +11,7 @@ from sip.transport import Address, Listener
 from tests.support.network import Network, Packet, Party
 
 _BIGGEST = 65_535
+_PATIENCE = 20.0
 
 
 class WireNetwork(Network):
@@ -23,6 +24,9 @@ class WireNetwork(Network):
     def __init__(self) -> None:
         super().__init__(randbits(64))
         self.now = time.monotonic()
+        self._questions = 0
+        self._asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._asker.bind(("127.0.0.1", 0))
         self._sockets: dict[socket.socket, Party] = {}
         self._by_address: dict[Address, socket.socket] = {}
 
@@ -51,7 +55,7 @@ class WireNetwork(Network):
 
     def close(self) -> None:
         """Give the ports back."""
-        for opened in self._sockets:
+        for opened in (*self._sockets, self._asker):
             opened.close()
 
     def post(self, source: Address, target: Address, data: bytes, transport: str = "UDP") -> None:
@@ -78,6 +82,33 @@ class WireNetwork(Network):
                 list(self._sockets), [], [], max(0.0, wake - time.monotonic())
             )
             self.now = time.monotonic()
+            for opened in readable:
+                self._receive(opened)
+
+    def catch_up(self, server: Address) -> None:
+        """Let time pass until `server` has read what was sent to it, and we what it sent then.
+
+        It has once it answers an OPTIONS: a socket gives datagrams in the order of sending.
+        """
+        self._questions += 1
+        call_id = f"{self._questions}@question"
+        host, port = self._asker.getsockname()
+        question = (
+            f"OPTIONS sip:{server[0]}:{server[1]} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{self._questions}\r\n"
+            f"Max-Forwards: 0\r\nFrom: <sip:question@{host}:{port}>;tag=question\r\n"
+            f"To: <sip:{server[0]}:{server[1]}>\r\nCall-ID: {call_id}\r\n"
+            f"CSeq: 1 OPTIONS\r\nContact: <sip:{host}:{port}>\r\nContent-Length: 0\r\n\r\n"
+        )
+        self._asker.sendto(question.encode(), server)
+        deadline = time.monotonic() + _PATIENCE
+        while not select.select([self._asker], [], [], 0.0)[0]:
+            assert time.monotonic() < deadline, f"{server} does not answer"
+            self.run(0.002)
+        answer = self._asker.recv(_BIGGEST)
+        assert call_id.encode() in answer, answer
+        self.now = time.monotonic()
+        while readable := select.select(list(self._sockets), [], [], 0.0)[0]:
             for opened in readable:
                 self._receive(opened)
 

@@ -47,6 +47,7 @@ class Manner:
     early: bool = False  # it rings with a description, reliably where it may
     prack: bool = True  # whether an offer in a reliable response is answered
     bye: bool = True  # whether BYE is answered
+    lines: str = ""  # header lines of its 200
 
 
 SILENT = Manner(answer=None)
@@ -144,7 +145,7 @@ class Line:
         """200; the body answers the offer, or is one."""
         if body is None:
             body = self._description()
-        self.session.answer(self.now, body, lines)
+        self.session.answer(self.now, body, lines or self.manner.lines)
         self.phone.network.pump()
 
     def prack(self, response: Response, body: bytes = b"") -> None:

@@ -13,7 +13,7 @@ CALLS = 250
 ENOUGH = 3
 """Runs that are to be; further ones only until each flow was in the mix."""
 
-BESIDE = {"application-with-digits", "router-of-the-user", "vru-return-by-correlation-id"}
+BESIDE = {"router-of-the-user", "vru-return-by-correlation-id"}
 """What is in the mix as well, and is no flow of its own."""
 
 
