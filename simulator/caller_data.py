@@ -66,6 +66,15 @@ class CallerData:
         call.variables = variables
 
 
+def uui_of(request: "Request") -> str:
+    """The user-to-user information of an INVITE, as it is sent: hexadecimal pairs."""
+    uui = request.get("user-to-user")
+    if uui is None:
+        gtd = part_of(request.get("content-type") or "text/plain", request.body, _GTD)
+        uui = gtd_variables(gtd, frozenset((_UUS,))).get(UUI, "")
+    return uui.partition(";")[0].strip(" \t")
+
+
 def gtd_variables(gtd: bytes, wanted: frozenset[str]) -> dict[str, str]:
     """The wanted parameters of a Generic Transparency Descriptor, as ECC variables.
 

@@ -155,7 +155,7 @@ class Legs(Queries):
         """TEMPORARY_CONNECT: VRU label and correlation id make the number [TN178]."""
         number = self.vru_number(call)
         if call.icm is not None:
-            call.icm.sequence += 1
+            call.icm.advance()
         call.log(now, "TEMPORARY_CONNECT", number)
         self.connect_label(call, number, VXML, now)
 

@@ -5,7 +5,7 @@ What takes time (an application, a queue, a label) is `simulator.treatment`'s to
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
@@ -74,25 +74,40 @@ def requery_status(status: int) -> int:
 
 
 class IcmContext:
-    """What the router knows of one call: its key, and what came back from the VRU.
+    """The key of a call, and the results of its applications.
 
-    `key`, `day` and `sequence` are RouterCallKey, -Day and -SequenceNumber; calls that
-    belong together share the first two. `results` are those of applications.
+    `key`, `day` and `sequence` are RouterCallKey, -Day and -SequenceNumber. Calls that belong
+    together share the first two, and count the third together, so that all three are of one
+    call only. `requery` is the last RequeryStatus.
     """
 
-    __slots__ = ("day", "key", "requery", "results", "sequence")
+    __slots__ = ("_first", "_last", "day", "key", "requery", "results", "sequence")
 
     def __init__(self, key: int, day: int, sequence: int = 0) -> None:
         self.key = key
         self.day = day
         self.sequence = sequence
+        self._last = sequence
+        self._first: IcmContext | None = None  # of the call that this one belongs to
         self.requery = 0
         self.results: dict[str, str] = {}
 
     @property
     def call_key(self) -> str:
-        """Day and key as one text."""
-        return f"{self.day}-{self.key}"
+        """Day, key and sequence number as one text."""
+        return f"{self.day}-{self.key}-{self.sequence}"
+
+    def advance(self) -> None:
+        """ICM has decided once more: the next number of all calls with this key."""
+        first = self if self._first is None else self._first
+        first._last += 1
+        self.sequence = first._last
+
+    def join(self, other: "IcmContext") -> None:
+        """This call belongs to the `other` one."""
+        self._first = other if other._first is None else other._first
+        self.key, self.day = other.key, other.day
+        self.advance()
 
 
 class Node:
@@ -291,6 +306,12 @@ class Router:
         there = datetime.fromtimestamp(wall, self._zone)
         return there.hour * 60 + there.minute, there.weekday()
 
+    def utc_offset(self, wall: float) -> int:
+        """Minutes by which local time is ahead of UTC at a time."""
+        there = datetime.fromtimestamp(wall, self._zone).astimezone(self._zone)
+        offset = there.utcoffset()
+        return 0 if offset is None else offset // timedelta(minutes=1)
+
     def percent(self, node: Node) -> Node:
         """One of the parts of a percent node, as often as it is to be chosen."""
         if self._random is None:
@@ -329,10 +350,7 @@ class Router:
 def share_key(call: "Call", other: "Call") -> None:
     """`other` belongs to `call`, as a consultation does: it gets the same key and day."""
     if call.icm is not None and other.icm is not None:
-        other.icm.key = call.icm.key
-        other.icm.day = call.icm.day
-        call.icm.sequence += 1
-        other.icm.sequence = call.icm.sequence
+        other.icm.join(call.icm)
 
 
 def note_endless(call: "Call", script: Script, node: Node, now: float) -> None:

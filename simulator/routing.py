@@ -101,6 +101,7 @@ class Lookup:
 class DialPlan:
     """All routing decisions of one configuration.
 
+    `vru_label` is that of `icm`.
     `phones` are the contacts of phones that are logged in, by number: they come before
     the static routes. Raises ValueError when two patterns of a list match the same numbers.
     """
@@ -120,7 +121,7 @@ class DialPlan:
             section.significant_digits or location.sites or section.send_to_originator
         )
         self._extensions = frozenset(icm.agents)
-        self._vru_label = icm.vru_label
+        self.vru_label = icm.vru_label
         self._max_dnis_length = icm.max_dnis_length
         self._ring_no_answer = config.transfer.ring_no_answer
         self._cache: dict[str, Route] = {}
@@ -176,8 +177,13 @@ class DialPlan:
         """The number to the VRU: its label, the caller's site id, the correlation id [CG-SYS]."""
         site = origin.site if self._sites else ""
         if self._site_in_front:
-            return f"{site}{self._vru_label}{correlation_id}"
-        return f"{self._vru_label}{site}{correlation_id}"
+            return f"{site}{self.vru_label}{correlation_id}"
+        return f"{self.vru_label}{site}{correlation_id}"
+
+    def vru_numbers(self, correlation_id: str) -> list[str]:
+        """The numbers that `vru_number` makes of an id, without a site and with each."""
+        origins = [NO_ORIGIN, *(replace(NO_ORIGIN, site=site) for site in self._sites)]
+        return [self.vru_number(correlation_id, origin) for origin in origins]
 
     def _vru_return(self, number: str) -> Route | None:
         """Longer than a DNIS, and the VRU label at its start: the rest ties it to its call.
@@ -185,7 +191,7 @@ class DialPlan:
         "Maximum Length of DNIS" alone decides in a Call Server [TN178]; here the label must
         fit too, so that long numbers can be dialed. A site id is no part of the rest.
         """
-        label = self._vru_label
+        label = self.vru_label
         start = label
         if self._site_in_front:
             fitting = [site for site in self._sites if number.startswith(f"{site}{label}")]

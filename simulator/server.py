@@ -186,6 +186,9 @@ class CallServer(Commands):
             guid = new_guid(self.stack.endpoint.ids, host, int(self.wall(now) * 1000))
         origin = self.plan.arrive(request, called, session.remote_address[0])
         called = called[len(origin.digits) :]
+        if called == self.plan.vru_label:
+            digits = self.config.icm.correlation_ids.digits
+            called = self.waiting.told_by_uui(request, self.plan, digits) or called
         try:
             route = self.plan.route_call(called, calling)
         except NotRoutable as error:

@@ -106,7 +106,7 @@ class Treatment(ScriptRun):
         call.icm_label = label
         if call.icm is not None:
             call.icm.requery = 0
-            call.icm.sequence += 1
+            call.icm.advance()
         call.log(now, "CONNECT", label)
         call.server.connect_label(call, label, AGENT, now, agent)
 
@@ -212,7 +212,8 @@ class Treatment(ScriptRun):
         if node is None or node.kind != SELF_SERVICE or self._over or self._due is not None:
             return False
         shown = take_result(self.call, result, now)
-        self.call.log(now, "RUN_SCRIPT_RESULT", f"{node.action.application} {shown}".rstrip())
+        told = f"{node.action.application} failed" if failed else node.action.application
+        self.call.log(now, "RUN_SCRIPT_RESULT", f"{told} {shown}".rstrip())
         target = node.branches.get(value_of(self.call, node.action.variable), node.next)
         if failed:
             target = node.failure or node.next

@@ -4,10 +4,13 @@ Where the route of the VRU label leads by way of somebody who sends the call bac
 (a CUCM, a proxy, a translation route), the number tells which call waits for it. That is
 REQUEST_INSTRUCTION, not NEW_CALL: the call that comes is the VRU dialogue of the one that
 waits, whose script goes on; it is connected to the VXML gateway and ends with it.
+
+Who can only dial the label may say the id in the user-to-user information [CG-XFER].
 """
 
 from typing import TYPE_CHECKING
 
+from simulator.caller_data import uui_of
 from simulator.router import NO_SCRIPT, share_key
 from simulator.states import SELF_SERVICE
 from simulator.treatment import Treatment
@@ -15,6 +18,8 @@ from simulator.treatment import Treatment
 if TYPE_CHECKING:
     from simulator.call import Call
     from simulator.connection import Connection
+    from simulator.routing import DialPlan
+    from sip.message import Request
 
 
 class WaitingCalls:
@@ -39,6 +44,22 @@ class WaitingCalls:
         """Whether a call waits for this number, which is not a return itself."""
         waiting = self.calls.get(number)
         return waiting is not None and waiting.route.kind != "vru_return"
+
+    def told_by_uui(self, request: "Request", plan: "DialPlan", digits: int) -> str:
+        """The number of the call that waits for a call to the bare VRU label; empty without.
+
+        The last `digits` characters of the user-to-user information are its correlation id.
+        """
+        try:
+            text = bytes.fromhex(uui_of(request)).decode("latin-1")
+        except ValueError:
+            return ""
+        if len(text) < digits:
+            return ""
+        for number in plan.vru_numbers(text[-digits:]):
+            if self.expects(number):
+                return number
+        return ""
 
     def forget(self, call: "Call") -> None:
         """`call` waits no longer."""

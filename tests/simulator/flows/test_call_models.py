@@ -1,5 +1,6 @@
 """The call flow models of CVP.md 1: comprehensive, call director, standalone; VRU returns."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -98,11 +99,11 @@ class Switch:
         self.phone = Phone(self.world.network, "switch", SILENT)
         assert self.phone.host == "192.0.2.5"
 
-    def back(self, number: str = "") -> tuple[Line, Line]:
+    def back(self, number: str = "", lines: str = "") -> tuple[Line, Line]:
         """The leg that came, and the call that goes back."""
         came = self.phone.line
         number = number or came.invite.uri.removeprefix("sip:").partition("@")[0]
-        back = self.phone.dial(f"sip:{number}@{self.world.address}", "5551234")
+        back = self.phone.dial(f"sip:{number}@{self.world.address}", "5551234", lines=lines)
         self.world.run(0.05)
         return came, back
 
@@ -138,6 +139,50 @@ def test_a_return_finds_the_call_that_waits(build: Build) -> None:
     world.run()
     assert [c.state for c in (first, second)] == ["ended", "ended"]
     world.settle()
+
+
+def uui(text: str) -> str:
+    """User-to-User with `text` as hexadecimal pairs (RFC 7433)."""
+    return f"User-to-User: {text.encode().hex()};encoding=hex\r\n"
+
+
+@pytest.mark.parametrize("site", ["", "21"])
+def test_a_return_may_say_its_correlation_id_as_uui(build: Build, site: str) -> None:
+    """CVP.md 2: hexadecimal pairs, beside a number that is the bare VRU label."""
+    location = {"insert": "between", "sites": [{"id": site, "gateways": ["192.0.2.1"]}]}
+    sections = {"dial_plan": {"location": location}} if site else {}
+    switch = Switch(partial(build, **sections), SERVICE)
+    world = switch.world
+    line = world.dial("3000")
+    world.run(0.05)
+    first = world.call
+    assert switch.phone.line.invite.uri.startswith(f"sip:{VRU}{site}00001@")
+    came, back = switch.back(VRU, uui("\x0400001"))
+    came.answer(back.received)
+    world.run(SOON)
+    assert world.call is not first
+    assert f"request_instruction correlation id 00001: call {first.guid}" in world.history
+    assert (first.state, world.state) == ("self_service", "self_service")
+    line.hang_up()
+    world.run()
+    bye_goes_on(came, back)
+    world.run()
+    world.settle()
+
+
+@pytest.mark.parametrize("lines", ["", uui("00002"), uui("1"), "User-to-User: bank\r\n"])
+def test_a_call_to_the_bare_vru_label_is_one_of_its_own(build: Build, lines: str) -> None:
+    """Without an id that a call waits for: the dial plan decides, as for any number."""
+    switch = Switch(build, SERVICE)
+    world = switch.world
+    line = world.dial("3000")
+    world.run(0.05)
+    other = switch.phone.dial(f"sip:{VRU}@{world.address}", "5551234", lines=lines)
+    world.run(0.05)
+    assert "request_instruction" not in " ".join(world.history)
+    assert world.call.route.kind == "script"
+    line.cancel()
+    other.cancel()
 
 
 def test_a_return_takes_no_licence_of_its_own(build: Build) -> None:

@@ -417,7 +417,9 @@ def test_the_router_call_key(build: Build) -> None:
     world.run(2.0)
     day = 134_774 + 20_781
     keys = {record.icm_call_key for record in world.store.records}
-    assert keys == {f"{day}-1", f"{day}-2", "", f"{day + 1}-1"}
+    assert keys == {f"{day}-1-0", f"{day}-2-1", "", f"{day + 1}-1-0"}
+    treated = next(one for one in world.store.records if one.called_number == "7000")
+    assert treated.router_call_key_sequence_number == 1, "TEMPORARY_CONNECT"
 
 
 def test_an_agents_second_call_has_the_same_key(build: Build) -> None:
@@ -434,9 +436,14 @@ def test_an_agents_second_call_has_the_same_key(build: Build) -> None:
     assert first.icm is not None
     assert second.icm is not None
     assert (second.icm.key, second.icm.day) == (first.icm.key, first.icm.day)
-    assert second.icm.sequence > 0
     consult.hang_up()
     caller.hang_up()
+    world.run()
+    keys = [record.icm_call_key for record in world.store.records]
+    day_and_key = f"{first.icm.day}-{first.icm.key}-"
+    assert all(key.startswith(day_and_key) for key in keys)
+    assert len(set(keys)) == 2, "the sequence tells one from the other"
+    assert min(record.router_call_key_sequence_number or 0 for record in world.store.records) > 0
 
 
 @pytest.mark.parametrize(("settings", "status"), [({}, 404), ({"failure_status": 503}, 503)])
