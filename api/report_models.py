@@ -170,10 +170,25 @@ class CallEvents(RootModel[list[CallEvent]]):
     """The events of a call in their order."""
 
 
+class VxmlSession(Reply):
+    """A row of the table VXMLSession: an application that the call was with, and how it ended."""
+
+    app_name: Text
+    start_date_time: Time = Field(validation_alias="start_time")
+    end_date_time: Time = Field(validation_alias="end_time")
+    cause_id: int
+    cause: Text
+
+
+class VxmlSessions(RootModel[list[VxmlSession]]):
+    """The applications of a call in their order."""
+
+
 class CallDetailRecord(Reply):
     """One call that has ended. Durations are in whole seconds.
 
     From numTimeOut on: fields of the tables Call and CallICMInfo of the reporting database.
+    localTimeZoneOffset is that of the call server at the start, in minutes ahead of UTC.
     """
 
     call_guid: Text
@@ -199,6 +214,8 @@ class CallDetailRecord(Reply):
     num_app_visited: int = Field(validation_alias="application_count")
     total_transfer: int = Field(validation_alias="transfer_count")
     uui: OptionalText = None
+    ii_digits: OptionalText = None
+    local_time_zone_offset: int
     call_type_id: int
     call_type: Text
     sub_system_type_id: int
@@ -211,10 +228,11 @@ class CallDetailRecord(Reply):
 
 
 class WholeCallDetailRecord(CallDetailRecord):
-    """One call that has ended, with its legs and its events."""
+    """One call that has ended, with its legs, its events and its applications."""
 
     legs: list[CallLeg]
     call_events: list[CallEvent] = Field(validation_alias="events")
+    vxml_sessions: list[VxmlSession]
 
 
 class CdrQueryResult(Reply):
@@ -354,16 +372,35 @@ class SipFigures(Reply):
     call_legs: int
     vru_legs: int
     icm_lookups: int
+    whispers_played: int
+    whispers_failed: int
+    greetings_played: int
+    greetings_failed: int
+    post_call_surveys: int
+
+
+class LicencePorts(Reply):
+    """Ports licensed, one for each call; `denied` counts those refused since the start."""
+
+    licensed: int = Field(validation_alias="limit")
+    in_use: int = Field(validation_alias="used")
+    available: int = Field(validation_alias="free")
+    denied: int
+    level: Literal["safe", "warning", "critical", "failure"] = Field(validation_alias="name")
 
 
 class ServiceStatistics(Reply):
-    """The SIP and ICM statistics of a Call Server: now, by interval, and since the start."""
+    """The SIP and ICM statistics of a Call Server: now, by interval, and since the start.
+
+    No `licencePorts` where `server.licences` does not limit them.
+    """
 
     timestamp: datetime
     active_calls: int
     active_call_legs: int
     active_icm_calls: int
     active_vru_calls: int
+    licence_ports: LicencePorts | SkipJsonSchema[None] = None
     interval_minutes: Share
     current: SipFigures
     previous: SipFigures

@@ -74,6 +74,7 @@ class Announcement:
         leg.session.acknowledge(now)
         self._start_timer(now, leg.call.server.config.services.longest)
         leg.call.log(now, leg.kind, f"{leg.number} {self.name}")
+        leg.call.server.statistics.announced(whisper=leg.kind == WHISPER, played=True)
         if self._user is not None:
             self._user.announced(self, now)
 
@@ -100,7 +101,9 @@ class Announcement:
         self.leg.call.server.stack.pump(now)
 
     def _failed(self, details: str, now: float) -> None:
-        self.leg.call.log(now, f"no_{self.leg.kind}", details)
+        leg = self.leg
+        leg.call.log(now, f"no_{leg.kind}", details)
+        leg.call.server.statistics.announced(whisper=leg.kind == WHISPER, played=False)
         self._over(now)
 
     def _over(self, now: float) -> None:
@@ -216,6 +219,7 @@ class AgentConnection(Connection):
             body = SessionDescription.parse(self.target.offer_of()).with_direction("recvonly")
         except PeerError as error:
             call.log(now, "no_greeting", str(error))
+            call.server.statistics.announced(whisper=False, played=False)
             return
         number = call.server.config.services.greeting
         call.greeting = Announcement(call, GREETING, number, self.greeting, None)

@@ -75,6 +75,9 @@ TIME_OUT: Final = 16
 ERROR: Final = 18
 INVALID_NUMBER: Final = 26
 CALLER_CANCELED: Final = 28
+HUNG_UP: Final = 1001
+MOVED_ON: Final = 1025
+FORCED: Final = 1027
 CAUSES: Final[Mapping[int, str]] = {
     NO_CAUSE: "None",
     NORMAL_COMPLETION: "Normal Completion",
@@ -100,15 +103,15 @@ CAUSES: Final[Mapping[int, str]] = {
     INVALID_NUMBER: "Invalid Number",
     CALLER_CANCELED: "Caller Canceled",
     **{number: f"Whisper {number}" for number in range(29, 34)},
-    1001: "Hang Up",
+    HUNG_UP: "Hang Up",
     1002: "Network",
     1003: "System",
     1022: "Called Hung Up",
     1023: "No Answer",
     1024: "Busy",
-    1025: "Transfer",
+    MOVED_ON: "Transfer",
     1026: "Invalid Extn",
-    1027: "Hang Up Forced",
+    FORCED: "Hang Up Forced",
     1040: "CVP System Unavailable",
 }
 
@@ -184,6 +187,26 @@ class CallEvent:
         return CAUSES.get(self.cause_id, "")
 
 
+@dataclass(slots=True)
+class VxmlSession:
+    """A row of `VXMLSession`: an application that a call was with, from when to when.
+
+    Times are in whole milliseconds since the epoch. `cause_id` is 1 where it came to its end,
+    18 where it failed, 16 where the script had no more time for it, 1025 where the caller was
+    moved on; 1001 where the caller hung up, 1027 where the call ended otherwise.
+    """
+
+    app_name: str
+    start_time: int
+    end_time: int
+    cause_id: int
+
+    @property
+    def cause(self) -> str:
+        """The name of the cause."""
+        return CAUSES.get(self.cause_id, "")
+
+
 _USER_PART: Final = re.compile(r"\w+:([^@;?]*)@")
 _time: Final = attrgetter("event_time")
 
@@ -204,10 +227,10 @@ def events_of(record: "CdrRecord") -> list[CallEvent]:
             label = label_of(leg)
             at = leg.answer_time
             events.append(CallEvent(leg.leg_id, bus, at, ANSWER, transfer_label=label))
-    first = record.legs[0].leg_id if record.legs else ""
     for after, event_type, cause, transfer_type, label in record.marks:
         at = record.call_start_time + after
-        leg_id = next((leg.leg_id for leg in record.legs[1:] if label_of(leg) == label), first)
+        leg_id = _leg_of(record, at, event_type, label)
+        label = label[:MAX_LABEL]
         events.append(CallEvent(leg_id, bus, at, event_type, cause, transfer_type, label))
     for leg in record.legs:
         events += _ending(record, leg, bus)
@@ -218,6 +241,34 @@ def events_of(record: "CdrRecord") -> list[CallEvent]:
 def _begins(leg: "LegRecord") -> bool:
     """Whether the call began with this leg: of a caller, or by a command."""
     return leg.leg_type == "inbound" or leg.kind == "originated"
+
+
+def sessions_of(record: "CdrRecord") -> list[VxmlSession]:
+    """The applications that a call was with, one after another.
+
+    A record of a former version has none: it does not say how they ended.
+    """
+    sessions: list[VxmlSession] = []
+    start = record.call_start_time
+    for after, event_type, cause, _, label in record.marks:
+        at = record.call_start_time + after
+        if event_type == RUN_SCRIPT:
+            start = at
+        elif event_type == APP_SESSION_COMPLETE:
+            sessions.append(VxmlSession(label, start, at, cause))
+    return sessions
+
+
+def _leg_of(record: "CdrRecord", at: int, event_type: int, label: str) -> str:
+    """The leg of a mark: the gateway's where an application ended, else that of its label."""
+    found = record.legs[0].leg_id if record.legs else ""
+    for leg in record.legs[1:]:
+        if event_type != APP_SESSION_COMPLETE:
+            if label_of(leg) == label:
+                return leg.leg_id
+        elif leg.kind == "vxml" and leg.start_time <= at:
+            found = leg.leg_id  # the last one
+    return found
 
 
 def _ending(record: "CdrRecord", leg: "LegRecord", bus: str) -> list[CallEvent]:
@@ -234,9 +285,18 @@ def _ending(record: "CdrRecord", leg: "LegRecord", bus: str) -> list[CallEvent]:
         return [CallEvent(leg.leg_id, bus, at, DISCONNECT, CALLER_CANCELED)]
     cause = record.cause_id if at >= record.call_end_time else CALL_TRANSFERRED
     events = [CallEvent(leg.leg_id, bus, at, DISCONNECT, cause)]
-    if leg.kind == "vxml":
+    if leg.kind == "vxml" and not _has_sessions(record, leg):
         events.insert(0, CallEvent(leg.leg_id, bus, at, APP_SESSION_COMPLETE, NORMAL_COMPLETION))
     return events
+
+
+def _has_sessions(record: "CdrRecord", leg: "LegRecord") -> bool:
+    """Whether marks tell the ends of applications on a leg: not where it only had a queue."""
+    first, last = leg.start_time - record.call_start_time, leg.end_time - record.call_start_time
+    return any(
+        event_type == APP_SESSION_COMPLETE and first <= after <= last
+        for after, event_type, *_ in record.marks
+    )
 
 
 def label_of(leg: "LegRecord") -> str:

@@ -6,6 +6,7 @@ milliseconds.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from operator import attrgetter
@@ -19,7 +20,9 @@ from simulator.cdr_events import (
     SUB_SYSTEMS,
     CallEvent,
     Mark,
+    VxmlSession,
     events_of,
+    sessions_of,
 )
 
 CallResult: TypeAlias = Literal["completed", "abandoned", "transferred", "error"]
@@ -67,6 +70,7 @@ class CdrRecord:
     completion, 4 SIP call, 0 SIP sub-system. `transfer_count` counts transfers to the VRU
     and to agents alike, as there. `icm_call_key` is ``DAY-KEY-SEQUENCE`` of the router.
     `marks` is what `simulator.cdr_events` makes events of, besides the legs.
+    `local_time_zone_offset`, in minutes, is not kept: who shows a record sets it.
     """
 
     call_guid: str
@@ -96,6 +100,7 @@ class CdrRecord:
     ecc_variables: dict[str, str] = field(default_factory=dict)
     legs: list[LegRecord] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    local_time_zone_offset: int = 0
 
     @property
     def call_duration(self) -> int:
@@ -106,6 +111,25 @@ class CdrRecord:
     def events(self) -> list[CallEvent]:
         """The rows of the table `CallEvent`."""
         return events_of(self)
+
+    @property
+    def vxml_sessions(self) -> list[VxmlSession]:
+        """The rows of the table `VXMLSession`."""
+        return sessions_of(self)
+
+    @property
+    def ii_digits(self) -> str:
+        """IIdigits: the kind of line that the caller has, where its gateway says so.
+
+        It does in the URI of From or of P-Asserted-Identity, or in the OLI of GTD; the last
+        two are in the record where ICM has them (`headers.to_icm`, `headers.gtd_parameters`).
+        """
+        said = [leg.from_uri for leg in self.legs[:1]]
+        said.append(self.ecc_variables.get("user.sip.p_asserted_identity", ""))
+        for text in said:
+            if (found := _LINE.search(text)) is not None:
+                return found[1]
+        return self.ecc_variables.get("user.gtd.oli", "")
 
     @property
     def cause(self) -> str:
@@ -142,9 +166,13 @@ class CdrRecord:
         return int(parts[part]) if len(parts) > part and parts[part].isdecimal() else None
 
 
+# Gateways write one or the other.
+_LINE: Final = re.compile(r";(?:isup-)?oli=([0-9]+)", re.IGNORECASE)
+
 # The columns of the table but its id: those of plain values, then three of JSON.
 _JSON_COLUMNS: Final = ("ecc_variables", "legs", "marks")
-PLAIN_COLUMNS: Final = tuple(name for name in CdrRecord.__slots__ if name not in _JSON_COLUMNS)
+_NO_PLAIN_COLUMNS: Final = (*_JSON_COLUMNS, "local_time_zone_offset")
+PLAIN_COLUMNS: Final = tuple(n for n in CdrRecord.__slots__ if n not in _NO_PLAIN_COLUMNS)
 COLUMNS: Final = (*PLAIN_COLUMNS, *_JSON_COLUMNS)
 Row: TypeAlias = tuple[Any, ...]
 """The values of `COLUMNS`: what the store takes, and what it keeps."""

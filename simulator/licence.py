@@ -42,6 +42,11 @@ class Licences:
         """The level in a word."""
         return LEVELS[self.level]
 
+    @property
+    def free(self) -> int:
+        """How many are not in use."""
+        return max(0, self.limit - self.used)
+
     def use(self, used: int, limit: int, now: float) -> None:
         """So many calls have one now, of so many."""
         self.used, self.limit = used, limit

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from simulator.caller_data import UUI
 from simulator.cdr_events import (
+    APP_SESSION_COMPLETE,
     BLIND_TRANSFER,
     BY_REFER,
     BY_REINVITE,
@@ -19,13 +20,17 @@ from simulator.cdr_events import (
     CALLBACK_REQUESTED,
     CALLED_PARTY_DISCONNECTED,
     ERROR,
+    FORCED,
+    HUNG_UP,
     MAX_LABEL,
+    MOVED_ON,
     NO_ANSWER,
     NO_CAUSE,
     NO_TRANSFER,
     NORMAL_COMPLETION,
     RUN_SCRIPT,
     STATUS_CAUSES,
+    TIME_OUT,
     Mark,
     failure_of,
 )
@@ -66,12 +71,21 @@ _SERVICE: Final = frozenset((RINGTONE, WHISPER, GREETING, CALLBACK, ORIGINATED))
 
 # Lines of a call's history that its legs do not tell; from CALLBACK_REQUESTED on the number
 # is the EventTypeID.
-_RUN: Final = 0  # an application, or what is played in a queue
-_FAILED: Final = 1
-_MOVED: Final = 2
+_RUN: Final = 0  # what is played in a queue
+_APPLICATION: Final = 1
+_RESULT: Final = 2  # of an application
+_NOT_RUN: Final = 3
+_SCRIPT: Final = 4
+_FAILED: Final = 5
+_MOVED: Final = 6
+_INSIDE: Final = (_RESULT, _NOT_RUN, _SCRIPT)  # no marks, but they may end an application
 _MARKED: Final[Mapping[str, int]] = {
-    "self_service": _RUN,
+    "self_service": _APPLICATION,
     "queued": _RUN,
+    "RUN_SCRIPT_RESULT": _RESULT,
+    "application_ended": _RESULT,
+    "application_not_run": _NOT_RUN,
+    "script": _SCRIPT,
     "connect_failed": _FAILED,
     "transfer_failed": _FAILED,
     "transfer_completed": _MOVED,
@@ -80,7 +94,13 @@ _MARKED: Final[Mapping[str, int]] = {
     "callback_answered": CALLBACK_ANSWERED,
     "callback_failed": CALLBACK_FAILED,
 }
-_NO_ERROR: Final = (RUN_SCRIPT, CALLBACK_REQUESTED, CALLBACK_DIALLED, CALLBACK_ANSWERED)
+_NO_ERROR: Final = (
+    RUN_SCRIPT,
+    APP_SESSION_COMPLETE,
+    CALLBACK_REQUESTED,
+    CALLBACK_DIALLED,
+    CALLBACK_ANSWERED,
+)
 _STATUS: Final = re.compile(r"\d{3}")
 
 
@@ -100,11 +120,11 @@ def row_of(call: "Call", now: float, by: Leg | None = None) -> Row:
     server = call.server
     epoch = server.wall(0.0)
     legs = call.legs
-    marks = _marks(call)
+    marks = _marks(call, by)
     applications = timeouts = errors = transfers = 0
     if call.ivr is not None:
         applications, timeouts, errors = call.ivr.applications, call.ivr.timeouts, call.ivr.errors
-    for _, event_type, _, transfer_type, _ in marks or ():
+    for _, event_type, _, transfer_type, _ in marks:
         if event_type == NO_ANSWER:
             timeouts += 1
         elif event_type == BLIND_TRANSFER:
@@ -144,7 +164,7 @@ def row_of(call: "Call", now: float, by: Leg | None = None) -> Row:
         errors,
         as_json(ecc) if ecc is not None else None,
         as_json(values),
-        as_json(marks) if marks is not None else None,
+        as_json(marks),
     )
 
 
@@ -157,21 +177,46 @@ def _cause(call: "Call", by: Leg | None) -> int:
     return _RESULT_CAUSES[call.result]
 
 
-def _marks(call: "Call") -> list[Mark] | None:
-    """What of the history the legs do not tell; None of a plain call."""
-    marks: list[Mark] | None = None
+def _marks(call: "Call", by: Leg | None) -> list[Mark]:
+    """What of the history the legs do not tell; nothing of a plain call."""
+    marks: list[Mark] = []
+    running = ""  # the application
     for at, event, details in call.history:
-        if event in _MARKED:
-            mark = _mark(_MARKED[event], round((at - call.started) * 1000), details)
-            if mark is not None:
-                if marks is None:
-                    marks = []
-                marks.append(mark)
+        what = _MARKED.get(event)
+        if what is None:
+            continue
+        after = round((at - call.started) * 1000)
+        mark = _mark(what, after, details) if what not in _INSIDE else None
+        if running and (mark is not None or what in _INSIDE):
+            cause = _end_of(running, what, details)
+            if cause != NO_CAUSE:
+                marks.append((after, APP_SESSION_COMPLETE, cause, NO_TRANSFER, running))
+                running = ""
+        if mark is not None:
+            marks.append(mark)
+            if what == _APPLICATION:
+                running = details
+    if running:
+        after = round((call.history[-1][0] - call.started) * 1000)
+        cause = ERROR if call.result == "error" else HUNG_UP if by is call.caller else FORCED
+        marks.append((after, APP_SESSION_COMPLETE, cause, NO_TRANSFER, running))
     return marks
 
 
+def _end_of(application: str, what: int, details: str) -> int:
+    """The cause of an application's end by a line of the history; 0 where it goes on."""
+    if what == _RESULT:
+        failed = f"{details} ".startswith(f"{application} failed ")
+        return ERROR if failed else NORMAL_COMPLETION
+    if what == _NOT_RUN:  # of this one, or too late of one before
+        return ERROR if details.startswith(f"{application}: ") else NO_CAUSE
+    if what == _SCRIPT:
+        return TIME_OUT if details.endswith(": time is over") else NO_CAUSE
+    return NO_CAUSE if what == _FAILED else MOVED_ON
+
+
 def _mark(what: int, after: int, details: str) -> Mark | None:
-    if what == _RUN:  # a return from a hold or a failed transfer says no name, or a SIP code
+    if what <= _APPLICATION:  # a return from a hold or a failed transfer says no name, or a code
         if not details or details.startswith(("SIP ", "resumed ")):
             return None
         return after, RUN_SCRIPT, NO_CAUSE, NO_TRANSFER, details[:MAX_LABEL]

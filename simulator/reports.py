@@ -21,6 +21,7 @@ from simulator.errors import RecordNotFound
 
 if TYPE_CHECKING:
     from simulator.cdr_records import CdrRecord
+    from simulator.licence import Licences
     from simulator.server import CallServer
     from simulator.statistics import Counts
 
@@ -28,6 +29,8 @@ T = TypeVar("T")
 
 MOST_WAITING: Final = 100
 """Queries that may wait for their turn."""
+
+_LATEST: Final = 253_370_000_000_000  # in the year 9998, which no zone makes the year 10000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,10 @@ class IntervalView:
 
 @dataclass(frozen=True, slots=True)
 class ServiceView:
-    """SIP and ICM statistics: this moment, the interval, the one before it, and all."""
+    """SIP and ICM statistics: this moment, the interval, the one before it, and all.
+
+    `licences` are those of this moment, or None where they are not counted.
+    """
 
     active_calls: int
     active_legs: int
@@ -73,6 +79,7 @@ class ServiceView:
     current: IntervalView
     last: IntervalView
     total: IntervalView
+    licences: "Licences | None"
 
 
 class ReportsBusy(Exception):
@@ -91,14 +98,26 @@ class Reports:
 
     async def page(self, wanted: CdrFilter) -> CdrPage:
         """How many records match, and those of one page."""
-        return await self._run(lambda: self._server.store.page(wanted))
+        return await self._run(lambda: self._page(wanted))
+
+    def _page(self, wanted: CdrFilter) -> CdrPage:
+        page = self._server.store.page(wanted)
+        for record in page.records:
+            self._set_zone(record)
+        return page
 
     async def record(self, guid: str) -> "CdrRecord":
         """The last record of a call. Raises RecordNotFound."""
         record = await self._run(lambda: self._server.store.get(guid))
         if record is None:
             raise RecordNotFound(f"no call that has ended has the GUID {guid!r}")
+        self._set_zone(record)
         return record
+
+    def _set_zone(self, record: "CdrRecord") -> None:
+        """By the zone that the server has now (`icm.timezone`): records do not keep it."""
+        start = max(0, min(record.call_start_time, _LATEST)) / 1000
+        record.local_time_zone_offset = self._server.router.utc_offset(start)
 
     async def summary(self, wanted: CdrFilter, interval: int) -> list[SummaryLine]:
         """Figures of the calls that match, by intervals of so many milliseconds."""
@@ -171,4 +190,5 @@ class Reports:
             current=IntervalView(wall(began), wall(now), statistics.current),
             last=IntervalView(wall(before), wall(began), statistics.last),
             total=IntervalView(wall(statistics.started), wall(now), statistics.total()),
+            licences=server.licences if server.licences.limit > 0 else None,
         )

@@ -16,20 +16,26 @@ class Counts:
     `new_calls` includes those that were refused. `connects` are labels received from ICM,
     REFER included. A failed transfer is before the dialog while the caller is unanswered.
     `legs` are all that there were, `vru_legs` those to the VXML gateway, `lookups` the
-    decisions that were asked of ICM.
+    decisions that were asked of ICM. `whispers` and `greetings` are those played to agents,
+    `failed_` ones those that could not be; `surveys` the callers led on after the agent.
     """
 
     __slots__ = (
         "answers",
         "connects",
+        "failed_greetings",
         "failed_in_dialog",
         "failed_pre_dialog",
+        "failed_whispers",
+        "greetings",
         "latency",
         "legs",
         "lookups",
         "new_calls",
         "rejected",
+        "surveys",
         "vru_legs",
+        "whispers",
     )
 
     def __init__(self) -> None:
@@ -43,6 +49,11 @@ class Counts:
         self.legs = 0
         self.vru_legs = 0
         self.lookups = 0
+        self.whispers = 0
+        self.failed_whispers = 0
+        self.greetings = 0
+        self.failed_greetings = 0
+        self.surveys = 0
 
     def add(self, other: "Counts") -> None:
         """Add what `other` has counted."""
@@ -56,6 +67,11 @@ class Counts:
         self.legs += other.legs
         self.vru_legs += other.vru_legs
         self.lookups += other.lookups
+        self.whispers += other.whispers
+        self.failed_whispers += other.failed_whispers
+        self.greetings += other.greetings
+        self.failed_greetings += other.failed_greetings
+        self.surveys += other.surveys
 
     @property
     def average_latency(self) -> float:
@@ -131,6 +147,18 @@ class Statistics:
         counts = self.current
         counts.answers += 1
         counts.latency += latency
+
+    def announced(self, *, whisper: bool, played: bool) -> None:
+        """A whisper or a greeting: whether it is played, or could not be."""
+        counts = self.current
+        if whisper and played:
+            counts.whispers += 1
+        elif whisper:
+            counts.failed_whispers += 1
+        elif played:
+            counts.greetings += 1
+        else:
+            counts.failed_greetings += 1
 
     def failed(self, *, in_dialog: bool) -> None:
         """A target could not be reached; `in_dialog`: the caller was answered before."""

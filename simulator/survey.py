@@ -37,6 +37,7 @@ def begin_survey(call: "Call", leg: Leg, now: float) -> bool:
         call.log(now, "no_survey", str(error))
         return False
     call.log(now, "survey", number)
+    server.statistics.current.surveys += 1
     call.route = replace(route, survey="")
     call.application = route.application
     call.peer = None

@@ -20,6 +20,7 @@ from api.report_models import (
     CdrQuery,
     CdrQueryResult,
     HeaderField,
+    LicencePorts,
     RangeQuery,
     RealtimeQuery,
     RealtimeStatistics,
@@ -31,6 +32,7 @@ from api.report_models import (
     SipFigures,
     SummaryInterval,
     SummaryQuery,
+    VxmlSessions,
     WholeCallDetailRecord,
     at,
 )
@@ -84,7 +86,7 @@ def _page(page: CdrPage, wanted: CdrFilter) -> CdrQueryResult:
 
 @reporting.add("GET", "/cdr/{callGuid}", "the record", errors={404: _UNKNOWN})
 async def get_call_detail_record(server: CallServer, call_guid: str) -> WholeCallDetailRecord:
-    """The record of one call, with its legs and events.
+    """The record of one call, with its legs, events and applications.
 
     The last one, if the GUID came more than once.
     """
@@ -104,6 +106,13 @@ async def get_call_events(server: CallServer, call_guid: str) -> CallEvents:
     """The rows of the table CallEvent for one call, in their order."""
     record = await server.reports.record(call_guid)
     return CallEvents.model_validate(record.events)
+
+
+@reporting.add("GET", "/cdr/{callGuid}/vxml-sessions", "the sessions", errors={404: _UNKNOWN})
+async def get_vxml_sessions(server: CallServer, call_guid: str) -> VxmlSessions:
+    """The rows of the table VXMLSession for one call: the applications that it was with."""
+    record = await server.reports.record(call_guid.upper())
+    return VxmlSessions.model_validate(record.vxml_sessions)
 
 
 @reporting.add("GET", "/statistics/realtime", "the figures of this moment")
@@ -246,6 +255,7 @@ async def get_service_statistics(server: CallServer) -> ServiceStatistics:
         active_call_legs=view.active_legs,
         active_icm_calls=view.icm_calls,
         active_vru_calls=view.vru_calls,
+        licence_ports=None if view.licences is None else LicencePorts.model_validate(view.licences),
         interval_minutes=view.interval / 60,
         current=_figures(view.current),
         previous=_figures(view.last),
@@ -267,6 +277,11 @@ def _figures(view: IntervalView) -> SipFigures:
         call_legs=counts.legs,
         vru_legs=counts.vru_legs,
         icm_lookups=counts.lookups,
+        whispers_played=counts.whispers,
+        whispers_failed=counts.failed_whispers,
+        greetings_played=counts.greetings,
+        greetings_failed=counts.failed_greetings,
+        post_call_surveys=counts.surveys,
     )
 
 

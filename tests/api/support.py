@@ -25,6 +25,7 @@ from simulator.config_base import User
 from simulator.config_values import HttpListen
 from simulator.errors import CallNotFound, CallStateError, SessionNotFound
 from simulator.event_bus import EventBus
+from simulator.licence import Licences
 from simulator.reports import IntervalView, RealtimeView, Reports, ServiceView
 from simulator.routing import DialPlan, Lookup
 from simulator.server import CallServer as RealCallServer
@@ -162,6 +163,7 @@ class FakeReports(Reports):
     ) -> None:
         self.store = store or RecordsInMemory()
         self.before = before
+        self.router = SimpleNamespace(utc_offset=lambda wall: 120 if wall else 60)
         super().__init__(cast(RealCallServer, self))
 
     async def _run(self, query: Callable[[], T]) -> T:
@@ -180,10 +182,15 @@ class FakeReports(Reports):
         counts.answers, counts.latency = 4, 2.0
         counts.failed_pre_dialog, counts.failed_in_dialog = 2, 1
         counts.legs, counts.vru_legs, counts.lookups = 14, 3, 5
+        counts.whispers, counts.failed_whispers = 4, 1
+        counts.greetings, counts.failed_greetings, counts.surveys = 3, 2, 6
+        licences = Licences()
+        licences.use(95, 100, 0.0)
+        licences.denied = 2
         began = 1_780_000_000.0
         current = IntervalView(began, began + 200, counts)
         last = IntervalView(began - 1800, began, Counts())
-        return ServiceView(21, 40, 20, 5, 1800.0, current, last, current)
+        return ServiceView(21, 40, 20, 5, 1800.0, current, last, current, licences)
 
 
 def events_bus(kept: int) -> EventBus:

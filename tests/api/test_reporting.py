@@ -37,10 +37,11 @@ def record(guid: str = GUID, start: int = START, **rest: Any) -> CdrRecord:
         "application_count": 1,
         "transfer_count": 2,
         "ecc_variables": {"user.a": "b"},
+        "marks": [(50, 11, 0, 0, "support"), (2_950, 9, 1001, 0, "support")],
         "legs": [
             LegRecord(
-                "1-2", guid, "inbound", start, start + 9_999, "sip:a@b", "sip:7000@d", "h", 200,
-                start + 50, "caller",
+                "1-2", guid, "inbound", start, start + 9_999, "sip:a@b;isup-oli=62", "sip:7000@d",
+                "h", 200, start + 50, "caller",
             ),
             LegRecord(
                 "3-4", guid, "outbound", start + 10, start + 9_999, "sip:a@d", "sip:1002@e", "i",
@@ -66,6 +67,7 @@ async def test_a_record_is_told_whole() -> None:
         reply = await client("get", f"{CDR}/{GUID.lower()}")
     shown = reply.json
     legs, events = shown.pop("legs"), shown.pop("callEvents")
+    sessions = shown.pop("vxmlSessions")
     assert shown == {
         "callGuid": GUID,
         "callStartTime": "2026-05-28T20:26:40Z",
@@ -88,6 +90,8 @@ async def test_a_record_is_told_whole() -> None:
         "numAppVisited": 1,
         "totalTransfer": 2,
         "uui": "00aa",
+        "iiDigits": "62",
+        "localTimeZoneOffset": 120,
         "callTypeId": 4,
         "callType": "SIP",
         "subSystemTypeId": 0,
@@ -106,13 +110,13 @@ async def test_a_record_is_told_whole() -> None:
         "answerTime": "2026-05-28T20:26:40.050000Z",
         "endTime": "2026-05-28T20:26:49.999000Z",
         "duration": 9,
-        "fromUri": "sip:a@b",
+        "fromUri": "sip:a@b;isup-oli=62",
         "toUri": "sip:7000@d",
         "serverHostname": "h",
         "sipResponseCode": 200,
     }
     assert [event["eventType"] for event in events] == [
-        "New Call", "Answer", "Disconnect", "Disconnect",
+        "New Call", "Answer", "Run Script", "App Session Complete", "Disconnect", "Disconnect",
     ]  # fmt: skip
     assert events[1] == {
         "callLegId": "3-4",
@@ -125,16 +129,34 @@ async def test_a_record_is_told_whole() -> None:
         "transferTypeId": 0,
         "transferLabel": "1002",
     }
+    assert sessions == [
+        {
+            "appName": "support",
+            "startDateTime": "2026-05-28T20:26:40.050000Z",
+            "endDateTime": "2026-05-28T20:26:42.950000Z",
+            "causeId": 1001,
+            "cause": "Hang Up",
+        }
+    ]
 
 
 @run
-async def test_legs_and_events_of_a_call() -> None:
+async def test_legs_events_and_applications_of_a_call() -> None:
     async with serving(reports_of(record())) as client:
         whole = (await client("get", f"{CDR}/{GUID}")).json
         assert (await client("get", f"{CDR}/{GUID}/legs")).json == whole["legs"]
         assert (await client("get", f"{CDR}/{GUID}/events")).json == whole["callEvents"]
+        assert (await client("get", f"{CDR}/{GUID}/vxml-sessions")).json == whole["vxmlSessions"]
         for path in (f"{CDR}/{'0' * 32}", f"{CDR}/x/legs", f"{CDR}/%00/events"):
             (await client("get", path)).error(404, "CDR_NOT_FOUND")
+
+
+@run
+async def test_the_local_time_of_a_call_is_told() -> None:
+    """In the list as well, by the zone at its start."""
+    async with serving(reports_of(record(), record("1" * 32, 0))) as client:
+        listed = (await client("get", f"{CDR}?sortOrder=asc")).json["records"]
+    assert [one["localTimeZoneOffset"] for one in listed] == [60, 120]
 
 
 @run
@@ -283,6 +305,9 @@ async def test_statistics_of_the_services() -> None:
         shown = (await client("get", "/sim/v1/statistics")).json
     assert shown["activeCallLegs"] == 40
     assert shown["intervalMinutes"] == 30
+    assert shown["licencePorts"] == {
+        "licensed": 100, "inUse": 95, "available": 5, "denied": 2, "level": "warning",
+    }  # fmt: skip
     assert shown["current"] == {
         "startTime": "2026-05-28T20:26:40Z",
         "endTime": "2026-05-28T20:30:00Z",
@@ -295,6 +320,11 @@ async def test_statistics_of_the_services() -> None:
         "callLegs": 14,
         "vruLegs": 3,
         "icmLookups": 5,
+        "whispersPlayed": 4,
+        "whispersFailed": 1,
+        "greetingsPlayed": 3,
+        "greetingsFailed": 2,
+        "postCallSurveys": 6,
     }
 
 

@@ -140,3 +140,70 @@ def test_the_router_call_key() -> None:
     assert (*key, record.router_call_key_sequence_number) == (152340, 4711, 2)
     assert CdrRecord("G", 0, 0).router_call_key is None
     assert CdrRecord("G", 0, 0, icm_call_key="1-x").router_call_key is None
+
+
+def test_the_router_call_key_of_a_former_version() -> None:
+    """It had no sequence number."""
+    record = CdrRecord("G", 0, 0, icm_call_key="152340-4711")
+    assert (record.router_call_key_day, record.router_call_key) == (152340, 4711)
+    assert record.router_call_key_sequence_number is None
+
+
+@pytest.mark.parametrize(
+    ("from_uri", "ecc", "expected"),
+    [
+        ("sip:+15551234@h;isup-oli=62", {}, "62"),
+        ("sip:+15551234@h;user=phone;oli=00;noa=national", {}, "00"),
+        ("sip:+15551234;oli=27@h;user=phone", {}, "27"),
+        ("sip:anonymous@h", {"user.sip.p_asserted_identity": "<sip:1@h;isup-oli=63>"}, "63"),
+        ("sip:1@h", {"user.gtd.oli": "70"}, "70"),
+        ("sip:1@h;isup-oli=x;folio=1", {}, ""),
+        ("sip:1@h", {}, ""),
+    ],
+)
+def test_ii_digits(from_uri: str, ecc: dict[str, str], expected: str) -> None:
+    """What gateways say of the caller's line, in the URI of From or beside it."""
+    record = CdrRecord("G", START, START, ecc_variables=ecc)
+    record.legs = [LegRecord("1", "G", "inbound", START, START, from_uri=from_uri)]
+    assert record.ii_digits == expected
+    record.legs = []
+    assert record.ii_digits == (expected if ecc else "")
+
+
+def applications() -> CdrRecord:
+    """Two applications on one gateway leg, between an agent and a queue on another."""
+    record = CdrRecord("G", START, START + 900, cause_id=1)
+    record.legs = [
+        leg("caller", "7000", 0, 50, 900),
+        leg("vxml", "7771", 10, 40, 300),
+        leg("vxml", "7772", 310, 320, 400),
+        leg("agent", "1002", 410, 420, 900),
+    ]
+    record.marks = [
+        (50, RUN_SCRIPT, 0, 0, "menu"),
+        (100, APP_SESSION_COMPLETE, ERROR, 0, "menu"),
+        (100, RUN_SCRIPT, 0, 0, "x" * 32),
+        (290, APP_SESSION_COMPLETE, 1, 0, "x" * 40),
+        (320, RUN_SCRIPT, 0, 0, "sales"),
+    ]
+    return record
+
+
+def test_the_applications_of_a_call() -> None:
+    """Rows of VXMLSession: name, start, end, and how it ended; a queue is none."""
+    rows = applications().vxml_sessions
+    assert [(r.app_name, r.start_time - START, r.end_time - START, r.cause) for r in rows] == [
+        ("menu", 50, 100, "Error"),
+        ("x" * 40, 100, 290, "Normal Completion"),
+    ]
+    assert CdrRecord("G", START, START, marks=[(50, RUN_SCRIPT, 0, 0, "old")]).vxml_sessions == []
+
+
+def test_an_application_ends_where_it_ended() -> None:
+    """App Session Complete, on the gateway's leg; a leg with a queue alone has it at its end."""
+    events = told(events_of(applications()))
+    assert [event for event in events if event[2] == APP_SESSION_COMPLETE] == [
+        ("id-7771", 100, APP_SESSION_COMPLETE, ERROR, "menu"),
+        ("id-7771", 290, APP_SESSION_COMPLETE, 1, "x" * 32),
+        ("id-7772", 400, APP_SESSION_COMPLETE, 1, ""),
+    ]

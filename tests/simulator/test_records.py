@@ -5,11 +5,13 @@ import pytest
 
 from simulator.call import Call
 from simulator.cdr_events import (
+    APP_SESSION_COMPLETE,
     BLIND_TRANSFER,
     BY_REFER,
     BY_REINVITE,
     CALL_TRANSFER,
     CONNECT_FAILURE,
+    MOVED_ON,
     NO_ANSWER,
     RUN_SCRIPT,
 )
@@ -144,6 +146,7 @@ def test_each_value_stands_in_its_column() -> None:
         ],
         marks=[
             (250, RUN_SCRIPT, 0, 0, "the application"),
+            (500, APP_SESSION_COMPLETE, MOVED_ON, 0, "the application"),
             (500, RUN_SCRIPT, 0, 0, "sales"),
             (750, NO_ANSWER, 6, 0, "1001"),
             (1000, CONNECT_FAILURE, 11, 0, "1002"),

@@ -25,6 +25,16 @@ def test_without_calls_the_interval_before_is_an_empty_one() -> None:
     assert statistics.total().new_calls == 1
 
 
+def test_announcements_are_counted_by_kind() -> None:
+    statistics = Statistics(0.0, 600.0)
+    for whisper, played in ((True, True), (True, False), (False, False), (False, True)) * 2:
+        statistics.announced(whisper=whisper, played=played)
+    statistics.announced(whisper=False, played=True)
+    counts = statistics.total()
+    assert (counts.whispers, counts.failed_whispers) == (2, 2)
+    assert (counts.greetings, counts.failed_greetings) == (3, 2)
+
+
 def test_a_look_within_the_interval_changes_nothing() -> None:
     statistics = Statistics(0.0, 600.0)
     statistics.new_call(1.0)

@@ -83,6 +83,8 @@ def test_the_order_of_messages(build: Build) -> None:
     line.hang_up()
     world.run()
     assert world.cdr.call_result == "completed"
+    counts = world.server.statistics.current
+    assert (counts.whispers, counts.failed_whispers, counts.greetings) == (1, 0, 0)
     world.over()
 
 
@@ -169,6 +171,8 @@ def test_no_route_to_the_service(build: Build) -> None:
     line = world.dial("7000")
     world.run(3.0)
     assert "no_whisper 5191: no route, add it under routes" in world.history
+    counts = world.server.statistics.current
+    assert (counts.whispers, counts.failed_whispers) == (0, 1)
     assert world.state == "connected"
     line.hang_up()
 
@@ -288,6 +292,7 @@ def test_the_greeting_is_one_more_call_to_the_voice_browser(build: Build) -> Non
     assert origin_of(greeting.invite.body)[0] == world.agents.host
     assert b"a=recvonly" in greeting.invite.body
     assert f"greeting {GREETING} ada-hello.wav" in world.history
+    assert world.server.statistics.current.greetings == 1
     greeting.hang_up()
     world.run()
     assert world.state == "connected"
@@ -327,6 +332,8 @@ def test_a_greeting_that_cannot_be_played(build: Build, manner: Manner) -> None:
     line = world.dial("7000")
     world.run(9.0)
     assert any(entry.startswith("no_greeting") for entry in world.history)
+    counts = world.server.statistics.current
+    assert (counts.greetings, counts.failed_greetings) == (0, 1)
     assert world.state == "connected"
     line.hang_up()
     world.run()

@@ -201,6 +201,20 @@ def test_what_came_of_it_stands_in_the_cdr(gateway: Gateway) -> None:
     assert counts == (1, 2, 1)
 
 
+def test_each_application_is_a_session_of_the_record(gateway: Gateway) -> None:
+    """Rows of VXMLSession: the first came to its end, the second failed."""
+    gateway.call("4000")
+    gateway.result(result={"error_code": "0"})
+    gateway.world.run(1.0)
+    gateway.result(2, result={"error_code": "noinput"}, failed=True)
+    gateway.world.run()
+    gateway.world.over()
+    rows = gateway.world.cdr.vxml_sessions
+    assert [(row.app_name, row.cause_id) for row in rows] == [("first", 1), ("second", 18)]
+    assert rows[0].start_time < rows[0].end_time == rows[1].start_time < rows[1].end_time
+    assert rows[1].end_time - rows[1].start_time >= 1000
+
+
 def test_a_call_without_applications_counts_none(build: Build) -> None:
     world = build()
     caller = world.connected()
@@ -351,6 +365,8 @@ def test_a_gateway_that_does_not_have_the_application(gateway: Gateway) -> None:
     gateway.world.run()
     gateway.world.over()
     assert (gateway.world.cdr.application_count, gateway.world.cdr.error_count) == (1, 1)
+    (session,) = gateway.world.cdr.vxml_sessions
+    assert (session.app_name, session.cause) == ("menu", "Error")
 
 
 @pytest.mark.parametrize("status", [302, 405, 488, 503])
@@ -365,6 +381,7 @@ def test_an_application_that_is_refused_has_failed(gateway: Gateway, status: int
     world.run()
     world.over()
     assert (world.cdr.call_result, world.cdr.error_count) == ("completed", 1)
+    assert [session.cause for session in world.cdr.vxml_sessions] == ["Error"]
 
 
 def test_a_gateway_that_is_lost_is_no_refusal(gateway: Gateway) -> None:

@@ -35,6 +35,9 @@ def test_the_call_that_finds_none_left_is_denied(build: Build) -> None:
     response = refused(world, world.dial("5000"))
     assert (response.status, response.get("retry-after")) == (503, "5")
     assert (world.server.licences.name, world.server.licences.denied) == ("failure", 1)
+    shown = world.server.reports.service().licences
+    assert shown is not None
+    assert (shown.limit, shown.used, shown.free, shown.denied) == (2, 2, 0, 1)
     assert len(world.server.calls) == 2
     lines[0].hang_up()
     world.run()

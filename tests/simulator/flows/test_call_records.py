@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 
 import pytest
 
@@ -22,8 +23,9 @@ from simulator.cdr_events import (
     RUN_SCRIPT,
     events_of,
 )
+from simulator.cdr_queries import CdrFilter
 from tests.simulator.flows.conftest import Build
-from tests.simulator.flows.phones import Manner
+from tests.simulator.flows.phones import Line, Manner
 from tests.simulator.flows.world import World
 
 
@@ -69,7 +71,7 @@ def test_self_service_queue_and_agent(world: World) -> None:
     labels = [mark[4] for mark in cdr.marks if mark[1] == RUN_SCRIPT]
     assert labels[-1] == "support"
     assert types(world) == [
-        NEW_CALL, ANSWER, RUN_SCRIPT, RUN_SCRIPT, APP_SESSION_COMPLETE, DISCONNECT, ANSWER,
+        NEW_CALL, ANSWER, RUN_SCRIPT, APP_SESSION_COMPLETE, RUN_SCRIPT, DISCONNECT, ANSWER,
         DISCONNECT, DISCONNECT,
     ]  # fmt: skip
 
@@ -83,6 +85,68 @@ def test_a_held_call_runs_its_application_once(world: World) -> None:
     assert world.state == "self_service"
     world.terminate()
     assert (world.cdr.application_count, world.cdr.hold_count) == (1, 1)
+
+
+def sessions(world: World) -> list[tuple[str, str]]:
+    """The rows of VXMLSession: what ran, and how it ended."""
+    rows = world.cdr.vxml_sessions
+    assert all(row.start_time < row.end_time <= world.cdr.call_end_time for row in rows)
+    return [(row.app_name, row.cause) for row in rows]
+
+
+def test_a_caller_who_hangs_up_ends_the_application(world: World) -> None:
+    world.self_service().hang_up()
+    world.run()
+    assert sessions(world) == [("welcome", "Hang Up")]
+    assert types(world) == [
+        NEW_CALL, ANSWER, RUN_SCRIPT, APP_SESSION_COMPLETE, DISCONNECT, DISCONNECT,
+    ]  # fmt: skip
+
+
+def test_an_application_that_the_operator_ends(world: World) -> None:
+    world.self_service()
+    world.run()
+    world.terminate()
+    assert sessions(world) == [("welcome", "Hang Up Forced")]
+
+
+def test_an_application_that_a_transfer_ends(world: World) -> None:
+    """One that fails does not."""
+    caller = world.self_service()
+    world.transfer("9486")
+    world.run()
+    world.transfer("1002")
+    world.run(1.5)
+    assert world.state == "connected"
+    caller.hang_up()
+    world.run()
+    assert sessions(world) == [("welcome", "Transfer")]
+
+
+def test_an_application_that_the_gateway_ends(world: World) -> None:
+    world.self_service()
+    world.run()
+    world.vxml.line.hang_up()
+    world.run()
+    assert sessions(world) == [("welcome", "Normal Completion")]
+
+
+def test_an_application_without_more_time(world: World) -> None:
+    caller = world.queued()
+    caller.hang_up()
+    world.run()
+    assert sessions(world) == [("support", "Time Out")]
+
+
+def test_a_held_application_is_one_session(world: World) -> None:
+    line = world.self_service()
+    line.offer("sendonly")
+    world.run()
+    line.offer("sendrecv")
+    world.run()
+    line.hang_up()
+    world.run()
+    assert sessions(world) == [("welcome", "Hang Up")]
 
 
 @pytest.mark.parametrize(
@@ -169,6 +233,51 @@ def test_uui_is_recorded(world: World) -> None:
     world.server.set_variables(world.call.guid, {"user.microapp.uui": "beef"}, None, None)
     world.terminate()
     assert world.cdr.uui == "beef"
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "minutes"),
+    [
+        ("Europe/Berlin", 1_784_000_000.0, 120),  # July 2026
+        ("Europe/Berlin", 1_795_000_000.0, 60),  # November
+        ("Asia/Kolkata", 1_795_000_000.0, 330),
+        ("America/New_York", 1_795_000_000.0, -300),
+        ("UTC", 1_795_000_000.0, 0),
+        ("", 1_795_000_000.0, None),  # the machine's
+    ],
+)
+def test_the_local_time_of_a_record(
+    build: Build, zone: str, start: float, minutes: int | None
+) -> None:
+    """LocalTimeZoneOffset of the table Call: in minutes, at the start of the call."""
+    world = build(icm={"timezone": zone})
+    world.server._wall_offset = start
+    world.standalone().hang_up()
+    world.run()
+    record = world.wait_for(world.server.reports.record(world.cdr.call_guid))
+    if minutes is None:
+        minutes = time.localtime(start).tm_gmtoff // 60
+    assert record.local_time_zone_offset == minutes
+    page = world.wait_for(world.server.reports.page(CdrFilter()))
+    assert [one.local_time_zone_offset for one in page.records] == [minutes]
+
+
+def test_ii_digits_are_recorded(world: World) -> None:
+    """The URI of From may say what line the caller has; nobody looks before the record is read."""
+    uri = f"sip:5000@{world.address}"
+    endpoint = world.caller.party.endpoint
+    session = endpoint.invite(
+        world.network.now,
+        uri,
+        from_="<sip:5551234@example.com;isup-oli=62>",
+        to=f"<{uri}>",
+        body=b"",
+    )
+    line = Line(world.caller, session, Manner())
+    world.run()
+    line.hang_up()
+    world.run()
+    assert (world.cdr.calling_number, world.cdr.ii_digits) == ("5551234", "62")
 
 
 def test_how_a_call_ended_abnormally(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -34,6 +34,7 @@ def test_the_agent_hangs_up_and_the_survey_begins(build: Build) -> None:
     assert (world.state, world.call.application) == ("self_service", "welcome")
     assert world.sent("200 BYE", to="agents")
     assert "survey 3000" in world.history
+    assert world.server.statistics.current.surveys == 1
     world.caller.line.hang_up()
     world.run()
     assert world.cdr.call_result == "completed"
