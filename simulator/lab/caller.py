@@ -19,11 +19,12 @@ from sip.usage.invite import InviteSession
 from sip.usage.refer import ReceivedRefer
 from sip.values import NameAddr
 
-ReferPolicy = Literal["follow", "stay", "fail", "reject"]
+ReferPolicy = Literal["follow", "stay", "survivability", "fail", "reject"]
 """What a gateway does with a REFER.
 
 ``follow``: 202, call the target, report, and BYE when that was answered. ``stay``: the
-same without the BYE. ``fail``: 202, then report failure. ``reject``: refuse it.
+same without the BYE. ``survivability``: as with survivability.tcl success is reported at
+once, whatever becomes of the target. ``fail``: 202, then report failure. ``reject``: refuse it.
 """
 
 KeysBy = Literal["rtp", "dtmf-relay", "dtmf"]
@@ -240,8 +241,11 @@ class Caller(LabEndpoint):
             refer.notify(now, 503)
             return
         transfer.guid = call.guid or transfer.guid
-        transfer.referral = (call, refer)
         call.transfer = transfer
+        if call.refer_policy == "survivability":
+            refer.notify(now, 200)
+        else:
+            transfer.referral = (call, refer)
 
     def call_established(self, call: LabCall, now: float) -> None:
         """The target of a REFER has answered: tell the referrer, and leave it."""

@@ -44,6 +44,43 @@ def test_a_rescued_call_is_a_new_call(build: Build) -> None:
     rescued.hang_up()
 
 
+def test_the_recording_number_is_one_as_any_other(build: Build) -> None:
+    """CVP.md 1: recording DN 93939393, by the routes of labels; it has no route by itself."""
+    plan = script({"connect": {"label": "93939393"}})
+    world = build(**plan)
+    assert world.dial("3000").session is not None
+    world.run()
+    assert world.history[-1].startswith("ended SIP 404")
+    world = build(**plan, routes=["9393>=sip:192.0.2.3"])
+    caller = world.dial("3000")
+    world.run(1.5)
+    assert world.state == "connected"
+    assert world.agents.line.invite.uri.startswith("sip:93939393@192.0.2.3")
+    caller.hang_up()
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ({"connect": {"label": "1002"}}, "agents sip:1002@"),
+        ({"release": {"status": 486}}, "486"),
+        ({"connect": {"label": "9191"}}, "vxml sip:9191@"),
+    ],
+    ids=["normal", "busy", "ring"],
+)
+def test_label_types(build: Build, step: dict[str, Any], expected: str) -> None:
+    """CVP.md 5: what the steps of a script are for each; default is another test."""
+    world = build(**script(step))
+    caller = world.dial("3000")
+    world.run(1.5)
+    invites = [p for p in world.network.packets("INVITE") if p.source == "server"]
+    said = [f"{p.target} {p.message.uri}" for p in invites]  # type: ignore[union-attr]
+    said += [str(status) for status in caller.statuses if status >= 300]
+    assert [one[: len(expected)] for one in said] == [expected]
+    if world.state == "connected":
+        caller.hang_up()
+
+
 @pytest.mark.parametrize(
     ("changes", "message", "words"),
     [

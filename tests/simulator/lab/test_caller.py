@@ -138,6 +138,20 @@ def test_refer_is_followed_and_the_bye_left_to_the_referrer() -> None:
     run(scenario)
 
 
+def test_survivability_reports_success_whatever_becomes_of_it() -> None:
+    async def scenario(lab: Lab) -> None:
+        lab.caller.refer_policy = "survivability"
+        call, agent = await connected(lab.caller, lab.agents)
+        assert await agent.refer(f"sip:9486@127.0.0.1:{lab.agents.port}") == 200
+        assert call.transfer is not None
+        assert (await call.transfer.ended()).status == 486
+        assert call.ending is None
+        agent.hang_up()
+        await call.ended()
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(("policy", "status"), [("reject", 603), ("reject", 403), ("fail", 486)])
 def test_refer_is_refused_or_reported_as_failed(policy: str, status: int) -> None:
     async def scenario(lab: Lab) -> None:
