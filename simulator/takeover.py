@@ -122,6 +122,8 @@ class Takeover(PhoneTransfer):
         """The target agrees first, then the party here."""
         if leg is self.target and self.state == DIALLING:
             self.target_answered(response, now)
+        elif leg is self.target and self.finished:  # it has been given back meanwhile
+            leg.session.acknowledge(now)
         else:
             super().offer_answered(leg, response, now)
 

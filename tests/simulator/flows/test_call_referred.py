@@ -426,6 +426,23 @@ def test_a_party_leaves_while_they_are_joined(world: World, calls: Consultation,
     world.run()
 
 
+def test_the_call_ends_before_the_target_agrees(world: World, calls: Consultation) -> None:
+    """The target is the phone's again: its late 200 has an ACK, and it hears where to send."""
+    calls.target.manner = Manner(reinvite=0)
+    calls.refer(world)
+    world.run()
+    calls.caller.hang_up()
+    world.run()
+    calls.target.manner = Manner()
+    calls.target.answer()
+    world.run()
+    assert calls.target.heard[-2:] == ["Reinvited", "Acknowledged"]
+    assert calls.target.heard.count("Acknowledged") == 3
+    assert f"m=audio {calls.consult.media.port}".encode() in calls.target.received
+    calls.consult.hang_up()
+    world.run()
+
+
 def test_the_target_leaves_after_it_agreed(world: World, calls: Consultation) -> None:
     calls.caller.manner = Manner(reinvite=0)
     calls.refer(world)
