@@ -10,6 +10,7 @@ time, in microseconds: so cursors rise from run to run as well, and one of a for
 older than the ring. They stay below 2**53, what JavaScript can count to, for 200 years.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -35,15 +36,11 @@ Entry: TypeAlias = tuple[Kind, float, Values]
 class EventBus:
     """The last `kept` events. `wall` gives the time of day for a time of `clock`.
 
-    Who has an event asks `on` first, so that none is made for nobody. `first` is the
-    cursor of the oldest event in the ring, `last` that of the newest; `kept` counts from
-    the next time that events begin to be kept.
+    Who has an event asks `on` first, so that none is made for nobody. `last` is the cursor
+    of the newest event; `kept` counts from the next time that events begin to be kept.
     """
 
-    __slots__ = (
-        "_base", "_clock", "_left", "_ring", "_size", "first", "kept", "last", "on", "readers",
-        "wall",
-    )  # fmt: skip
+    __slots__ = ("_clock", "_left", "_ring", "kept", "last", "on", "readers", "wall")
 
     def __init__(
         self, kept: int, clock: Callable[[], float], wall: Callable[[float], float]
@@ -51,13 +48,10 @@ class EventBus:
         self.kept = kept
         self.on = False
         self.last = int(wall(clock()) * 1_000_000)
-        self.first = self.last + 1
         self.readers: list[EventReader] = []
         self._clock = clock
         self.wall = wall
-        self._base = self.first  # the cursor of the event at the begin of the ring
-        self._ring: list[Entry] = []
-        self._size = kept
+        self._ring: deque[Entry] = deque()
         self._left = 0.0  # when the last reader went
 
     def publish(self, kind: Kind, now: float, values: Values) -> None:
@@ -66,26 +60,23 @@ class EventBus:
             self._switch_off()
             return
         self.last += 1
-        ring = self._ring
-        if len(ring) < self._size:
-            ring.append((kind, now, values))
-        else:
-            if self.last - self._base == self._size:  # from the begin again
-                self._base = self.last
-            ring[self.last - self._base] = (kind, now, values)
-            self.first += 1
+        self._ring.append((kind, now, values))
         for reader in self.readers:
             reader.wake()
 
+    @property
+    def first(self) -> int:
+        """The cursor of the oldest event in the ring."""
+        return self.last - len(self._ring) + 1
+
     def at(self, cursor: int) -> Entry:
         """The event with a cursor from `first` to `last`."""
-        return self._ring[cursor - self._base]  # those before the begin of the ring are at its end
+        return self._ring[cursor - self.last - 1]  # from the end: most readers are there
 
     def _switch_off(self) -> None:
         self.on = False
-        self._ring = []
+        self._ring = deque()
         self.last += 1  # what comes now is not kept: no present cursor leads beyond it
-        self._base = self.first = self.last + 1
 
     def reader(
         self,
@@ -106,7 +97,7 @@ class EventBus:
         self.check(cursor)
         if not self.on:
             self.on = True
-            self._size = self.kept
+            self._ring = deque(maxlen=self.kept)
         reader = EventReader(self, wake, cursor, types, guid)
         self.readers.append(reader)
         return reader
