@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 from simulator.administration import merged
 from simulator.cdr import CdrStoreError
@@ -20,6 +20,7 @@ from simulator.log_thread import LogThread
 from simulator.routing import DialPlan, NotRoutable
 from simulator.server import CallServer
 from simulator.service import call_server, callsim_version
+from simulator.views import CallState, TerminateReason
 from sip.endpoint import Endpoint
 from sip.transport import host_port
 
@@ -51,6 +52,8 @@ examples:
                                         calls to numbers that begin with 3 go to that callee
   callsim check --defaults > plan.yaml  a configuration to start from
   callsim lookup 7001                   where would a call to 7001 go?
+  callsim calls --state queued          who waits in a running server?
+  callsim transfer GUID 1002            send a call elsewhere, and say what came of it
 """
 
 
@@ -137,7 +140,66 @@ def _parser() -> argparse.ArgumentParser:
         "--defaults", action="store_true", help="print the built-in plan as a file to start from"
     )
     check.set_defaults(run=_check)
+    _add_steering(commands)
     return parser
+
+
+def _add_steering(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The commands that ask a running server over REST."""
+    calls = commands.add_parser("calls", help="the calls of a running server")
+    calls.add_argument("--state", choices=get_args(CallState), help="only calls in this state")
+    for name, what in (
+        ("called", "to this number"),
+        ("calling", "from this number"),
+        ("application", "of this application"),
+        ("leg", "with this leg: number, session id or Call-ID"),
+    ):
+        calls.add_argument(f"--{name}", metavar=name.upper(), help=f"only calls {what}")
+    calls.add_argument("--json", action="store_true", help="a JSON object for each")
+
+    transfer = commands.add_parser(
+        "transfer",
+        help="send a call elsewhere, and wait for the outcome",
+        description="Exit code 0: the transfer was completed, 1: not.",
+    )
+    transfer.add_argument("guid", metavar="GUID")
+    transfer.add_argument("destination", help="a number, an extension or a SIP URI")
+    transfer.add_argument("--label", default="", help="in its place; the prefix rf chooses REFER")
+    transfer.add_argument("--consultation", action="store_true", help="ask the target first")
+    transfer.add_argument("--no-wait", action="store_true", help="return when it is under way")
+
+    hangup = commands.add_parser("hangup", help="end a call; returns when its CDR is stored")
+    hangup.add_argument("guid", metavar="GUID")
+    hangup.add_argument("--reason", choices=get_args(TerminateReason), default="requested")
+
+    wait = commands.add_parser(
+        "wait",
+        help="wait until a call is in a state",
+        description="Prints the state. Exit code 0: it is one of those, 1: the call is over, "
+        "or the time.",
+    )
+    wait.add_argument("guid", metavar="GUID")
+    wait.add_argument("state", nargs="+", choices=[*get_args(CallState), "ended"])
+    wait.add_argument("--timeout", type=float, metavar="SECONDS", help="(default: none)")
+    for parser in (calls, transfer, hangup, wait):
+        parser.add_argument(
+            "--url", default="http://127.0.0.1:8080", help="of the server (default: %(default)s)"
+        )
+        parser.add_argument("--user", metavar="NAME:PASSWORD", help="who asks")
+        parser.add_argument(
+            "--data-dir",
+            metavar="DIR",
+            default="callsim-data",
+            help="where the server keeps its password, without --user (default: %(default)s)",
+        )
+        parser.add_argument("--insecure", action="store_true", help="trust any certificate")
+        parser.set_defaults(run=_steer)
+
+
+def _steer(options: argparse.Namespace) -> int:
+    from api.shell import steer
+
+    return steer(options)
 
 
 def _add_config_options(parser: argparse.ArgumentParser) -> None:

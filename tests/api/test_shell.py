@@ -1,0 +1,83 @@
+"""The commands that steer a running server from a shell."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from api.auth import PASSWORD_FILE
+from api.shell import steer
+from simulator.__main__ import _parser
+from tests.api.support import GUID, RINGING_GUID, USER, FakeCallServer, run, serving
+from tests.api.test_client import served, until
+from tests.simulator.flows.world import World
+from tests.support.network import Network
+
+
+async def shell(url: str, *arguments: str) -> int:
+    """The exit code of ``callsim ARGUMENTS``, which asks the API at `url`."""
+    options = _parser().parse_args([*arguments, "--url", url, "--user", str(USER)])
+    return await asyncio.to_thread(steer, options)
+
+
+@run
+async def test_calls(capsys: pytest.CaptureFixture[str]) -> None:
+    async with serving(FakeCallServer()) as client:
+        assert await shell(str(client.address), "calls") == 0
+        shown = capsys.readouterr().out.splitlines()
+        assert await shell(str(client.address), "calls", "--state", "ringing", "--json") == 0
+    assert [line.split()[:2] for line in shown] == [[GUID, "connected"], [RINGING_GUID, "ringing"]]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert f'"callGuid":"{RINGING_GUID}"' in line
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "said"), [("1002", 0, "completed"), ("9486", 1, "failed")]
+)
+@run
+async def test_transfer(
+    capsys: pytest.CaptureFixture[str], target: str, code: int, said: str
+) -> None:
+    world = World(Network())
+    world.connected()
+    async with serving(served(world)) as client:
+        asked = asyncio.create_task(shell(str(client.address), "transfer", world.call.guid, target))
+        await until(lambda: world.state == "transferring")
+        world.run(3.0)
+        assert await asked == code
+    assert capsys.readouterr().out.startswith(f"{said}, SIP ")
+
+
+@run
+async def test_hang_up_and_wait(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World(Network())
+    world.connected()
+    guid = world.call.guid
+    async with serving(served(world)) as client:
+        url = str(client.address)
+        assert await shell(url, "wait", guid, "queued", "connected") == 0
+        assert await shell(url, "wait", guid, "on_hold", "--timeout", "0.2") == 1
+        waiting = asyncio.create_task(shell(url, "wait", guid, "ended"))
+        await until(lambda: len(world.server.events.readers) > 0)
+        assert await shell(url, "hangup", guid) == 0
+        assert await waiting == 0
+    assert world.cdr.call_result == "completed"
+    assert "connected" in capsys.readouterr().out
+
+
+@run
+async def test_what_cannot_be(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    async with serving(FakeCallServer()) as client:
+        url = str(client.address)
+        assert await shell(url, "hangup", "0" * 32) == 1
+        assert "no active call" in capsys.readouterr().err
+        stranger = _parser().parse_args(["calls", "--url", url, "--user", "nobody:x"])
+        assert await asyncio.to_thread(steer, stranger) == 2
+        nameless = ["calls", "--url", url, "--data-dir", str(tmp_path)]
+        assert await asyncio.to_thread(steer, _parser().parse_args(nameless)) == 2
+        assert "--user NAME:PASSWORD" in capsys.readouterr().err
+        (tmp_path / PASSWORD_FILE).write_text(f"{USER}\n")
+        (tmp_path / PASSWORD_FILE).chmod(0o600)
+        assert await asyncio.to_thread(steer, _parser().parse_args(nameless)) == 0
+    assert await shell("http://127.0.0.1:1", "calls") == 2
+    assert "--url" in capsys.readouterr().err
