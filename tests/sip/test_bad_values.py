@@ -101,7 +101,7 @@ def end(endpoint: Endpoint) -> None:
     for session in list(endpoint.sessions.values()):
         if isinstance(session, InviteSession) and session.state == 2 and not session.leaving:
             session.bye(1.0)
-    for step in range(100):
+    for step in range(150):  # beyond the longest registration
         endpoint.handle_timers(2.0 + 50 * step)
 
 
