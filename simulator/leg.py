@@ -23,7 +23,7 @@ WHISPER: Final = "whisper"
 GREETING: Final = "greeting"
 ORIGINATED: Final = "originated"  # the first leg of a call that a command made
 CALLBACK: Final = "callback"  # the caller, who had left: an answered one is the call's caller
-CALLERS: Final = (CALLER, CALLBACK, "originated")
+CALLERS: Final = (CALLER, CALLBACK, ORIGINATED)
 """The kinds of whom a call is for."""
 
 
