@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-interop lint format bench bench-micro compiled test-compiled \
+.PHONY: help setup run test test-some test-stack test-server test-interop lint format bench bench-micro compiled test-compiled \
     fuzz soak ladders clean tools
 
 ARGS :=
@@ -36,23 +36,26 @@ setup: .venv/.setup ## make .venv with the callsim command
 run: .venv/.setup ## set up, then show a whole call: callsim demo
 	@$(BIN)/callsim demo $(ARGS)
 
-# All tests, with branch coverage of the SIP core; with ARGS, only those tests.
-test: tools .venv/.dev ## run the tests, or some: make test ARGS='tests/sip -k uri'
-ifeq ($(ARGS),)
-	@$(BIN)/coverage run -m pytest
-	@$(BIN)/coverage report
-else
-	@$(BIN)/pytest $(ARGS)
-endif
+test: $(if $(ARGS),test-some,test-stack test-server) ## run the tests, or some: make test ARGS='tests/sip -k uri'
 
-# Needs all of the strangers: nothing is skipped here.
+test-some: tools .venv/.dev
+	@$(BIN)/pytest $(ARGS)
+
+test-stack: tools .venv/.dev ## run the tests of the SIP stack, with its branch coverage
+	@$(BIN)/coverage run -m pytest tests/sip
+	@$(BIN)/coverage report
+
+test-server: tools .venv/.dev ## run all other tests
+	@$(BIN)/pytest --ignore=tests/sip
+
+# Needs all of the strangers: nothing is skipped here. Most of the time is waiting: four at a time.
 test-interop: tools .venv/.interop ## run the tests against other people's phones and proxies
 	@packages=; \
 	for pair in baresip:baresip-core kamailio:kamailio linphone-daemon:linphone-cli sipsak:sipsak; do \
 	    command -v $${pair%:*} >/dev/null || [ -x /usr/sbin/$${pair%:*} ] || packages+=" $${pair#*:}"; \
 	done; \
 	if [ -n "$$packages" ]; then $(call install,$$packages); fi
-	@INTEROP=1 $(BIN)/pytest $(or $(ARGS),tests/interop)
+	@INTEROP=1 $(BIN)/pytest $(or $(ARGS),--numprocesses=4 --dist=worksteal tests/interop)
 
 lint: .venv/.dev ## ruff, and mypy in strict mode
 	@$(BIN)/ruff check

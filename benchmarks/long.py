@@ -1,7 +1,9 @@
 """Half an hour under load: memory stays where it is, and no call fails.
 
 ``python -m benchmarks.long --rate R`` calls one server at a fixed rate and reads its
-resident memory every ten seconds. R is to be half the highest clean rate of this server.
+resident memory every ten seconds. R is to be half the highest clean rate of this server. What
+was sent again is told with the moment, and with the CPU time that the machine's host gave to
+others meanwhile: a server that does not run for half a second has messages sent again.
 """
 
 import argparse
@@ -11,14 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 from benchmarks.figures import Outcome, Target, WholeNumber, tell
 from benchmarks.report import table
-from benchmarks.slices import Slice, run_slice
-from benchmarks.subjects import BenchmarkError, Subject, start
+from benchmarks.slices import Slice, run_slice, stolen_seconds
+from benchmarks.subjects import BenchmarkError, Subject, sipp_figures, start, whole
 from benchmarks.tools import ROLES, makers_of, run_tool, tool_parser
 
 GROWTH: Final = 0.01
@@ -34,6 +37,15 @@ _TELL_EVERY: Final = 60.0
 
 Sample = tuple[float, int]
 """Seconds since the first call, bytes."""
+
+
+class Moment(NamedTuple):
+    """So far, `at` seconds since the first call: what the caller sent again, and the CPU
+    seconds that all cores lost to others on the same host."""
+
+    at: float
+    again: int
+    stolen: float
 
 
 def growth(samples: Sequence[Sample], end: float, settling: float, window: float) -> float:
@@ -68,11 +80,16 @@ def needed_bytes(rate: int, seconds: float) -> int:
 
 
 class Watch:
-    """Reads the memory of a server from time to time, in a thread of its own."""
+    """Reads the memory of a server from time to time, and what its caller has `sent_again`,
+    in a thread of its own."""
 
-    def __init__(self, memory: Callable[[], int], every: float) -> None:
+    def __init__(
+        self, memory: Callable[[], int], sent_again: Callable[[], int], every: float
+    ) -> None:
         self.samples: list[Sample] = []
+        self.moments: list[Moment] = []
         self._memory = memory
+        self._sent_again = sent_again
         self._every = every
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -88,15 +105,20 @@ class Watch:
 
     def _run(self) -> None:
         told = 0.0
+        stolen = stolen_seconds()
         while True:
             at = time.monotonic() - self._begun
             try:
                 self.samples.append((at, self._memory()))
             except OSError:  # it has ended, which the caller reports
                 return
+            self.moments.append(Moment(at, self._sent_again(), stolen_seconds() - stolen))
             if at >= told:
                 told += _TELL_EVERY
-                tell(f"{at / 60:.0f} min: {self.samples[-1][1] / 1e6:.1f} MB")
+                tell(
+                    f"{at / 60:.0f} min: {self.samples[-1][1] / 1e6:.1f} MB, "
+                    f"{self.moments[-1].again} sent again, {self.moments[-1].stolen:.1f} s stolen"
+                )
             due = self._begun + len(self.samples) * self._every
             if self._over.wait(max(0.0, due - time.monotonic())):
                 return
@@ -104,12 +126,27 @@ class Watch:
 
 def run_long(
     subject: Subject, directory: Path, rate: int, seconds: float, every: float
-) -> tuple[Slice, list[Sample], list[str]]:
-    """Calls for so many seconds; the memory meanwhile, and what was wrong."""
-    with Watch(subject.memory, every) as watch:
-        found = run_slice(subject, directory / "caller", rate, seconds)
+) -> tuple[Slice, Watch, list[str]]:
+    """Calls for so many seconds; what was seen meanwhile, and what was wrong."""
+    caller = directory / "caller"
+
+    def sent_again() -> int:
+        return whole(sipp_figures(caller / "0").get("Retransmissions(C)", ""))
+
+    with Watch(subject.memory, sent_again, every) as watch:
+        found = run_slice(subject, caller, rate, seconds)
     problems = [*found.problems, *subject.joined(found.calls)]
-    return found, watch.samples, problems
+    return found, watch, [*problems, *when(watch.moments)] if problems else []
+
+
+def when(moments: Sequence[Moment]) -> list[str]:
+    """When messages were sent again, and what the host took from the machine just then."""
+    return [
+        f"at {now.at / 60:.1f} min: {now.again - before.again} sent again by the caller; the host "
+        f"had taken {now.stolen - before.stolen:.1f} s of CPU time in {now.at - before.at:.0f} s"
+        for before, now in pairwise(moments)
+        if now.again > before.again
+    ]
 
 
 def outcome_of(
@@ -149,10 +186,11 @@ def measure(options: argparse.Namespace, directory: Path) -> Outcome:
     subject = start(name, makers_of(options.form)[name], directory, 2 * seconds + 120)
     try:
         every = min(_EVERY, seconds / 60)
-        found, samples, problems = run_long(subject, directory, options.rate, seconds, every)
+        found, watch, problems = run_long(subject, directory, options.rate, seconds, every)
     finally:
         stopped = subject.stop()
-    outcome = outcome_of(found, samples, seconds, settings)
+    outcome = outcome_of(found, watch.samples, seconds, settings)
+    outcome.figures["moments"] = watch.moments
     outcome.problems += problems + stopped
     return outcome
 

@@ -256,6 +256,12 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
+def stolen_seconds() -> float:
+    """CPU seconds that all cores together waited while the host served others ("steal")."""
+    fields = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()
+    return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+
+
 def message_counts(directory: Path) -> dict[str, int]:
     """What the caller sent and received, each by message: ``INVITE_Sent``, ``200_Recv``.
 

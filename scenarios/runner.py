@@ -1,6 +1,7 @@
 """Runs SIPp: one scenario on a port of its own, bounded in time; its exit code is the verdict."""
 
 import csv
+import secrets
 import shutil
 import socket
 import time
@@ -19,6 +20,7 @@ BUILT_IN: Final = ("uac", "uas")
 _CANNOT_BIND: Final = "Unable to bind"
 _SPARE: Final = 5.0  # seconds from SIPp's own limit to the end by force
 _START: Final = 10.0
+_PORTS: Final = range(10_000, 32_000)
 _EXCERPT: Final = 3000
 
 Address = tuple[str, int]
@@ -45,11 +47,26 @@ def sipp_program() -> str:
     return path
 
 
-def free_port() -> int:
-    """A UDP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+def free_port(in_a_row: int = 1) -> int:
+    """A port of 127.0.0.1, free a moment ago on UDP and TCP; the first of so many.
+
+    It lies below those that systems give to whoever asks for none in particular, so that
+    nobody gets it by chance before the program that it is meant for.
+    """
+    while True:
+        port = _PORTS.start + secrets.randbelow(len(_PORTS) - in_a_row)
+        if all(map(_is_free, range(port, port + in_a_row))):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

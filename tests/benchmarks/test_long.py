@@ -6,7 +6,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.long import Sample, growth, main, needed_bytes, outcome_of, run_long, trend
+from benchmarks.long import (
+    Moment,
+    Sample,
+    growth,
+    main,
+    needed_bytes,
+    outcome_of,
+    run_long,
+    trend,
+    when,
+)
 from benchmarks.slices import Slice
 from benchmarks.subjects import Callsim
 
@@ -60,11 +70,19 @@ def test_minutes_have_limits(capsys: pytest.CaptureFixture[str]) -> None:
 def test_memory_is_read_while_calls_go_on(tmp_path: Path) -> None:
     server = Callsim(tmp_path / "server")
     try:
-        found, memory, problems = run_long(server, tmp_path, 50, 1, 0.1)
+        found, watch, problems = run_long(server, tmp_path, 50, 1, 0.1)
     finally:
         assert server.stop() == []
     # How fast it goes is the machine's matter here.
     assert [text for text in problems if "of the rate was reached" not in text] == []
     assert found.calls == 50
-    assert len(memory) > 5
-    assert all(size > 1_000_000 for _, size in memory)
+    assert len(watch.samples) > 5
+    assert all(size > 1_000_000 for _, size in watch.samples)
+    assert [moment.at for moment in watch.moments] == [at for at, _ in watch.samples]
+
+
+def test_it_is_told_when_messages_were_sent_again() -> None:
+    moments = [Moment(0, 0, 0.0), Moment(10, 0, 0.5), Moment(20, 7, 1.7), Moment(30, 7, 1.7)]
+    assert when(moments) == [
+        "at 0.3 min: 7 sent again by the caller; the host had taken 1.2 s of CPU time in 10 s"
+    ]

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from scenarios.child import Child
 from scenarios.runner import LOOPBACK, free_port
-from tests.interop.ports import free_port_of_both
 
 _START: Final = 20.0
 _WAIT: Final = 10.0
@@ -73,7 +72,7 @@ class Baresip:
         self.user = user
         self.transport = transport
         # It takes UDP and TCP, and the port behind it for TLS.
-        self.address: tuple[str, int] = (LOOPBACK, free_port_of_both(2))
+        self.address: tuple[str, int] = (LOOPBACK, free_port(2))
         self._told: list[Event] = []
         self._pending = b""
         control = free_port()

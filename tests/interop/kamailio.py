@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from scenarios.child import Child
-from scenarios.runner import LOOPBACK
-from tests.interop.ports import free_port_of_both
+from scenarios.runner import LOOPBACK, free_port
 
 _START: Final = 20.0
 _MODULES: Final = "tm sl rr pv maxfwd textops siputils usrloc registrar path auth".split()
@@ -100,7 +99,7 @@ class Kamailio:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.address: tuple[str, int] = (LOOPBACK, free_port_of_both())
+        self.address: tuple[str, int] = (LOOPBACK, free_port())
         self._child: Child | None = None
 
     def uri(self, transport: str) -> str:

@@ -11,7 +11,6 @@ from typing import Final
 
 from scenarios.child import Child
 from scenarios.runner import LOOPBACK, free_port
-from tests.interop.ports import free_port_of_both
 
 _START: Final = 20.0
 _WAIT: Final = 10.0
@@ -54,7 +53,7 @@ class Linphone:
         (directory / ".local/share/linphone").mkdir(parents=True)  # it does not make it itself
         self.user = user
         self.transport = transport
-        self.address: tuple[str, int] = (LOOPBACK, free_port_of_both())
+        self.address: tuple[str, int] = (LOOPBACK, free_port())
         port = self.address[1]
         config = directory / "linphonerc"
         config.write_text(

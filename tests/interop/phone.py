@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from scenarios.child import Child
 from scenarios.runner import free_port
-from tests.interop.ports import free_port_of_both
 
 DRIVER: Final = Path(__file__).with_name("pjsua_phone.py")
 _START: Final = 20.0
@@ -43,7 +42,7 @@ class Phone:
             "user": user,
             "transport": transport,
             "log": str(self._log),
-            "port": free_port_of_both(),
+            "port": free_port(),
             "rtp_port": free_port(),
             **settings,
         }

@@ -2,9 +2,9 @@
 
 import pytest
 
+from scenarios.runner import free_port
 from tests.interop.conftest import ExchangeFactory, PhoneFactory
 from tests.interop.exchange import between, names, results
-from tests.interop.ports import free_port_of_both
 
 WHOLE_CALL = ["INVITE", "200 INVITE", "ACK", "BYE", "200 BYE"]
 
@@ -161,7 +161,7 @@ def test_long_requests_leave_udp(
     """RFC 3261 18.1.1: over 1300 bytes PJSIP and we take TCP, and UDP where nobody takes it."""
     alice = phones("1000", "any", codecs=MANY)
     bob = phones("2000", "any" if answers else "udp", codecs=MANY)
-    port = free_port_of_both()
+    port = free_port()
     both = [part for one in ("udp", "tcp") for part in ("--sip", f"{one}:127.0.0.1:{port}")]
     line = exchange(bob, options=both)
     call = alice.call(line.server.sip, "2000", **{"X-Padding": "x" * 600})
