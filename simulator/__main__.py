@@ -16,7 +16,8 @@ from simulator.administration import merged
 from simulator.cdr import CdrStoreError
 from simulator.config import OPTION_KEYS, Config, ConfigError, Override, check_config
 from simulator.errors import ServiceError
-from simulator.log_thread import LogThread
+from simulator.log_thread import LINE, LogThread
+from simulator.passwords import PasswordHash, read_password
 from simulator.routing import DialPlan, NotRoutable
 from simulator.server import CallServer
 from simulator.service import call_server, callsim_version
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=options.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        format=LINE,
         handlers=[LogThread(sys.stderr)],
     )
     try:
@@ -140,6 +141,13 @@ def _parser() -> argparse.ArgumentParser:
         "--defaults", action="store_true", help="print the built-in plan as a file to start from"
     )
     check.set_defaults(run=_check)
+
+    password = commands.add_parser(
+        "password",
+        help="the hash of a password, for api.users",
+        description="Asks for a password, or reads a line of standard input, and prints its hash.",
+    )
+    password.set_defaults(run=_password)
     _add_steering(commands)
     return parser
 
@@ -242,7 +250,8 @@ def _add_server_options(parser: argparse.ArgumentParser, ports: str = "") -> Non
         "--user",
         action="append",
         metavar="NAME:PASSWORD",
-        help="REST user (repeatable; without one a password is made on first start)",
+        help="REST user who may do all (repeatable; other roles: api.users; without one a "
+        "password is made on first start)",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="CDRs, certificate, password")
     if not ports:
@@ -413,6 +422,11 @@ def _check(options: argparse.Namespace) -> int:
     if any(not problem.warning for problem in problems):
         return 1
     print(f"{options.file}: good")
+    return 0
+
+
+def _password(options: argparse.Namespace) -> int:
+    print(PasswordHash.of(read_password()))
     return 0
 
 

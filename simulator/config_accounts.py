@@ -1,5 +1,6 @@
-"""Who is who on the SIP side: digest accounts, whom to ask, the registrar, trunks."""
+"""Who is who: digest accounts, whom to ask, the registrar, trunks; and the users of REST."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
@@ -13,8 +14,20 @@ from pydantic import (
     model_validator,
 )
 
-from simulator.config_base import Name, Networks, Patterns, Section, Text, Users, one_or_many
+from simulator.config_base import (
+    Name,
+    Networks,
+    Patterns,
+    Role,
+    Section,
+    Text,
+    User,
+    Users,
+    distinct,
+    one_or_many,
+)
 from simulator.config_values import SipTarget, check_host
+from simulator.passwords import check_password
 from simulator.patterns import PatternTable
 from sip.auth import ALGORITHMS
 
@@ -152,3 +165,48 @@ class Trunk(Section):
     user: Text = Field(default="", description="For its 401; the user of aor if not given.")
     password: Secret | None = None
     expires: int = Field(default=3600, ge=60, le=604_800)
+
+
+def _user_name(text: str) -> str:
+    if ":" in text:
+        raise ValueError(f"{text!r} has a colon, which ends the name (RFC 7617 section 2)")
+    return text
+
+
+class ApiUser(Section):
+    """A user of the REST interface: NAME:PASSWORD, or name, password and role."""
+
+    name: Annotated[Name, AfterValidator(_user_name)]
+    password: Annotated[str, Field(repr=False), AfterValidator(check_password)]
+    role: Role = "admin"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: object) -> object:
+        """``NAME:PASSWORD`` as on the command line; the password may hold colons."""
+        if not isinstance(data, str):
+            return data
+        name, colon, password = data.partition(":")
+        if not colon:
+            raise ValueError("must be NAME:PASSWORD, or name, password and role")
+        return {"name": name, "password": password}
+
+    @property
+    def user(self) -> User:
+        """The same as a value."""
+        return User(self.name, self.password, self.role)
+
+
+def _api_users(value: object) -> object:
+    """One user, or a mapping of names to passwords, or to password and role, as a list."""
+    if not isinstance(value, Mapping):
+        return one_or_many(value)
+    if value.keys() >= {"name", "password"}:
+        return [value]
+    return [
+        {**(one if isinstance(one, Mapping) else {"password": one}), "name": name}
+        for name, one in value.items()
+    ]
+
+
+ApiUsers = Annotated[tuple[ApiUser, ...], BeforeValidator(_api_users), AfterValidator(distinct)]

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, Protocol, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -81,12 +81,17 @@ class Section(BaseModel):
         return data
 
 
+Role = Literal["read", "control", "admin"]
+"""What a REST user may do: look; also steer calls; also change the server."""
+
+
 @dataclass(frozen=True, slots=True)
 class User:
-    """A REST user; the password does not show in `repr`."""
+    """Somebody with a password, which does not show in `repr`; `role` is for REST."""
 
     name: str
     password: str = field(repr=False)
+    role: Role = "admin"
 
     @classmethod
     def parse(cls, value: object) -> "User":
@@ -107,11 +112,26 @@ class User:
 def users_from_mapping(value: object) -> object:
     """A mapping of names to passwords as the list of NAME:PASSWORD."""
     if isinstance(value, Mapping):
-        return [f"{name}:{password or ''}" for name, password in value.items()]
+        return [
+            f"{name}:{password or ''}" if isinstance(password, str | None) else password
+            for name, password in value.items()
+        ]
     return one_or_many(value)
 
 
-def _distinct(users: tuple[User, ...]) -> tuple[User, ...]:
+class Named(Protocol):
+    """What has a name."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+
+N = TypeVar("N", bound=Named)
+
+
+def distinct(users: tuple[N, ...]) -> tuple[N, ...]:
+    """`users`, if no name is there twice; ValueError otherwise."""
     names = [user.name for user in users]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -122,6 +142,6 @@ def _distinct(users: tuple[User, ...]) -> tuple[User, ...]:
 Users = Annotated[
     tuple[Annotated[User, PlainValidator(User.parse), PlainSerializer(str)], ...],
     BeforeValidator(users_from_mapping),
-    AfterValidator(_distinct),
+    AfterValidator(distinct),
 ]
 """NAME:PASSWORD each, or a mapping of names to passwords."""

@@ -20,8 +20,14 @@ from pydantic import (
 )
 
 from simulator.applications import Applications
-from simulator.config_accounts import AuthenticationSection, Credential, RegistrarSection, Trunk
-from simulator.config_base import Name, Networks, Section, Users, one_or_many, printable
+from simulator.config_accounts import (
+    ApiUsers,
+    AuthenticationSection,
+    Credential,
+    RegistrarSection,
+    Trunk,
+)
+from simulator.config_base import Name, Networks, Section, one_or_many, printable
 from simulator.config_dial_plan import Component
 from simulator.config_values import HttpListen, Listen, SipTarget, check_probe_url, name_server
 
@@ -251,8 +257,19 @@ class ApiSection(Section):
         min_length=1,
         description="https://HOST:PORT or http://HOST:PORT (for loopback). Port 0: any.",
     )
-    users: Users = Field(
-        default=(), description="NAME:PASSWORD each. None: a password is made on first start."
+    users: ApiUsers = Field(
+        default=(),
+        description="NAME:PASSWORD each, or name, password and role: read (every GET), control "
+        "(calls and agents too) or admin (all, and without a role). The password may be a hash of "
+        "'callsim password'. None: a password is made on first start.",
+    )
+    failed_logins: int = Field(
+        default=20,
+        ge=0,
+        le=10_000,
+        description="Wrong passwords from one address before it is slowed: it gets 429, for a "
+        "second at first, then twice as long each time, a minute at most. 0: never. They are "
+        "forgotten after 15 minutes.",
     )
     allowed_hosts: Annotated[tuple[Name, ...], BeforeValidator(one_or_many)] = Field(
         default=(),

@@ -23,12 +23,14 @@ import aiohttp
 from simulator.applications import Step
 from simulator.call import Call
 from simulator.config import Config
+from simulator.config_accounts import ApiUser
 from simulator.config_values import HttpListen, Listen
 from simulator.errors import ServiceError
 from simulator.lab.caller import CallerCall
 from simulator.lab.lab import Lab
 from simulator.lab.vxml import VxmlCall
 from simulator.ladder import Ladder
+from simulator.passwords import is_hash
 from simulator.script import SelfService
 from simulator.server import CallServer
 from simulator.service import with_neighbours
@@ -197,14 +199,13 @@ async def stage(
         sys.stdout.reconfigure(line_buffering=True)  # a ladder as it happens, in a pipe too
     _end_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="callsim-demo-") as folder:
-        config, password = _prepared(config, folder)
+        config, user = _prepared(config, folder)
         async with Lab() as lab:
             config = change(with_neighbours(config, lab), lab)
             async with service(config) as (server, addresses):
                 lab.caller.server = _sip_address(server)
                 url = next(address for address in addresses if address.startswith("http:"))
-                user = config.api.users[0].name
-                yield Demo(server, lab, url, user, password)
+                yield Demo(server, lab, url, user.name, user.password)
 
 
 async def run_demo(config: Config, service: Service, *, leave: bool) -> int:
@@ -249,7 +250,7 @@ Ctrl-C ends it."""
     await asyncio.Event().wait()
 
 
-def _prepared(config: Config, folder: str) -> tuple[Config, str]:
+def _prepared(config: Config, folder: str) -> tuple[Config, ApiUser]:
     """The configuration of the demo: loopback, its own user and folder unless given."""
     changes: dict[str, Any] = {"lab": config.lab.model_copy(update={"embedded": False})}
     given = type(config).model_fields
@@ -260,15 +261,15 @@ def _prepared(config: Config, folder: str) -> tuple[Config, str]:
     api = changes.get("api", config.api)
     if not any(listen.scheme == "http" for listen in api.listen):
         raise ServiceError("--api: the demo needs a http:// listener")
-    password = secrets.token_urlsafe(9)
-    if not api.users:
-        user = f"demo:{password}"
-        api = type(api).model_validate({**api.model_dump(), "users": [user]})
-        changes["api"] = api
+    user = next((u for u in api.users if u.role == "admin" and not is_hash(u.password)), None)
+    if user is None:
+        user = ApiUser(name="demo", password=secrets.token_urlsafe(9))
+        others = (one for one in api.users if one.name != user.name)
+        changes["api"] = api.model_copy(update={"users": (user, *others)})
     server = config.server.model_copy(update={"grace": 0.0})
     if server.data_dir == type(server)().data_dir:
         server = server.model_copy(update={"data_dir": Path(folder)})
-    return config.model_copy(update={**changes, "server": server}), api.users[0].password
+    return config.model_copy(update={**changes, "server": server}), user
 
 
 def _free_udp(port: int) -> Listen:

@@ -1,14 +1,51 @@
-"""Log lines are written by a thread of their own: a terminal or pipe that stalls stops no call."""
+"""Log lines are written by a thread of their own: a terminal or pipe that stalls stops no call.
 
+What is logged on behalf of a request over REST has its id in the line.
+"""
+
+import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from queue import SimpleQueue
 from threading import Thread
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
+
+LINE: Final = "%(asctime)s %(levelname)s %(name)s%(request)s: %(message)s"
 
 MOST_WAITING: Final = 10_000
 """Lines that wait for the stream at most; further ones are counted and left out."""
 
 _LAST_WORDS: Final = 2.0  # seconds that the stream has for the rest at the end
+
+# The request that is served, and by which task: timers and tasks that it starts inherit the
+# variable, but work for whatever comes.
+_served: Final[ContextVar[tuple[str, "asyncio.Task[Any] | None"] | None]] = ContextVar(
+    "served", default=None
+)
+
+
+@contextmanager
+def serving(request_id: str) -> Iterator[None]:
+    """What the current task logs meanwhile is logged for this request."""
+    token = _served.set((request_id, asyncio.current_task()))
+    try:
+        yield
+    finally:
+        _served.reset(token)
+
+
+def _tag(record: logging.LogRecord) -> bool:
+    """Give a record its `request`: the id in brackets, or nothing."""
+    served = _served.get()
+    text = ""
+    if served is not None:
+        with suppress(RuntimeError):  # another thread has no tasks
+            if asyncio.current_task() is served[1]:
+                text = f" [{served[0]}]"
+    record.__dict__["request"] = text
+    return True
 
 
 class LogThread(logging.Handler):
@@ -16,6 +53,7 @@ class LogThread(logging.Handler):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
+        self.addFilter(_tag)
         self._stream = stream
         self._lines: SimpleQueue[str | None] = SimpleQueue()
         self._lost = 0

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from simulator.__main__ import _service
+from simulator.config_accounts import ApiUser
 from simulator.config_plan import DialedNumber
-from simulator.demo import _free, run_demo
+from simulator.demo import _free, _prepared, run_demo
+from simulator.passwords import is_hash
 from tests.scenarios.test_demo_scenarios import config
 
 
@@ -43,3 +45,19 @@ def test_a_port_is_free_although_connections_of_a_former_demo_linger() -> None:
             listener.accept()[0].close()  # who closes first lingers in TIME_WAIT
             assert client.recv(1) == b""
     assert _free(port, udp=False) == port
+
+
+def test_it_logs_in_although_no_password_is_known(tmp_path: Path) -> None:
+    digest = "$scrypt$ln=10,r=8,p=1$c29kaXVtY2hsb3JpZGU$" + "A" * 43
+    users = (
+        ApiUser(name="demo", password=digest),
+        ApiUser(name="ann", password="x", role="read"),
+    )
+    plan = config(tmp_path)
+    plan = plan.model_copy(update={"api": plan.api.model_copy(update={"users": users})})
+    prepared, user = _prepared(plan, str(tmp_path))
+    assert (user.name, user.role, is_hash(user.password)) == ("demo", "admin", False)
+    assert prepared.api.users == (user, users[1])
+    boss = ApiUser(name="boss", password="y")
+    api = plan.api.model_copy(update={"users": (*users, boss)})
+    assert _prepared(plan.model_copy(update={"api": api}), str(tmp_path))[1] == boss

@@ -1,5 +1,6 @@
 """What is logged is written by a thread; who logs does not wait for it."""
 
+import asyncio
 import io
 import logging
 from collections.abc import Iterator
@@ -90,3 +91,30 @@ def test_without_a_line_there_is_no_thread(pipe: Pipe) -> None:
     handler = LogThread(pipe)
     handler.close()
     assert not pipe.stalled.is_set()
+
+
+def test_a_line_has_the_id_of_the_request_that_it_is_for() -> None:
+    stream = io.StringIO()
+    handler = LogThread(stream)
+    handler.setFormatter(logging.Formatter("%(message)s%(request)s"))
+    logger = logging.Logger("somebody")
+    logger.addHandler(handler)
+
+    async def work() -> None:
+        logger.warning("later")
+
+    async def request(name: str) -> None:
+        with log_thread.serving(name):
+            logger.warning("at once")
+            # Neither a timer nor a task that a request starts works for it alone.
+            asyncio.get_running_loop().call_soon(logger.warning, "timer")
+            await asyncio.create_task(work())
+            await asyncio.to_thread(logger.warning, "thread")
+            logger.warning("in the end")
+        logger.warning("after it")
+
+    asyncio.run(request("one"))
+    handler.close()
+    assert stream.getvalue().splitlines() == [
+        "at once [one]", "timer", "later", "thread", "in the end [one]", "after it",
+    ]  # fmt: skip
