@@ -1,16 +1,16 @@
 """Changes to the dial plan of a server that runs: over REST, and by its configuration file.
 
 One change at a time: it is checked, written to disk, then in force for the next call. Each
-is one line of the log, as JSON: who, what, before and after.
+is an entry of the audit trail.
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from simulator.audit_trail import AuditTrail, Requester
 from simulator.config import Config, ConfigError, Problem
 from simulator.config_dial_plan import ServerGroupSection
 from simulator.config_plan import DialedNumber
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-changes_log: Final = logging.getLogger("simulator.changes")
-changes_log.setLevel(logging.INFO)  # whatever --log-level says: who changed what is kept
+SIGHUP: Final = Requester("SIGHUP")
 
 Dress = Callable[[Config], Config]
 Load = Callable[[], Config]
@@ -41,7 +40,7 @@ class Administration:
 
     `base` is what the configuration file says, `changes` what was done over REST, `dress`
     what is laid over both (the routes to embedded neighbours); `path` is where changes are
-    kept, None: nowhere.
+    kept, None: nowhere. `trail` records who changed what.
     """
 
     def __init__(
@@ -52,10 +51,12 @@ class Administration:
         *,
         dress: Dress = _as_it_is,
         path: Path | None = None,
+        trail: AuditTrail | None = None,
     ) -> None:
         self.server = server
         self.base = base
         self.changes = changes or PlanChanges()
+        self.trail = trail or AuditTrail()
         self._dress = dress
         self._path = path
         self._turn = asyncio.Lock()
@@ -73,16 +74,16 @@ class Administration:
             raise PlanEntryNotFound(f"no dialed number pattern has the id {name!r}")
         return found
 
-    async def add_number(self, user: str, number: DialedNumber) -> str:
+    async def add_number(self, who: Requester, number: DialedNumber) -> str:
         """Append a dialed number; returns its id. Raises PlanConflict."""
         name = f"dn-{self.server.stack.endpoint.ids.hex(8)}"
-        await self._change(user, "create", "dialedNumberPattern", name, number)
+        await self._change(who, "create", "dialedNumberPattern", name, number)
         return name
 
-    async def set_number(self, user: str, name: str, number: DialedNumber | None) -> None:
+    async def set_number(self, who: Requester, name: str, number: DialedNumber | None) -> None:
         """Replace a dialed number, or delete it. Raises PlanEntryNotFound and PlanConflict."""
         action = "delete" if number is None else "replace"
-        await self._change(user, action, "dialedNumberPattern", name, number)
+        await self._change(who, action, "dialedNumberPattern", name, number)
 
     # Server groups.
 
@@ -109,20 +110,20 @@ class Administration:
             raise PlanEntryNotFound(f"no server group has the id {name!r}")
         return found
 
-    async def add_group(self, user: str, group: ServerGroupSection) -> None:
+    async def add_group(self, who: Requester, group: ServerGroupSection) -> None:
         """Add a server group. Raises PlanConflict."""
-        await self._change(user, "create", "sipserver", group.name, group)
+        await self._change(who, "create", "sipserver", group.name, group)
 
-    async def set_group(self, user: str, name: str, group: ServerGroupSection | None) -> None:
+    async def set_group(self, who: Requester, name: str, group: ServerGroupSection | None) -> None:
         """Replace a server group, or delete it. Raises PlanEntryNotFound and PlanConflict."""
         action = "delete" if group is None else "replace"
-        await self._change(user, action, "sipserver", name, group)
+        await self._change(who, action, "sipserver", name, group)
 
     # Both.
 
     async def _change(
         self,
-        user: str,
+        who: Requester,
         action: str,
         kind: Kind,
         name: str,
@@ -152,7 +153,7 @@ class Administration:
             await self._store(changes)
             self.changes = changes
             self.server.configure(config, plan)
-            _tell(user, action, kind, name, dumped(before), dumped(after))
+            await self.trail.record(who, action, kind, name, dumped(before), dumped(after))
 
     async def _store(self, changes: PlanChanges) -> None:
         if self._path is None:
@@ -166,7 +167,7 @@ class Administration:
 
     # The file.
 
-    async def reload(self, load: Load, who: str = "SIGHUP") -> bool:
+    async def reload(self, load: Load, who: Requester = SIGHUP) -> bool:
         """Read the configuration again; whether it could be used.
 
         One that cannot be used changes nothing, and the log says what is wrong with it.
@@ -189,7 +190,8 @@ class Administration:
             self.server.stack.pump()
             if waiting:
                 log.warning("reload: takes effect at the next start: %s", ", ".join(waiting))
-            _tell(who, "reload", "configuration", "", None, {"changed": what, "waiting": waiting})
+            after = {"changed": what, "waiting": waiting}
+            await self.trail.record(who, "reload", "configuration", after=after)
             return True
 
 
@@ -242,22 +244,3 @@ def _check_file(config: Config, changes: int, path: Path | None) -> None:
     except PlanConflict as error:
         message = f"with its {changes} changes made over REST: {error}"
         raise ConfigError([Problem(str(path or "REST"), None, "", message)]) from None
-
-
-def _tell(
-    user: str,
-    action: str,
-    kind: str,
-    name: str,
-    before: dict[str, Any] | None,
-    after: dict[str, Any] | None,
-) -> None:
-    line = {
-        "user": user,
-        "action": action,
-        "what": kind,
-        "id": name,
-        "before": before,
-        "after": after,
-    }
-    changes_log.info("%s", json.dumps(line))

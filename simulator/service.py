@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 
 from simulator.administration import Administration, merged
+from simulator.audit_trail import FILE as AUDIT_FILE
+from simulator.audit_trail import AuditTrail
 from simulator.cdr import SqliteCdrStore
 from simulator.config import Config
 from simulator.config_sections import Neighbour, TlsSection
@@ -70,8 +72,11 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
 
         changes, whole = merged(config, dress)
         server = CallServer(whole, stack, store, version_)
-        path = config.server.data_dir / FILE
-        server.administration = Administration(server, config, changes, dress=dress, path=path)
+        folder = config.server.data_dir
+        trail = AuditTrail(folder / AUDIT_FILE)
+        server.administration = Administration(
+            server, config, changes, dress=dress, path=folder / FILE, trail=trail
+        )
         server.webhook = webhook = HttpRouter(server)
         webhook.watch = server.news.icm
         stack.handler = server.on_event

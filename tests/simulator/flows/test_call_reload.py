@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from simulator.administration import Administration
+from simulator.audit_trail import Requester
 from simulator.config import Config
 from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.world import Line, World
@@ -138,7 +139,7 @@ def test_what_needs_a_restart_is_named_and_stays(
 def test_what_was_changed_over_rest_stays(world: World) -> None:
     admin = administered(world)
     number = admin.number("6>").model_copy(update={"label": "1002"})
-    world.wait_for(admin.set_number("ada", "6>", number))
+    world.wait_for(admin.set_number(Requester("ada"), "6>", number))
     assert reload(world, server={"max_calls": 7})
     world.dial("6000")
     world.run(1.5)
@@ -151,7 +152,7 @@ def test_a_file_that_contradicts_what_was_changed_over_rest_is_not_taken(
 ) -> None:
     admin = administered(world)
     number = admin.number("6>").model_copy(update={"pattern": "4>"})
-    world.wait_for(admin.add_number("ada", number))
+    world.wait_for(admin.add_number(Requester("ada"), number))
     assert not reload(world, dialed_numbers=[{"pattern": "4!", "label": "1001"}])
     assert "REST: with its 1 changes made over REST: pattern '4>' matches the same" in caplog.text
     world.dial("4000")

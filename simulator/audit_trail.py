@@ -1,0 +1,149 @@
+"""The audit trail: who changed what in a running server, and when, from where, from what to what.
+
+Each entry is a line of JSON: in the log, whatever its level, and in a file of the data folder,
+which keeps the last ones over a restart. No secret is in one.
+"""
+
+import asyncio
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+log = logging.getLogger(__name__)
+
+TRAIL_LOGGER: Final = "simulator.changes"
+_trail_log: Final = logging.getLogger(TRAIL_LOGGER)
+_trail_log.setLevel(logging.INFO)  # whatever --log-level says
+
+FILE: Final = "audit.jsonl"
+KEPT: Final = 1000
+"""Entries that can be looked at; the file has twice as many at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """Who wants something: a user over REST from an address, by the request of that id."""
+
+    user: str
+    address: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One change of a thing of the kind `what`; no `before`: it is new, no `after`: it is gone."""
+
+    time: datetime
+    user: str
+    address: str
+    request_id: str
+    action: str
+    what: str
+    id: str
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+_ENTRY: Final = TypeAdapter(AuditEntry)
+
+
+def _line(entry: AuditEntry) -> str:
+    """The entry as JSON in ASCII: nothing in it moves a terminal."""
+    return json.dumps(_ENTRY.dump_python(entry, mode="json"))
+
+
+class AuditTrail:
+    """The last entries. `path` is the file that keeps them, None: nowhere."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.entries: deque[AuditEntry] = deque(maxlen=KEPT)
+        self._path = path
+        self._lines = 0  # of the file
+        self._turn = asyncio.Lock()
+        if path is not None:
+            self._load(path)
+
+    async def record(
+        self,
+        who: Requester,
+        action: str,
+        what: str,
+        name: str = "",
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add an entry; it is on disk when this returns, or the log says why not."""
+        async with self._turn:
+            entry = AuditEntry(
+                datetime.now(UTC),
+                who.user,
+                who.address,
+                who.request_id,
+                action,
+                what,
+                name,
+                None if before is None else dict(before),
+                None if after is None else dict(after),
+            )
+            line = _line(entry)
+            _trail_log.info("%s", line)
+            self.entries.append(entry)
+            if self._path is None:
+                return
+            try:
+                if self._lines >= 2 * KEPT:
+                    whole = "".join(f"{_line(one)}\n" for one in self.entries)
+                    await asyncio.to_thread(_replace, self._path, whole)
+                    self._lines = len(self.entries)
+                else:
+                    await asyncio.to_thread(_append, self._path, f"{line}\n")
+                    self._lines += 1
+            except OSError as error:
+                log.error("%s: %s: an entry is in the log alone", self._path, error.strerror)
+
+    def _load(self, path: Path) -> None:
+        """Read the last entries; a file with something else in it is written anew next time."""
+        try:
+            lines = path.read_text("utf-8", "replace").split("\n")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            log.error("%s: %s: what was changed before cannot be shown", path, error.strerror)
+            return
+        whole = lines.pop() == ""
+        self._lines = len(lines)
+        for line in lines[-KEPT:]:
+            try:
+                self.entries.append(_ENTRY.validate_json(line))
+            except ValidationError:
+                whole = False
+        if not whole:
+            self._lines = max(self._lines, 2 * KEPT)
+
+
+def _append(path: Path, text: str) -> None:
+    _write(path, text, os.O_APPEND)
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f"{path.name}.new")
+    _write(beside, text, os.O_TRUNC)
+    os.replace(beside, path)
+
+
+def _write(path: Path, text: str, how: int) -> None:
+    """Write to a file that its owner alone may read, down to the disk. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600)
+    with open(handle, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
