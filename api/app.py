@@ -13,6 +13,7 @@ from aiohttp import web
 from api.auth import PASSWORD_FILE, Credentials, authentication, first_user
 from api.errors import Answer, error_middleware
 from api.guard import guard
+from api.handlers.administration import administration
 from api.handlers.agents import agents
 from api.handlers.calls import calls
 from api.handlers.events import events
@@ -24,8 +25,21 @@ from api.handlers.routing import routing
 from api.handlers.sessions import sessions
 from api.handlers.transfers import transfers
 from api.handlers.webhooks import webhooks
+from api.headers import on_prepare
 from api.idempotency import Answers
-from api.keys import ANSWERS, LOOPBACK, OPTIONS, SERVER, WEBHOOKS, ApiOptions, CallServer
+from api.keys import (
+    ANSWERS,
+    LOG_LEVELS,
+    LOGINS,
+    LOOPBACK,
+    OPTIONS,
+    SERVER,
+    WEBHOOKS,
+    ApiOptions,
+    CallServer,
+)
+from api.log_levels import LogLevels
+from api.logins import FailedLogins
 from api.openapi import document
 from api.operations import CONTRACT_PREFIX, add_routes
 from api.runner import ApiServer
@@ -37,8 +51,8 @@ from simulator.config_values import HttpListen
 from simulator.errors import ServiceError
 
 GROUPS: Final = (
-    calls, routing, health, sessions, transfers, events, webhooks, lab, agents, plan, reporting,
-    statistics, probes,
+    calls, routing, health, sessions, transfers, events, webhooks, lab, agents, plan,
+    administration, reporting, statistics, probes,
 )  # fmt: skip
 
 _DOCUMENT_PATH: Final = "/openapi.json"
@@ -52,7 +66,8 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
     `api.runner.ApiServer` serves it. Hashing the users' passwords takes some 50 ms each.
     """
     public = _HEALTH_PATHS if options.health_public else frozenset()
-    credentials = Credentials(options.users)
+    logins = FailedLogins(options.failed_logins)
+    credentials = Credentials(options.users, logins)
     app = web.Application(
         middlewares=[
             error_middleware,
@@ -65,7 +80,10 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
     app[OPTIONS] = options
     app[ANSWERS] = Answers()
     app[WEBHOOKS] = Webhooks(server.events, options.retry)
+    app[LOGINS] = logins
+    app[LOG_LEVELS] = LogLevels()
     app[LOOPBACK] = set()
+    app.on_response_prepare.append(on_prepare)
     add_routes(app, GROUPS)
     described = Answer(200, json.dumps(document(GROUPS, public | _PROBE_PATHS)).encode())
 
@@ -80,11 +98,12 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
 
     app.on_shutdown.append(end_streams)
 
-    async def close_credentials(app: web.Application) -> AsyncIterator[None]:
+    async def tidy_up(app: web.Application) -> AsyncIterator[None]:
         yield
         credentials.close()
+        app[LOG_LEVELS].restore()
 
-    app.cleanup_ctx.append(close_credentials)
+    app.cleanup_ctx.append(tidy_up)
     return app
 
 
@@ -121,9 +140,13 @@ def _prepare(
     server: CallServer, config: Config, tell: Callable[[str], None]
 ) -> tuple[web.Application, ssl.SSLContext | None]:
     """What takes its time (hashes, keys, files), while calls are served already."""
-    users = config.api.users or _made_user(config, tell)
+    users = tuple(one.user for one in config.api.users) or _made_user(config, tell)
     options = ApiOptions(
-        users, config.api.listen, config.api.allowed_hosts, health_public=config.health.public
+        users,
+        config.api.listen,
+        config.api.allowed_hosts,
+        health_public=config.health.public,
+        failed_logins=config.api.failed_logins,
     )
     return create_app(server, options), _tls(config)
 

@@ -8,7 +8,6 @@ the log.
 import json
 import logging
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -19,6 +18,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ValidationError
 
+from api.headers import request_id
+from api.keys import REQUESTER
 from api.listing import Json
 from api.models import Error
 from simulator.cdr_records import CdrStoreError
@@ -38,11 +39,13 @@ from simulator.errors import (
     SkillGroupNotFound,
     TooManyReaders,
 )
+from simulator.log_thread import serving
 from simulator.reports import ReportsBusy
 from simulator.routing import NotRoutable
 from simulator.variables import VariableError
 
 _log = logging.getLogger(__name__)
+requests_log: Final = logging.getLogger("api.requests")
 
 # The first row that fits decides.
 ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
@@ -67,11 +70,6 @@ ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
 )
 
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-STANDARD_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Server": "callsim",
-}
 _MAX_SHOWN: Final = 80
 _INTERNAL: Final = re.compile(
     r"\[key\]|function-[a-z]+\[.*|literal\[.*|constrained-[a-z]+", re.DOTALL
@@ -121,11 +119,11 @@ class Answer:
             status=self.status,
             body=self.body or None,
             content_type="application/json" if self.body else None,
-            headers={**STANDARD_HEADERS, **self.headers},
+            headers=self.headers,
         )
 
 
-def answer_to(error: BaseException) -> Answer:
+def answer_to(error: BaseException, request: web.BaseRequest) -> Answer:
     """The Error body for `error`; an unforeseen one is logged and becomes a 500."""
     if isinstance(error, ApiError):
         return _answer(error.status, str(error), code=error.code, headers=error.headers)
@@ -134,8 +132,8 @@ def answer_to(error: BaseException) -> Answer:
     for kind, status, code, message in ERRORS:
         if isinstance(error, kind):
             return _answer(status, str(error) or message, code=code, message=message)
-    reference = secrets.token_hex(4)
-    _log.error("request failed, reference %s", reference, exc_info=error)
+    reference = request_id(request)
+    _log.error("request %s failed", reference, exc_info=error)
     return _answer(500, f"a fault of the server, in its log under {reference}")
 
 
@@ -166,11 +164,27 @@ def _answer(
 
 @web.middleware
 async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The outermost middleware: no exception passes it."""
-    try:
-        return await handler(request)
-    except Exception as error:
-        return answer_to(error).response()
+    """The outermost middleware: no exception passes it. Debug lines tell each request."""
+    with serving(request_id(request)):
+        try:
+            response = await handler(request)
+        except Exception as error:
+            response = answer_to(error, request).response()
+        _tell(request, response)
+    return response
+
+
+def _tell(request: web.Request, response: web.StreamResponse) -> None:
+    if requests_log.isEnabledFor(logging.DEBUG):
+        who = request.get(REQUESTER)
+        requests_log.debug(
+            "%s %s from %s at %s: %d",
+            request.method,
+            shown(request.raw_path),
+            "nobody" if who is None else shown(who.user),
+            request.remote,
+            response.status,
+        )
 
 
 def shown(value: object) -> str:

@@ -9,10 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from api.idempotency import Answers
+    from api.log_levels import LogLevels
+    from api.logins import FailedLogins
     from api.webhooks import Webhooks
     from simulator.administration import Administration
     from simulator.agent_desk import AgentDesk
-    from simulator.config_base import User
+    from simulator.audit_trail import Requester
+    from simulator.config_base import Role, User
     from simulator.config_values import HttpListen
     from simulator.event_bus import EventBus
     from simulator.reports import Reports
@@ -45,7 +48,7 @@ class CallServer(Protocol):
 
     @property
     def administration(self) -> "Administration":
-        """The dial plan and server groups, to look at and to change."""
+        """The dial plan and server groups, to look at and to change, and the audit trail."""
 
     @property
     def reports(self) -> "Reports":
@@ -131,7 +134,8 @@ class ApiOptions:
     are good names for it, besides loopback, this machine's name and `allowed_hosts` (``*``
     stands for any). `max_body` is in bytes, `body_timeout` in seconds. A reader of events hears
     something every `heartbeat` seconds, and is dropped when it takes nothing for `patience`.
-    What a webhook does not take is posted again after `retry` seconds first.
+    What a webhook does not take is posted again after `retry` seconds first. An address may send
+    `failed_logins` wrong passwords before it is slowed; 0: any number.
     """
 
     users: "tuple[User, ...]"
@@ -143,15 +147,19 @@ class ApiOptions:
     heartbeat: float = 15.0
     patience: float = 30.0
     retry: float = 1.0
+    failed_logins: int = 20
 
 
 SERVER: Final[web.AppKey[CallServer]] = web.AppKey("server")
 OPTIONS: Final[web.AppKey[ApiOptions]] = web.AppKey("options")
 ANSWERS: Final[web.AppKey["Answers"]] = web.AppKey("answers")
 WEBHOOKS: Final[web.AppKey["Webhooks"]] = web.AppKey("webhooks")
+LOGINS: Final[web.AppKey["FailedLogins"]] = web.AppKey("logins")
+LOG_LEVELS: Final[web.AppKey["LogLevels"]] = web.AppKey("log_levels")
 
 # The (host, port) pairs bound to loopback: probes answer there without a password.
 LOOPBACK: Final[web.AppKey[set[tuple[str, int]]]] = web.AppKey("loopback")
 
-# Who makes a request.
-USER: Final[web.RequestKey[str]] = web.RequestKey("user")
+# Who makes a request, and what that user may do; neither where no password is asked for.
+REQUESTER: Final[web.RequestKey["Requester"]] = web.RequestKey("requester")
+ROLE: Final[web.RequestKey["Role"]] = web.RequestKey("role")

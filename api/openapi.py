@@ -88,7 +88,9 @@ def document(groups: Iterable[Operations], public: frozenset[str] = frozenset())
             "title": "Callsim",
             "version": callsim_version(),
             "description": "An open call server simulator. The paths below /cvp/rest follow "
-            "the API Evangelist profile of the CVP Call Control API.",
+            "the API Evangelist profile of the CVP Call Control API. x-role is the role that a "
+            "user needs: control may what read may, admin may all. Every answer has an "
+            "X-Request-Id.",
         },
         "servers": [{"url": CONTRACT_PREFIX, "description": "this server"}],
         "security": [{"basicAuth": []}],
@@ -134,6 +136,7 @@ def _operation(
         "operationId": operation.operation_id,
         "tags": [operation.group.tag],
         "summary": lines[0].rstrip("."),
+        "x-role": operation.role,
     }
     if lines[2].strip():
         shown["description"] = " ".join(lines[2].split())

@@ -1,11 +1,11 @@
 """Declared operations: what turns a typed function into a route, validation and OpenAPI.
 
 The declaration is the handler's own signature. Its first argument is the call server;
-``query`` and ``body`` are pydantic models (a body with a default is optional), ``user`` is
-the name of who asks, ``answers`` what was answered to idempotency keys, ``webhooks`` those
-of the application, ``if_match`` the header field of that name; every other argument is a
-part of the path. The name is the operationId, the docstring the description, the returned
-model (or that of a `Json` or a `Stream`) the schema of the answer, which is empty for None.
+``query`` and ``body`` are pydantic models (a body with a default is optional), ``who`` is who
+asks, ``if_match`` the header field of that name, and the names in `_OF_APP` are parts of the
+application; every other argument is a part of the path. The name is the operationId, the
+docstring the description, the returned model (or that of a `Json` or a `Stream`) the schema
+of the answer, which is empty for None.
 `api.openapi` reads the same declarations.
 """
 
@@ -23,9 +23,19 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel, to_snake
 
 from api.errors import Answer, ApiError, answer_to, invalid, shown
-from api.keys import ANSWERS, OPTIONS, SERVER, USER, WEBHOOKS
+from api.keys import (
+    ANSWERS,
+    LOG_LEVELS,
+    LOGINS,
+    OPTIONS,
+    REQUESTER,
+    ROLE,
+    SERVER,
+    WEBHOOKS,
+)
 from api.listing import Json
 from api.streams import Stream
+from simulator.config_base import Role
 
 CONTRACT_PREFIX: Final = "/cvp/rest"
 
@@ -33,6 +43,13 @@ _IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _GUID: Final = "call_guid"
 _JSON: Final = re.compile(r"application/(json|[\w.!#$&^-]+\+json)", re.IGNORECASE)
 _NONE: Final[Mapping[int, str]] = MappingProxyType({})
+_ROLES: Final = get_args(Role)  # each may do what those before it may
+_OF_APP: Final[Mapping[str, web.AppKey[Any]]] = {
+    "answers": ANSWERS,  # what was answered to idempotency keys
+    "webhooks": WEBHOOKS,
+    "logins": LOGINS,
+    "log_levels": LOG_LEVELS,
+}
 
 Returned = BaseModel | Json[Any] | Stream | None
 Function = TypeVar("Function", bound=Callable[..., Awaitable[Returned]])
@@ -40,7 +57,7 @@ Function = TypeVar("Function", bound=Callable[..., Awaitable[Returned]])
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation, as declared; `path` is below its group's prefix."""
+    """One operation, as declared; `path` is below its group's prefix, `role` the least it takes."""
 
     group: "Operations"
     method: str
@@ -48,6 +65,7 @@ class Operation:
     status: int
     description: str
     errors: Mapping[int, str]
+    role: Role
     once: bool
     function: Callable[..., Awaitable[Returned]]
     parts: Mapping[str, str]  # of the path: their names there, and as arguments
@@ -56,11 +74,10 @@ class Operation:
     body_required: bool
     answer: type[BaseModel] | None
     stream: type[Stream] | None
-    wants_user: bool
-    wants_answers: bool
+    wants_who: bool
     wants_if_match: bool
+    of_app: tuple[str, ...]
     tagged: bool
-    wants_webhooks: bool
 
     @property
     def operation_id(self) -> str:
@@ -69,16 +86,15 @@ class Operation:
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         """Validate a request, run the function, show its answer."""
+        self._check_role(request)
         place = self._place(request)
         arguments: dict[str, Any] = dict(place)
-        if self.wants_user:
-            arguments["user"] = request[USER]
-        if self.wants_answers:
-            arguments["answers"] = request.app[ANSWERS]
+        for name in self.of_app:
+            arguments[name] = request.app[_OF_APP[name]]
+        if self.wants_who:
+            arguments["who"] = request[REQUESTER]
         if self.wants_if_match:
             arguments["if_match"] = ", ".join(request.headers.getall(hdrs.IF_MATCH, []))
-        if self.wants_webhooks:
-            arguments["webhooks"] = request.app[WEBHOOKS]
         self._read_query(request, arguments)
         if self.stream is not None:
             stream = await self.function(request.app[SERVER], **arguments)
@@ -103,10 +119,17 @@ class Operation:
             try:
                 return await run()
             except Exception as error:
-                return answer_to(error)
+                return answer_to(error, request)
 
-        scope = (request[USER], self.operation_id, *place.values(), key)
+        scope = (request[REQUESTER].user, self.operation_id, *place.values(), key)
         return (await request.app[ANSWERS].once(scope, raw, run_or_tell)).response()
+
+    def _check_role(self, request: web.Request) -> None:
+        """ApiError 403 where the user may not do this; who is not asked for a password may read."""
+        role: Role = request.get(ROLE, "read")
+        if _ROLES.index(role) < _ROLES.index(self.role):
+            details = f"this takes the role {self.role}; the user has {role}"
+            raise ApiError(403, details, code="ROLE_NEEDED")
 
     def _place(self, request: web.Request) -> dict[str, str]:
         """The parts of the path. A GUID is in capitals in all tables, in either case here."""
@@ -205,12 +228,14 @@ class Operations:
         *,
         status: int = 200,
         errors: Mapping[int, str] = _NONE,
+        role: Role | None = None,
         once: bool = False,
         tagged: bool = False,
     ) -> Callable[[Function], Function]:
         """Declare the decorated function.
 
         `description` tells what an answer with `status` is, `errors` what the others mean.
+        `role` is who may do it: without one everybody where it is a GET, else an admin.
         `once` lets clients send an Idempotency-Key; `tagged` answers with an ETag.
         """
 
@@ -225,6 +250,7 @@ class Operations:
                 status=status,
                 description=description,
                 errors=errors,
+                role=role or ("read" if method == hdrs.METH_GET else "admin"),
                 once=once,
                 function=function,
                 parts={part: to_snake(part) for part in re.findall(r"{(\w+)}", path)},
@@ -233,11 +259,10 @@ class Operations:
                 body_required=body is not None and body.default is inspect.Parameter.empty,
                 answer=_answer_of(answer),
                 stream=answer if _is_stream(answer) else None,
-                wants_user="user" in hints,
-                wants_answers="answers" in hints,
+                wants_who="who" in hints,
                 wants_if_match="if_match" in hints,
+                of_app=tuple(name for name in _OF_APP if name in hints),
                 tagged=tagged,
-                wants_webhooks="webhooks" in hints,
             )
             self.declared.append(operation)
             return function

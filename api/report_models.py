@@ -389,6 +389,15 @@ class LicencePorts(Reply):
     level: Literal["safe", "warning", "critical", "failure"] = Field(validation_alias="name")
 
 
+class LoginFigures(Reply):
+    """Logins over REST that failed, put off by 429 or 503, and from how many addresses of late."""
+
+    failed: int
+    slowed: int
+    busy: int
+    addresses: int
+
+
 class ServiceStatistics(Reply):
     """The SIP and ICM statistics of a Call Server: now, by interval, and since the start.
 
@@ -405,3 +414,4 @@ class ServiceStatistics(Reply):
     current: SipFigures
     previous: SipFigures
     since_start: SipFigures
+    logins: LoginFigures

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from api.errors import ApiError, answer_to
+from api.headers import complete
 from api.keys import LOOPBACK
 from simulator.config_values import HttpListen
 
@@ -39,7 +40,8 @@ class _Connection(RequestHandler):
             error: BaseException = ApiError(status, f"this is not proper HTTP: {text}")
         else:
             error = exc or RuntimeError(message)
-        response = answer_to(error).response()
+        response = answer_to(error, request).response()
+        complete(request, response)
         response.force_close()
         return response
 
@@ -48,7 +50,7 @@ class _Connection(RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """For HTTP errors raised before the middlewares, such as an unknown Expect."""
         if isinstance(resp, web.HTTPException):
-            resp = answer_to(resp).response()
+            resp = answer_to(resp, request).response()
         return await super().finish_response(request, resp, start_time)
 
 

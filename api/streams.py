@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 from aiohttp import WSCloseCode, hdrs, web
 from pydantic import BaseModel
 
-from api.errors import STANDARD_HEADERS, ApiError, shown
+from api.errors import ApiError, shown
 from api.event_models import MODELS, Event, EventsQuery
 from api.guard import check_origin
 from api.keys import OPTIONS
@@ -118,7 +118,7 @@ class ServerSentEvents(Stream):
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, until one of both sides has enough."""
-        response = web.StreamResponse(headers={**STANDARD_HEADERS, "X-Accel-Buffering": "no"})
+        response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})
         response.content_type = self.media_type
         news = asyncio.Event()
         reader = self._reader(request, news.set)

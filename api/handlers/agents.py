@@ -30,7 +30,7 @@ async def get_agent(server: CallServer, id: str) -> Agent:
     return Agent.model_validate(server.desk.agent(id))
 
 
-@agents.add("PUT", "/agents/{id}", "the agent", errors={404: _NO_AGENT})
+@agents.add("PUT", "/agents/{id}", "the agent", errors={404: _NO_AGENT}, role="control")
 async def set_agent_state(server: CallServer, id: str, body: AgentUpdate) -> Agent:
     """Make an agent available or not.
 

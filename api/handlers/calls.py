@@ -56,6 +56,7 @@ async def get_call_details(server: CallServer, call_guid: str) -> ActiveCallDeta
     "transfer initiated",
     status=202,
     errors={404: _GONE, 409: "state does not allow transfer"},
+    role="control",
     once=True,
 )
 async def transfer_call(
@@ -86,6 +87,7 @@ async def transfer_call(
     "/call/{callGuid}/terminate",
     "terminated",
     errors={404: "not found or already terminated"},
+    role="control",
     once=True,
 )
 async def terminate_call(
@@ -110,7 +112,13 @@ async def get_call_variables(server: CallServer, call_guid: str) -> CallVariable
     return _variables(server, call_guid, None)
 
 
-@calls.add("PUT", "/call/{callGuid}/variables", "updated variables", errors={404: "not found"})
+@calls.add(
+    "PUT",
+    "/call/{callGuid}/variables",
+    "updated variables",
+    errors={404: "not found"},
+    role="control",
+)
 async def set_call_variables(
     server: CallServer, call_guid: str, body: CallVariablesUpdate, if_match: str
 ) -> CallVariables:

@@ -4,9 +4,12 @@ from typing import Final
 
 from api.idempotency import Answers
 from api.keys import CallServer
+from api.log_levels import LogLevels
+from api.logins import FailedLogins
 from api.models import CallOperationResult
 from api.models_transfers import OriginateRequest, TerminateCallsRequest, TerminatedCalls
 from api.operations import Operations
+from simulator.audit_trail import Requester
 from simulator.views import CallFilter
 
 lab: Final = Operations("Lab", "/sim/v1")
@@ -18,6 +21,7 @@ lab: Final = Operations("Lab", "/sim/v1")
     "the first party is being called",
     status=202,
     errors={503: "no new call is taken now"},
+    role="control",
     once=True,
 )
 async def originate_call(server: CallServer, body: OriginateRequest) -> CallOperationResult:
@@ -35,7 +39,7 @@ async def originate_call(server: CallServer, body: OriginateRequest) -> CallOper
     )
 
 
-@lab.add("POST", "/calls/terminate", "the calls have ended")
+@lab.add("POST", "/calls/terminate", "the calls have ended", role="control")
 async def terminate_calls(server: CallServer, body: TerminateCallsRequest) -> TerminatedCalls:
     """End all calls that match every filter that is given.
 
@@ -48,8 +52,21 @@ async def terminate_calls(server: CallServer, body: TerminateCallsRequest) -> Te
 
 
 @lab.add("POST", "/reset", "as after the start")
-async def reset_server(server: CallServer, answers: Answers) -> TerminatedCalls:
-    """End all calls and forget idempotency keys, so that the next test finds nothing."""
+async def reset_server(
+    server: CallServer,
+    who: Requester,
+    answers: Answers,
+    logins: FailedLogins,
+    log_levels: LogLevels,
+) -> TerminatedCalls:
+    """End all calls, so that the next test finds nothing.
+
+    Idempotency keys and failed logins are forgotten, the levels of the log put back.
+    """
     ended = await server.terminate_all(CallFilter(), "administrative")
     answers.clear()
+    logins.clear()
+    log_levels.restore()
+    after = {"terminatedCalls": ended}
+    await server.administration.trail.record(who, "reset", "server", after=after)
     return TerminatedCalls(terminated_calls=ended)

@@ -1,7 +1,7 @@
 """Administration: the dial plan and the server groups of the server that runs.
 
 The shapes are those of the profile's Administration API. A change is in force for the next
-call, is kept over a restart, and is one line in the log.
+call, is kept over a restart, and is an entry of the audit trail.
 """
 
 from collections.abc import Mapping
@@ -25,6 +25,7 @@ from api.plan_models import (
     group_of,
     number_of,
 )
+from simulator.audit_trail import Requester
 from simulator.config_base import Section
 from simulator.config_dial_plan import ServerGroupSection
 from simulator.config_plan import DialedNumber
@@ -71,11 +72,11 @@ async def list_dialed_number_patterns(server: CallServer) -> Json[DialedNumberPa
 
 @plan.add("POST", "/dialedNumberPattern", "Pattern created", status=201, errors={409: _CONFLICT})
 async def create_dialed_number_pattern(
-    server: CallServer, user: str, body: DialedNumberPatternCreate
+    server: CallServer, who: Requester, body: DialedNumberPatternCreate
 ) -> DialedNumberPattern:
     """Add a pattern, at the end of the list."""
     number = _section(DialedNumber, number_of(body, None))
-    name = await server.administration.add_number(user, number)
+    name = await server.administration.add_number(who, number)
     return DialedNumberPattern.of(name, number)
 
 
@@ -92,7 +93,7 @@ async def get_dialed_number_pattern(server: CallServer, pattern_id: str) -> Dial
     errors={404: "", 409: _CONFLICT},
 )
 async def update_dialed_number_pattern(
-    server: CallServer, user: str, pattern_id: str, body: DialedNumberPatternCreate
+    server: CallServer, who: Requester, pattern_id: str, body: DialedNumberPatternCreate
 ) -> DialedNumberPattern:
     """Replace a pattern.
 
@@ -100,16 +101,16 @@ async def update_dialed_number_pattern(
     """
     present = server.administration.number(pattern_id)
     number = _section(DialedNumber, number_of(body, present))
-    await server.administration.set_number(user, pattern_id, number)
+    await server.administration.set_number(who, pattern_id, number)
     return DialedNumberPattern.of(pattern_id, number)
 
 
 @plan.add(
     "DELETE", "/dialedNumberPattern/{patternId}", "Pattern deleted", status=204, errors={404: ""}
 )
-async def delete_dialed_number_pattern(server: CallServer, user: str, pattern_id: str) -> None:
+async def delete_dialed_number_pattern(server: CallServer, who: Requester, pattern_id: str) -> None:
     """Take a pattern out of the plan."""
-    await server.administration.set_number(user, pattern_id, None)
+    await server.administration.set_number(who, pattern_id, None)
 
 
 def _group(server: CallServer, name: str) -> SipServerGroup:
@@ -127,11 +128,11 @@ async def list_sip_servers(server: CallServer) -> SipServerGroups:
 
 @plan.add("POST", "/sipserver", "SIP server group created", status=201, errors={409: _CONFLICT})
 async def create_sip_server_group(
-    server: CallServer, user: str, body: SipServerGroupCreate
+    server: CallServer, who: Requester, body: SipServerGroupCreate
 ) -> SipServerGroup:
     """Add a server group."""
     group = _section(ServerGroupSection, group_of(body, None))
-    await server.administration.add_group(user, group)
+    await server.administration.add_group(who, group)
     return _group(server, group.name)
 
 
@@ -148,7 +149,7 @@ async def get_sip_server_group(server: CallServer, group_id: str) -> SipServerGr
     errors={404: "", 409: _CONFLICT},
 )
 async def update_sip_server_group(
-    server: CallServer, user: str, group_id: str, body: SipServerGroupCreate
+    server: CallServer, who: Requester, group_id: str, body: SipServerGroupCreate
 ) -> SipServerGroup:
     """Replace a server group; its name stays, as routes lead there.
 
@@ -161,7 +162,7 @@ async def update_sip_server_group(
         raise PlanConflict(
             f"groupName: {given} is another name; give {shown(group_id)}, or add a new group"
         )
-    await server.administration.set_group(user, group_id, group)
+    await server.administration.set_group(who, group_id, group)
     return _group(server, group_id)
 
 
@@ -172,9 +173,9 @@ async def update_sip_server_group(
     status=204,
     errors={404: "", 409: _CONFLICT},
 )
-async def delete_sip_server_group(server: CallServer, user: str, group_id: str) -> None:
+async def delete_sip_server_group(server: CallServer, who: Requester, group_id: str) -> None:
     """Remove a server group that nothing leads to."""
-    await server.administration.set_group(user, group_id, None)
+    await server.administration.set_group(who, group_id, None)
 
 
 @plan.add("GET", "/siptrunk", "List of trunks")

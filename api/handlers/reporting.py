@@ -6,6 +6,7 @@ from typing import Final
 from api.errors import ApiError
 from api.keys import CallServer
 from api.listing import Json, written
+from api.logins import FailedLogins
 from api.operations import Operations
 from api.report_models import (
     ApplicationFigures,
@@ -21,6 +22,7 @@ from api.report_models import (
     CdrQueryResult,
     HeaderField,
     LicencePorts,
+    LoginFigures,
     RangeQuery,
     RealtimeQuery,
     RealtimeStatistics,
@@ -246,8 +248,11 @@ async def get_call_headers(server: CallServer, call_guid: str) -> CallHeaders:
 
 
 @statistics.add("GET", "/statistics", "the figures")
-async def get_service_statistics(server: CallServer) -> ServiceStatistics:
-    """What the SIP and ICM services count: now, by interval, and since the start."""
+async def get_service_statistics(server: CallServer, logins: FailedLogins) -> ServiceStatistics:
+    """What the SIP and ICM services count: now, by interval, and since the start.
+
+    Also the logins over REST that failed.
+    """
     view = server.reports.service()
     return ServiceStatistics(
         timestamp=datetime.now(UTC),
@@ -260,6 +265,7 @@ async def get_service_statistics(server: CallServer) -> ServiceStatistics:
         current=_figures(view.current),
         previous=_figures(view.last),
         since_start=_figures(view.total),
+        logins=LoginFigures.model_validate(logins),
     )
 
 

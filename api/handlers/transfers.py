@@ -35,6 +35,7 @@ async def list_call_transfers(server: CallServer, call_guid: str) -> CallTransfe
     "the caller is being joined to the target",
     status=202,
     errors={404: _GONE, 409: "nobody is consulted, or has answered yet"},
+    role="control",
     once=True,
 )
 async def complete_transfer(server: CallServer, call_guid: str) -> CallOperationResult:
@@ -52,6 +53,7 @@ async def complete_transfer(server: CallServer, call_guid: str) -> CallOperation
     "the call goes back to where it was",
     status=202,
     errors={404: _GONE, 409: "no transfer is under way that can be cancelled"},
+    role="control",
     once=True,
 )
 async def cancel_transfer(server: CallServer, call_guid: str) -> CallOperationResult:
@@ -66,6 +68,7 @@ async def cancel_transfer(server: CallServer, call_guid: str) -> CallOperationRe
     "the far ends are being put on hold",
     status=202,
     errors={404: _GONE, 409: "state does not allow hold"},
+    role="control",
     once=True,
 )
 async def hold_call(server: CallServer, call_guid: str) -> CallOperationResult:
@@ -83,6 +86,7 @@ async def hold_call(server: CallServer, call_guid: str) -> CallOperationResult:
     "the far ends are being taken back",
     status=202,
     errors={404: _GONE, 409: "the call is not held by a command"},
+    role="control",
     once=True,
 )
 async def resume_call(server: CallServer, call_guid: str) -> CallOperationResult:

@@ -1,6 +1,7 @@
 """Webhooks: who gets events posted, and what could not be delivered."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from api.handlers.transfers import SIM_PREFIX
 from api.keys import CallServer
@@ -16,6 +17,7 @@ from api.webhook_models import (
 from api.webhook_models import Webhooks as WebhookList
 from api.webhooks import Webhook as Hook
 from api.webhooks import Webhooks
+from simulator.audit_trail import Requester
 
 webhooks: Final = Operations("Webhooks", SIM_PREFIX)
 
@@ -39,7 +41,7 @@ async def list_webhooks(server: CallServer, webhooks: Webhooks) -> WebhookList:
     once=True,
 )
 async def create_webhook(
-    server: CallServer, webhooks: Webhooks, body: WebhookRequest
+    server: CallServer, who: Requester, webhooks: Webhooks, body: WebhookRequest
 ) -> NewWebhook:
     """Have events posted, from now on and until the server stops.
 
@@ -50,6 +52,8 @@ async def create_webhook(
     """
     types = frozenset[str](body.event_types) or None
     hook = webhooks.add(body.url, types, body.secret or None)
+    trail = server.administration.trail
+    await trail.record(who, "create", "webhook", hook.webhook_id, None, _recorded(hook))
     return NewWebhook.model_validate(_shown(hook) | {"secret": hook.secret})
 
 
@@ -60,9 +64,14 @@ async def get_webhook(server: CallServer, webhooks: Webhooks, webhook_id: str) -
 
 
 @webhooks.add("DELETE", "/webhooks/{webhookId}", "deleted", status=204, errors={404: _UNKNOWN})
-async def delete_webhook(server: CallServer, webhooks: Webhooks, webhook_id: str) -> None:
+async def delete_webhook(
+    server: CallServer, who: Requester, webhooks: Webhooks, webhook_id: str
+) -> None:
     """Post no more there; its dead letters go with it."""
+    before = _recorded(webhooks.find(webhook_id))
     webhooks.remove(webhook_id)
+    trail = server.administration.trail
+    await trail.record(who, "delete", "webhook", webhook_id, before)
 
 
 @webhooks.add("GET", "/webhooks/{webhookId}/dead-letters", "dead letters", errors={404: _UNKNOWN})
@@ -81,10 +90,14 @@ async def list_dead_letters(server: CallServer, webhooks: Webhooks, webhook_id: 
     once=True,
 )
 async def redeliver_dead_letters(
-    server: CallServer, webhooks: Webhooks, webhook_id: str
+    server: CallServer, who: Requester, webhooks: Webhooks, webhook_id: str
 ) -> Redelivery:
     """Post all dead letters again, before anything new."""
-    return Redelivery(webhook_id=webhook_id, redelivered=webhooks.resend(webhook_id))
+    redelivered = webhooks.resend(webhook_id)
+    after = {"redelivered": redelivered}
+    trail = server.administration.trail
+    await trail.record(who, "redeliver", "webhook", webhook_id, None, after)
+    return Redelivery(webhook_id=webhook_id, redelivered=redelivered)
 
 
 def _shown(hook: Hook) -> dict[str, object]:
@@ -99,3 +112,9 @@ def _shown(hook: Hook) -> dict[str, object]:
         "last_delivery": hook.last_delivery,
         "last_error": hook.last_error,
     }
+
+
+def _recorded(hook: Hook) -> dict[str, object]:
+    """What the audit trail shows: path and query of a URL may be secrets."""
+    parts = urlsplit(hook.url)
+    return {"url": f"{parts.scheme}://{parts.netloc}", "eventTypes": sorted(hook.types or ())}

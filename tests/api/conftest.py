@@ -1,9 +1,9 @@
 import pytest
 
-from api import auth
+from simulator import passwords
 
 
 @pytest.fixture(autouse=True)
 def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """What makes passwords hard to guess makes tests slow."""
-    monkeypatch.setattr(auth, "SCRYPT_COST", 2)
+    monkeypatch.setattr(passwords, "LOG_COST", 1)

@@ -5,12 +5,16 @@ from pathlib import Path
 import pytest
 
 from api.app import create_app
-from api.auth import Credentials, first_user
-from api.errors import ApiError
+from api.auth import Credentials, WrongPassword, first_user
 from api.keys import ApiOptions
+from api.logins import FailedLogins
+from simulator import passwords
 from simulator.config_base import User
+from simulator.passwords import PasswordHash
 from tests.api.support import USER, FakeCallServer, basic, run, serving
 from tests.api.test_operations import REQUESTS
+
+SALTED = "$scrypt$ln=10,r=8,p=1$c29kaXVtY2hsb3JpZGU$" + "A" * 43
 
 
 def header(name: str, password: str) -> str:
@@ -55,25 +59,58 @@ async def test_every_operation_of_the_contract_asks_for_a_password(method: str, 
 
 
 @run
-async def test_credentials_are_checked_once_by_hash_and_then_known() -> None:
-    credentials = Credentials([USER, User("other", "secret")])
-    good = header(USER.name, USER.password)
+async def test_credentials_are_checked_once_by_hash_and_then_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     hashed: list[str] = []
-    hash_password = credentials._hash
-    credentials._hash = lambda password: hashed.append(password) or hash_password(password)  # type: ignore[func-returns-value,method-assign]
-    for _ in range(3):
-        assert await credentials.user(good) == USER.name
+    matches = PasswordHash.matches
+
+    def counting(self: PasswordHash, password: str) -> bool:
+        hashed.append(password)
+        return matches(self, password)
+
+    monkeypatch.setattr(PasswordHash, "matches", counting)
+    other = User("other", "secret", "read")
+    credentials = Credentials([USER, other], FailedLogins(20))
+    good = header(USER.name, USER.password)
+    for sent in (good, good, good.replace("Basic ", "basic  ")):
+        assert await credentials.login(sent, "10.0.0.1") == (USER.name, "admin")
     assert hashed == [USER.password]
-    for _ in range(2):  # what is wrong is never remembered
-        with pytest.raises(ApiError, match="wrong"):
-            await credentials.user(header(USER.name, "wrong"))
-    assert hashed[1:] == ["wrong", "wrong"]
-    assert await credentials.user(header("other", "secret")) == "other"
+    for new in (True, False):
+        with pytest.raises(WrongPassword) as caught:
+            await credentials.login(header(USER.name, "wrong"), "10.0.0.1")
+        assert (caught.value.user, caught.value.new) == (USER.name, new)
+    with pytest.raises(WrongPassword) as caught:
+        await credentials.login(header("nobody", USER.password), "10.0.0.1")
+    assert caught.value.user is None
+    assert hashed[1:] == ["wrong", USER.password]
+    assert await credentials.login(header("other", "secret"), "10.0.0.1") == ("other", "read")
+    credentials.close()
+
+
+@run
+async def test_a_password_may_be_configured_as_its_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "LOG_COST", 10)
+    text = str(PasswordHash.of(USER.password))
+    users = (User(USER.name, text), User("plain", "secret"))
+    async with serving(FakeCallServer(), users=users) as client:
+        assert (await client("get", "/cvp/rest/call")).status == 200
+        reply = await client("get", "/cvp/rest/call", headers=basic(users[0]))
+        reply.error(401)  # the hash is not the password
+        assert (await client("get", "/cvp/rest/call", headers=basic(users[1]))).status == 200
+
+
+def test_an_unknown_name_takes_as_long_as_the_slowest_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "LOG_COST", 11)
+    slow = PasswordHash.of("x")
+    credentials = Credentials([User("a", str(slow)), User("b", SALTED)], FailedLogins(20))
+    assert credentials._nobody.cost == slow.cost
+    assert not credentials._nobody.matches("x")
     credentials.close()
 
 
 def test_no_password_is_kept_in_memory() -> None:
-    credentials = Credentials([USER])
+    credentials = Credentials([USER], FailedLogins(20))
     assert USER.password not in repr(vars(credentials))
     assert USER.password.encode() not in repr(vars(credentials)).encode()
     credentials.close()

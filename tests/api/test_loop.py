@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from api import app, auth
+from api import app
 from api.handlers import reporting
 from api.plan_models import DialedNumberPattern
 from api.tls import server_context
 from simulator.cdr_records import CdrRecord
 from simulator.config import Config
+from simulator.passwords import PasswordHash, hash_of
 from simulator.probes import Prober
 from tests.api.support import USER, FakeCallServer, FakeReports, basic, run, serving
 from tests.support.records import RecordsInMemory
@@ -25,17 +26,17 @@ async def test_keys_and_hashes_at_the_start(
 ) -> None:
     """SIP is served already while the API gets ready."""
     slow = Slow()
-    hashed, context = auth.Credentials._hash, server_context
+    hashed, context = hash_of, server_context
 
-    def slow_hash(self: auth.Credentials, password: str) -> bytes:
+    def slow_hash(password: str) -> PasswordHash:
         slow()
-        return hashed(self, password)
+        return hashed(password)
 
     def slow_context(*arguments: Any) -> Any:
         slow()
         return context(*arguments)
 
-    monkeypatch.setattr(auth.Credentials, "_hash", slow_hash)
+    monkeypatch.setattr("api.auth.hash_of", slow_hash)
     monkeypatch.setattr("api.app.server_context", slow_context)
     config = Config.model_validate(
         {
@@ -45,20 +46,20 @@ async def test_keys_and_hashes_at_the_start(
     )
     async with app.serve_api(FakeCallServer(), config, lambda _: None) as addresses:
         assert [address.scheme for address in addresses] == ["https"]
-    assert slow.calls == 3
+    assert slow.calls == 2
 
 
 @run
 async def test_a_password_that_is_not_known_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(FakeCallServer()) as client:
         slow = Slow()
-        hashed = auth.Credentials._hash
+        matches = PasswordHash.matches
 
-        def slow_hash(self: auth.Credentials, password: str) -> bytes:
+        def slow_match(self: PasswordHash, password: str) -> bool:
             slow()
-            return hashed(self, password)
+            return matches(self, password)
 
-        monkeypatch.setattr(auth.Credentials, "_hash", slow_hash)
+        monkeypatch.setattr(PasswordHash, "matches", slow_match)
         for _ in range(3):
             reply = await client("get", "/cvp/rest/call", headers=basic(USER))
             assert reply.status == 200

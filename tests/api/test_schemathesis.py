@@ -18,7 +18,7 @@ from tests.api.support import FakeCallServer, call_view, run, serving
 
 COMMAND = Path(sys.executable).with_name("st")
 # A schema cannot say that a range must not end before it begins, what the plan routes,
-# which ETag there is, or which URLs are good.
+# which ETag there is, which URLs are good, or which loggers there are.
 SETTINGS = """
 [[operations]]
 include-path-regex = "^/sim/v1/calls$"
@@ -35,6 +35,10 @@ checks.positive_data_acceptance.expected-statuses = [200, 400, 404]
 [[operations]]
 include-path-regex = "^/sim/v1/webhooks$"
 checks.positive_data_acceptance.expected-statuses = [200, 201, 400, 409]
+
+[[operations]]
+include-path-regex = "^/sim/v1/log$"
+checks.positive_data_acceptance.expected-statuses = [200, 400]
 """
 EXAMPLES = 30
 SEED = 1

@@ -1,6 +1,9 @@
+import asyncio
 import socket
 import ssl
 import stat
+import struct
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -93,3 +96,71 @@ def test_spoilt_files_are_an_error_and_stay(tmp_path: Path) -> None:
     with pytest.raises((ssl.SSLError, ValueError)):
         server_context(tmp_path)
     assert (tmp_path / KEY_FILE).read_text() == "spoilt"
+
+
+def client_hello(version: int, *suites: int) -> bytes:
+    """A ClientHello of this version at most (RFC 5246 section 7.4.1.2), with some extensions."""
+    groups = struct.pack("!HHHH", 10, 4, 2, 0x17)  # secp256r1
+    formats = struct.pack("!HHBB", 11, 2, 1, 0)
+    schemes = struct.pack("!HHHHH", 13, 6, 4, 0x0403, 0x0203)  # ECDSA with SHA-256, SHA-1
+    extensions = groups + formats + schemes
+    listed = b"".join(struct.pack("!H", suite) for suite in suites)
+    body = struct.pack("!H", version) + bytes(32) + b"\0"
+    body += struct.pack("!H", len(listed)) + listed + b"\1\0"
+    body += struct.pack("!H", len(extensions)) + extensions
+    message = b"\1" + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x01" + struct.pack("!H", len(message)) + message
+
+
+ALERT, HANDSHAKE = 21, 22
+PROTOCOL_VERSION, HANDSHAKE_FAILURE = 70, 40
+GCM, CHACHA, CBC, CBC_SHA, RSA_GCM = 0xC02B, 0xCCA9, 0xC023, 0xC009, 0x009C
+
+
+@pytest.mark.parametrize(
+    ("version", "suites", "alert"),
+    [
+        (0x0303, [GCM], None),
+        (0x0303, [CHACHA], None),
+        (0x0303, [CBC, CBC_SHA, GCM], None),
+        (0x0303, [CBC, CBC_SHA], HANDSHAKE_FAILURE),  # no authenticated encryption
+        (0x0303, [RSA_GCM], HANDSHAKE_FAILURE),  # no forward secrecy
+        (0x0302, [GCM, CBC_SHA], PROTOCOL_VERSION),  # TLS 1.1
+        (0x0301, [GCM, CBC_SHA], PROTOCOL_VERSION),
+        (0x0300, [CBC_SHA], HANDSHAKE_FAILURE),  # SSL 3 has no other alert for it
+    ],
+)
+def test_what_is_old_is_refused(
+    tmp_path: Path, version: int, suites: list[int], alert: int | None
+) -> None:
+    """By bytes: the library of the tests may refuse by itself what the server would take."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = server_context(tmp_path).wrap_bio(incoming, outgoing, server_side=True)
+    incoming.write(client_hello(version, *suites))
+    with suppress(ssl.SSLError):  # refused, or more is to come
+        server.do_handshake()
+    record = outgoing.read()
+    answer = record[5:]
+    if alert is not None:
+        assert (record[0], answer[1]) == (ALERT, alert)
+    else:
+        assert (record[0], answer[0]) == (HANDSHAKE, 2)  # ServerHello
+        chosen = 4 + 2 + 32 + 1 + answer[38]
+        assert int.from_bytes(answer[chosen : chosen + 2], "big") in (GCM, CHACHA)
+
+
+@run
+async def test_tls_1_3_is_what_others_agree_on(tmp_path: Path) -> None:
+    context = server_context(tmp_path)
+    async with serving(FakeCallServer(), HTTPS, tls=context) as client:
+        _, writer = await asyncio.open_connection(
+            client.address.host, client.address.port, ssl=trusting(tmp_path / CERTIFICATE_FILE)
+        )
+        assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+        writer.close()
+        await writer.wait_closed()
+    offered = {one["name"] for one in context.get_ciphers() if one["protocol"] == "TLSv1.2"}
+    assert offered
+    assert all(
+        name.startswith("ECDHE-") and ("GCM" in name or "CHACHA20" in name) for name in offered
+    )

@@ -1,0 +1,62 @@
+"""Administration beside the dial plan: who changed what, and what the log tells."""
+
+from typing import Final
+
+from api.handlers.transfers import SIM_PREFIX
+from api.keys import CallServer
+from api.log_levels import LogLevels, level_of, names
+from api.models_administration import (
+    AuditEntries,
+    AuditEntry,
+    AuditQuery,
+    Logger,
+    Loggers,
+    LogLevelsUpdate,
+)
+from api.operations import Operations
+from simulator.audit_trail import Requester
+
+administration: Final = Operations("Administration", SIM_PREFIX)
+
+
+@administration.add("GET", "/audit", "the audit trail", role="admin")
+async def get_audit_trail(server: CallServer, query: AuditQuery) -> AuditEntries:
+    """Who changed what: dial plan, server groups, webhooks, log levels, resets.
+
+    Logins that failed are among it. The last 1000 entries are kept, over a restart too.
+    """
+    kept = server.administration.trail.entries
+    last = list(kept)[-query.limit :]
+    entries = [AuditEntry.model_validate(entry) for entry in last]
+    return AuditEntries(total_entries=len(kept), entries=entries)
+
+
+@administration.add("GET", "/log", "the loggers")
+async def get_log_levels(server: CallServer, log_levels: LogLevels) -> Loggers:
+    """From which level on each logger tells."""
+    return _loggers(log_levels)
+
+
+@administration.add("PUT", "/log", "the loggers")
+async def set_log_levels(
+    server: CallServer, who: Requester, log_levels: LogLevels, body: LogLevelsUpdate
+) -> Loggers:
+    """Change what the log tells, until the server stops or is reset.
+
+    A level holds for all loggers below that have none of their own; api.requests tells every
+    request at debug.
+    """
+    before = log_levels.set(body.levels)
+    after = {name: level_of(name) for name in before}
+    if after != before:
+        await server.administration.trail.record(who, "replace", "log", "levels", before, after)
+    return _loggers(log_levels)
+
+
+def _loggers(log_levels: LogLevels) -> Loggers:
+    return Loggers(
+        loggers=[
+            Logger(name=name, level=level_of(name), changed=name in log_levels.changed)
+            for name in names()
+        ]
+    )

@@ -1,0 +1,66 @@
+"""Schemas of the administration that is not of the dial plan: audit trail and log levels."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
+
+from api.log_levels import LevelName, WantedLevel
+from api.models import Query, Reply, Request, Text, WholeNumber
+from simulator.audit_trail import KEPT
+
+_LOGGER_NAMES: Final = r"^(api|simulator|sip)(\.[a-z0-9_]+)*$"
+
+
+class AuditQuery(Query):
+    """How much of the audit trail to show."""
+
+    limit: WholeNumber = Field(100, ge=1, le=KEPT, description="How many entries: the last ones.")
+
+
+class AuditEntry(Reply):
+    """Who did what. No `before`: the thing is new; no `after`: it is gone.
+
+    `address` and `requestId` are empty where the change did not come over REST.
+    """
+
+    timestamp: datetime = Field(validation_alias="time")
+    user: Text
+    address: Text
+    request_id: Text
+    action: Text
+    what: Text
+    id: Text
+    before: dict[str, Any] | SkipJsonSchema[None] = None
+    after: dict[str, Any] | SkipJsonSchema[None] = None
+
+
+class AuditEntries(Reply):
+    """The last entries, the oldest first; `total_entries` counts all that are kept."""
+
+    total_entries: int
+    entries: list[AuditEntry]
+
+
+class Logger(Reply):
+    """A logger and the level from which on it tells; `changed`: it was set while running."""
+
+    name: Text
+    level: LevelName
+    changed: bool
+
+
+class Loggers(Reply):
+    """The loggers, by name."""
+
+    loggers: list[Logger]
+
+
+class LogLevelsUpdate(Request):
+    """Levels by the name of the logger."""
+
+    levels: dict[Annotated[str, Field(max_length=100)], WantedLevel] = Field(
+        description="Of a logger and all below it; default puts back what was at the start.",
+        json_schema_extra={"propertyNames": {"pattern": _LOGGER_NAMES}},
+    )
