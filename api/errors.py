@@ -28,6 +28,7 @@ from simulator.errors import (
     CallNotFound,
     CallNotQueued,
     CallStateError,
+    CursorUnknown,
     EventsGone,
     NotAdmitted,
     PlanConflict,
@@ -51,6 +52,7 @@ requests_log: Final = logging.getLogger("api.requests")
 ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (CallNotFound, 404, "CALL_NOT_FOUND", "the call is not known or no longer active"),
     (RecordNotFound, 404, "CDR_NOT_FOUND", "no call that has ended has this GUID"),
+    (CursorUnknown, 400, "INVALID_REQUEST", "no page of records ended there"),
     (SessionNotFound, 404, "SESSION_NOT_FOUND", "the SIP session is not known or has ended"),
     (AgentNotFound, 404, "AGENT_NOT_FOUND", "there is no such agent"),
     (SkillGroupNotFound, 404, "SKILL_GROUP_NOT_FOUND", "there is no such skill group"),

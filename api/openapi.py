@@ -13,7 +13,7 @@ from pydantic_core import core_schema
 
 from api.models import Error
 from api.operations import CONTRACT_PREFIX, Operation, Operations
-from api.streams import LAST_EVENT_ID
+from api.streams import LAST_EVENT_ID, EventStream
 from simulator.service import callsim_version
 
 _JSON: Final = "application/json"
@@ -150,7 +150,7 @@ def _operation(
         parameters.append(_KEY_PARAMETER)
     if operation.wants_if_match:
         parameters.append(_MATCH_PARAMETER)
-    if operation.stream is not None:
+    if operation.stream is not None and issubclass(operation.stream, EventStream):
         parameters.append(_LAST_EVENT_PARAMETER)
     if parameters:
         shown["parameters"] = parameters

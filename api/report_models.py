@@ -41,7 +41,7 @@ def _moment(value: object) -> object:
     except ValueError as error:
         raise ValueError(f"is no time: {error}; write it like {_EXAMPLE}") from None
     at = (day_ - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-    at += 1000 * (second == 60) + int(float(match[7] or 0) * 1000)
+    at += 1000 * (second == 60) + int((match[7] or ".")[1:4].ljust(3, "0"))
     zone = match[8]
     if zone not in "Zz":
         hours, minutes = int(zone[1:3]), int(zone[4:6])
@@ -77,8 +77,8 @@ _START: Final = "Begin of the range, inclusive."
 _END: Final = "End of the range, exclusive."
 
 
-class CdrQuery(Query):
-    """Which records, and which page of them."""
+class RecordsQuery(Query):
+    """Which records, in which order."""
 
     start_time: Moment | SkipJsonSchema[None] = Field(None, description=_START)
     end_time: Moment | SkipJsonSchema[None] = Field(None, description=_END)
@@ -86,10 +86,21 @@ class CdrQuery(Query):
     calling_number: PlainText | SkipJsonSchema[None] = Field(None, description="The exact ANI.")
     call_guid: Guid | SkipJsonSchema[None] = Field(None, description="The GUID of a call.")
     call_result: CallResult | SkipJsonSchema[None] = Field(None, description="How calls ended.")
-    offset: WholeNumber = Field(0, ge=0, le=MAX_OFFSET, description="Records to skip.")
-    limit: WholeNumber = Field(100, ge=1, le=1000, description="Records to list at most.")
     sort_by: SortBy = "callStartTime"
     sort_order: SortOrder = "desc"
+
+
+class CdrQuery(RecordsQuery):
+    """Which records, and which page of them."""
+
+    offset: WholeNumber = Field(0, ge=0, le=MAX_OFFSET, description="Records to skip.")
+    limit: WholeNumber = Field(100, ge=1, le=1000, description="Records to list at most.")
+    cursor: WholeNumber = Field(
+        0,
+        ge=0,
+        le=MAX_OFFSET,
+        description="Where the page begins: as the Link of the page before says.",
+    )
 
 
 class RangeQuery(Query):
@@ -236,12 +247,23 @@ class WholeCallDetailRecord(CallDetailRecord):
 
 
 class CdrQueryResult(Reply):
-    """One page of records; `total_records` counts all that match."""
+    """One page of records; `total_records` counts all that match.
+
+    With totalIsMinimum at least so many do: they are not all counted.
+    """
 
     total_records: int
+    total_is_minimum: bool | SkipJsonSchema[None] = None
     offset: int
     limit: int
     records: list[CallDetailRecord]
+
+
+class CsvRecords(RootModel[str]):
+    """Lines of CSV (RFC 4180) in UTF-8, the first one with the names of the fields.
+
+    Text is in quotes, and has an apostrophe before = + - @, a tab or a line end at its begin.
+    """
 
 
 class CallsInProgress(Reply):

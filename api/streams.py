@@ -1,4 +1,4 @@
-"""Answers that do not end: events as they happen, to readers who take them.
+"""Answers that are sent as they come: events as they happen, to readers who take them.
 
 Each reader has a place in the ring of `simulator.event_bus` and no buffer of its own. One
 who takes nothing for a while, or has fallen behind the ring, is dropped.
@@ -44,16 +44,22 @@ Send = Callable[[Sequence[EventView], int], Awaitable[None]]
 class Stream(ABC):
     """An answer that is sent as it comes: one `model` after the other, as `media_type`."""
 
-    model: ClassVar[type[BaseModel]] = Event
+    model: ClassVar[type[BaseModel]]
     media_type: ClassVar[str]
-
-    def __init__(self, bus: EventBus, query: EventsQuery) -> None:
-        self._bus = bus
-        self._query = query
 
     @abstractmethod
     async def respond(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, until one of both sides has enough."""
+
+
+class EventStream(Stream):
+    """The events that happen, without an end."""
+
+    model = Event
+
+    def __init__(self, bus: EventBus, query: EventsQuery) -> None:
+        self._bus = bus
+        self._query = query
 
     def _reader(self, request: web.Request, wake: Callable[[], None]) -> EventReader:
         query = self._query
@@ -96,12 +102,12 @@ class Stream(ABC):
                 request.remote,
                 reader.position,
             )
-            _abort(request)
+            abort(request)
         except ConnectionError:  # it has gone
             pass
 
 
-def _abort(request: web.Request) -> None:
+def abort(request: web.Request) -> None:
     """Close at once: what was not taken is not kept by the system either."""
     transport = request.transport
     if transport is not None:
@@ -111,7 +117,7 @@ def _abort(request: web.Request) -> None:
         transport.abort()
 
 
-class ServerSentEvents(Stream):
+class ServerSentEvents(EventStream):
     """The stream as EventSource reads it."""
 
     media_type = "text/event-stream"
@@ -150,7 +156,7 @@ def event_json(event: EventView) -> bytes:
     return _WRITERS[type(event)].json(event)
 
 
-class EventSocket(Stream):
+class EventSocket(EventStream):
     """The stream over WebSocket: a text message for each event."""
 
     media_type = ""

@@ -10,12 +10,14 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
+from simulator.cdr_csv import CsvPiece, csv_piece
+from simulator.cdr_pages import page
 from simulator.cdr_queries import (
     ALL,
     ApplicationLine,
@@ -24,7 +26,6 @@ from simulator.cdr_queries import (
     ServerLine,
     SummaryLine,
     applications,
-    page,
     servers,
     summary,
 )
@@ -39,6 +40,7 @@ from simulator.cdr_records import (
     from_row,
     repaired,
 )
+from simulator.cdr_schema import COUNT_BEHIND, prepare
 
 __all__ = ["CallResult", "CdrRecord", "CdrStoreError", "LegRecord", "LegType", "SqliteCdrStore"]
 
@@ -47,30 +49,7 @@ Notify: TypeAlias = Callable[[list[Done]], None]
 _Group: TypeAlias = list[tuple[Row, Done | None]]
 _T = TypeVar("_T")
 
-SCHEMA_VERSION: Final = 2
-
 _log = logging.getLogger(__name__)
-
-
-_SCHEMA: Final = f"""
-CREATE TABLE schema_version (version INTEGER NOT NULL);
-INSERT INTO schema_version VALUES ({SCHEMA_VERSION});
-CREATE TABLE cdr (
-    id INTEGER PRIMARY KEY,
-    call_guid TEXT NOT NULL,
-    call_start_time INTEGER NOT NULL,
-    call_end_time INTEGER NOT NULL,
-    {", ".join(COLUMNS[3:])}
-);
-CREATE UNIQUE INDEX cdr_guid ON cdr (call_guid, call_start_time);
-CREATE INDEX cdr_start ON cdr (call_start_time);
-"""
-
-# What makes a file of the version before one of this version. SQLite rewrites nothing for it.
-_MIGRATIONS: Final[Mapping[int, str]] = {1: "ALTER TABLE cdr ADD COLUMN marks"}
-
-# Indexes of former versions that no query uses; each costs a page or more in every commit.
-_UNUSED_INDEXES: Final = ("cdr_end", "cdr_called", "cdr_calling")
 
 # A caller may bring the same GUID twice; the same GUID and start is the same record, so a
 # group that is tried again after an unclear failure does not come out double.
@@ -155,7 +134,7 @@ class SqliteCdrStore:
             connections += [self._connect() for _ in range(4)]
             connections[0].execute("PRAGMA journal_mode=WAL").fetchone()
             connections[0].execute("PRAGMA cache_size=-16384")  # KiB: the index of GUIDs is wide
-            self._prepare(connections[0])
+            prepare(connections[0], str(self.path))
             for connection in connections:  # one that has read nothing has no log to tidy
                 connection.execute("SELECT version FROM schema_version").fetchone()
         except (sqlite3.Error, OSError, CdrStoreError) as error:
@@ -168,28 +147,6 @@ class SqliteCdrStore:
                 "see cdr.url and server.data_dir"
             ) from error
         return connections
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        tables = "SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'"
-        if connection.execute(tables).fetchone()[0]:
-            (version,) = connection.execute("SELECT max(version) FROM schema_version").fetchone()
-            while version in _MIGRATIONS:
-                connection.execute(_MIGRATIONS[version])
-                version += 1
-                connection.execute("UPDATE schema_version SET version = ?", (version,))
-            connection.execute("COMMIT")
-            if version != SCHEMA_VERSION:
-                raise CdrStoreError(
-                    f"the CDR store {str(self.path)!r} has schema {version}, this Callsim knows "
-                    f"{SCHEMA_VERSION}; use the newer Callsim, or another file by cdr.url"
-                )
-            for index in _UNUSED_INDEXES:
-                connection.execute(f"DROP INDEX IF EXISTS {index}")
-            return
-        for statement in filter(str.strip, _SCHEMA.split(";")):
-            connection.execute(statement)
-        connection.execute("COMMIT")
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -280,12 +237,14 @@ class SqliteCdrStore:
         connection = self._writer_connection
         connection.execute("BEGIN IMMEDIATE")
         try:
+            (last,) = connection.execute("SELECT ifnull(max(id), 0) FROM cdr").fetchone()
             start = 0
             for size in _SIZES:
                 while len(rows) - start >= size:
                     values = [value for row in rows[start : start + size] for value in row]
                     connection.execute(_INSERT[size], values)
                     start += size
+            connection.execute(COUNT_BEHIND, (last,))
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -375,8 +334,17 @@ class SqliteCdrStore:
     # Reports may take long: they have a connection of their own, and wait for one another.
 
     def page(self, wanted: CdrFilter) -> CdrPage:
-        """How many records match, and those of one page."""
+        """How many records match, and those of one page. Raises CursorUnknown."""
         return self._report(lambda connection: page(connection, wanted))
+
+    def csv(self, wanted: CdrFilter) -> CsvPiece:
+        """The records of one page as lines of CSV. Raises CursorUnknown."""
+        return self._report(lambda connection: csv_piece(connection, wanted))
+
+    def newest(self) -> int:
+        """The id of the record stored last, 0 without one; ids rise, and records stay."""
+        (found,) = self._read("SELECT max(id) FROM cdr")
+        return found[0] or 0
 
     def summary(self, wanted: CdrFilter, interval: int) -> list[SummaryLine]:
         """Figures of the calls that match, by intervals of so many milliseconds."""

@@ -1,32 +1,35 @@
-"""What reports ask of the table of records, as SQL; each runs to its end in one thread.
+"""What reports ask of the records, and the figures, as SQL; each runs to its end in one thread.
 
 Times are whole milliseconds since the epoch. A range holds its start and not its end, so
 that neighbouring ranges share no call; a call belongs to the range in which it started.
+Where all calls of a range are summed up, whole quarters of an hour come from `cdr_quarter`
+and only the ends of the range from the records.
 """
 
 import sqlite3
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias
 
-from simulator.cdr_records import COLUMNS, CallResult, CdrRecord, from_row
+from simulator.cdr_records import COLUMNS, CallResult, CdrRecord
+from simulator.cdr_schema import FIGURES, QUARTER, SUMS
 
 SortBy: TypeAlias = Literal["callStartTime", "callEndTime", "calledNumber", "callingNumber"]
 SortOrder: TypeAlias = Literal["asc", "desc"]
 ServerType: TypeAlias = Literal["CallServer", "VXMLServer"]
 
 ALL: Final = ", ".join(COLUMNS)
-_SORT_COLUMNS: Final = dict(
-    zip(
-        get_args(SortBy),
-        ("call_start_time", "call_end_time", "called_number", "calling_number"),
-        strict=True,
-    )
-)
+
+# Where a range has no start or no end; whole quarters.
+_EVER: Final = 2**62 // QUARTER * QUARTER
 
 
 @dataclass(frozen=True, slots=True)
 class CdrFilter:
-    """Which records, in which order, and the part of them to show; None matches all."""
+    """Which records, in which order, and the part of them to show; None matches all.
+
+    `cursor` is the id of the record behind which the part begins, as the part before told;
+    `newest` that of the last record to look at.
+    """
 
     start: int | None = None
     end: int | None = None
@@ -38,9 +41,11 @@ class CdrFilter:
     limit: int = 100
     sort_by: SortBy = "callStartTime"
     sort_order: SortOrder = "desc"
+    cursor: int | None = None
+    newest: int | None = None
 
-    def where(self) -> tuple[str, list[Any]]:
-        """The WHERE clause, and its parameters."""
+    def tests(self) -> tuple[list[str], list[Any]]:
+        """What WHERE is to ask, and its parameters."""
         tests: list[tuple[str, Any]] = [
             ("call_start_time >= ?", self.start),
             ("call_start_time < ?", self.end),
@@ -48,19 +53,28 @@ class CdrFilter:
             ("calling_number = ?", self.calling_number),
             ("call_guid = ?", self.call_guid),
             ("call_result = ?", self.call_result),
+            ("id <= ?", self.newest),
         ]
         used = [(test, value) for test, value in tests if value is not None]
-        if not used:
-            return "", []
-        return f"WHERE {' AND '.join(test for test, _ in used)}", [value for _, value in used]
+        return [test for test, _ in used], [value for _, value in used]
+
+    @property
+    def by_time(self) -> bool:
+        """Whether nothing but the range and the result decide."""
+        return self.called_number is self.calling_number is self.call_guid is None
 
 
 @dataclass(slots=True)
 class CdrPage:
-    """How many records match, and those of one page."""
+    """How many records match, and those of one page; `cursor` leads to the next, if any.
+
+    Where not `exact`, at least so many match.
+    """
 
     total: int
     records: list[CdrRecord] = field(default_factory=list)
+    exact: bool = True
+    cursor: int | None = None
 
 
 @dataclass(slots=True)
@@ -106,83 +120,90 @@ class ServerLine:
     average: float = 0.0
 
 
-def page(connection: sqlite3.Connection, wanted: CdrFilter) -> CdrPage:
-    """One page of records, and how many there are in all."""
-    where, values = wanted.where()
-    (total,) = connection.execute(f"SELECT count(*) FROM cdr {where}", values).fetchone()
-    order = wanted.sort_order
-    rows = connection.execute(
-        f"SELECT {ALL} FROM cdr {where} "
-        f"ORDER BY {_SORT_COLUMNS[wanted.sort_by]} {order}, id {order} LIMIT ? OFFSET ?",
-        [*values, wanted.limit, wanted.offset],
-    )
-    return CdrPage(total, [from_row(row) for row in rows])
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A range as its whole quarters of an hour, and what lies before and behind them."""
+
+    before: tuple[int, int]
+    whole: tuple[int, int]
+    behind: tuple[int, int]
+
+    @classmethod
+    def of(cls, wanted: CdrFilter) -> "Parts":
+        """The parts of the range of `wanted`; any of them may be empty."""
+        start = -_EVER if wanted.start is None else wanted.start
+        end = _EVER if wanted.end is None else wanted.end
+        first, last = -(-start // QUARTER) * QUARTER, end // QUARTER * QUARTER
+        return cls((start, min(first, end)), (first, last), (max(first, last), end))
 
 
 def summary(connection: sqlite3.Connection, wanted: CdrFilter, interval: int) -> list[SummaryLine]:
-    """Figures by intervals of `interval` milliseconds (UTC), those without calls left out."""
-    where, values = wanted.where()
+    """Figures by intervals of so many milliseconds (UTC), those without calls left out.
+
+    `interval` is a multiple of a quarter of an hour.
+    """
+    if wanted.by_time and wanted.call_result is None:
+        parts = Parts.of(wanted)
+        of_records = (
+            f"SELECT call_start_time AS start, {SUMS} FROM cdr "
+            "WHERE call_start_time >= ? AND call_start_time < ? "
+            f"GROUP BY call_start_time / {QUARTER}"
+        )
+        source = (
+            f"SELECT start, {', '.join(FIGURES)} FROM cdr_quarter WHERE start >= ? AND start < ? "
+            f"UNION ALL {of_records} UNION ALL {of_records}"
+        )
+        values: list[Any] = [*parts.whole, *parts.before, *parts.behind]
+    else:
+        tests, values = wanted.tests()
+        source = (
+            f"SELECT call_start_time AS start, {SUMS} FROM cdr WHERE {' AND '.join(tests)} "
+            f"GROUP BY call_start_time / {QUARTER}"
+        )
     rows = connection.execute(
-        f"""
-        SELECT call_start_time / ? AS part, count(*),
-            sum(call_result = 'completed'), sum(call_result = 'abandoned'),
-            sum(call_result = 'transferred'), sum(call_result = 'error'),
-            avg(call_end_time - call_start_time), avg(self_service_duration),
-            avg(queue_duration), sum(self_service_duration > 0),
-            sum(self_service_duration > 0 AND queue_duration = 0
-                AND call_result = 'completed' AND transfer_count <= 1)
-        FROM cdr {where} GROUP BY part ORDER BY part
-        """,
+        f"SELECT start / ? AS part, {', '.join(f'total({name})' for name in FIGURES)} "
+        f"FROM ({source}) GROUP BY part ORDER BY part",
         [interval, *values],
     )
-    return [
-        SummaryLine(
-            part * interval,
-            (part + 1) * interval,
-            total,
-            completed,
-            abandoned,
-            transferred,
-            failed,
-            duration / 1000,
-            self_service / 1000,
-            queue / 1000,
-            served,
-            self_served,
-        )
-        for (
-            part,
-            total,
-            completed,
-            abandoned,
-            transferred,
-            failed,
-            duration,
-            self_service,
-            queue,
-            served,
-            self_served,
-        ) in rows
-    ]
+    return [_summary_line(part * interval, interval, figures) for part, *figures in rows]
+
+
+def _summary_line(start: int, interval: int, figures: list[float]) -> SummaryLine:
+    """From the sums of `FIGURES`."""
+    *counts, duration, self_service, queue, served, self_served = figures
+    total, completed, abandoned, transferred, failed = map(int, counts)
+    return SummaryLine(
+        start,
+        start + interval,
+        total,
+        completed,
+        abandoned,
+        transferred,
+        failed,
+        duration / total / 1000,
+        self_service / total / 1000,
+        queue / total / 1000,
+        int(served),
+        int(self_served),
+    )
 
 
 def applications(
     connection: sqlite3.Connection, wanted: CdrFilter, name: str | None
 ) -> list[ApplicationLine]:
     """Figures of the applications that calls were with, by their names."""
-    where, values = wanted.where()
-    where += " AND " if where else "WHERE "
-    where += "application_name != '' AND application_count > 0"
+    tests, values = wanted.tests()
+    tests.append("application_name != '' AND application_count > 0")
     if name is not None:
-        where += " AND application_name = ?"
+        tests.append("application_name = ?")
         values.append(name)
     rows = connection.execute(
         f"""
         SELECT application_name, sum(application_count),
             sum(application_count * (call_result != 'error')),
             sum(application_count * (call_result = 'error')),
-            sum(self_service_duration) * 1.0 / sum(application_count)
-        FROM cdr {where} GROUP BY application_name ORDER BY application_name
+            total(self_service_duration) / sum(application_count)
+        FROM cdr WHERE {" AND ".join(tests)} GROUP BY application_name ORDER BY application_name
         """,
         values,
     )
@@ -193,41 +214,45 @@ def applications(
 
 
 def servers(connection: sqlite3.Connection, start: int, end: int) -> list[ServerLine]:
-    """Figures by server, of the calls that were there at some time of the range."""
-    lines = [
-        ServerLine(name, "CallServer", total, *_concurrent(connection, name, start, end))
-        for name, total in connection.execute(
-            "SELECT call_server_hostname, count(*) FROM cdr "
-            "WHERE call_start_time < ? AND call_end_time >= ? GROUP BY 1 ORDER BY 1",
-            (end, start),
-        ).fetchall()
-    ]
-    lines += [
-        ServerLine(name, "VXMLServer", total)
-        for name, total in connection.execute(
-            "SELECT vxml_server_hostname, count(*) FROM cdr WHERE call_start_time < ? "
-            "AND call_end_time >= ? AND vxml_server_hostname != '' GROUP BY 1 ORDER BY 1",
-            (end, start),
-        )
-    ]
-    return lines
+    """Figures by server, of the calls that were there at some time of the range.
 
-
-def _concurrent(
-    connection: sqlite3.Connection, name: str, start: int, end: int
-) -> tuple[int, float]:
-    """The most calls at a time, and their average over the range."""
-    rows = connection.execute(
-        """
-        WITH span AS (
-            SELECT max(call_start_time, :start) AS a, min(call_end_time, :end) AS b FROM cdr
-            WHERE call_server_hostname = :name
-                AND call_start_time < :end AND call_end_time >= :start
-        ), step AS (SELECT a AS t, 1 AS d FROM span UNION ALL SELECT b, -1 FROM span)
-        SELECT max(busy), (SELECT sum(b - a) FROM span)
-        FROM (SELECT sum(d) OVER (ORDER BY t, d DESC ROWS UNBOUNDED PRECEDING) AS busy FROM step)
-        """,
-        {"name": name, "start": start, "end": end},
+    The calls that were there when it began are looked for from the first quarter of an hour
+    on of which one was.
+    """
+    (earliest,) = connection.execute(
+        "SELECT min(start) FROM cdr_quarter WHERE start < ? AND last_end >= ?", (end, start)
+    ).fetchone()
+    if earliest is None:
+        return []
+    there = (
+        "FROM cdr INDEXED BY cdr_start WHERE call_start_time >= :earliest "
+        "AND call_start_time < :end AND call_end_time >= :start"
     )
-    peak, busy = rows.fetchone()
-    return peak or 0, (busy or 0) / (end - start) if end > start else 0.0
+    values = {"earliest": earliest, "start": start, "end": end}
+    rows = connection.execute(
+        f"""
+        WITH span AS (
+            SELECT call_server_hostname AS name, max(call_start_time, :start) - :start AS a,
+                min(call_end_time, :end) - :start AS b {there}
+        ), step AS (
+            SELECT name, a AS t, 1 AS d FROM span UNION ALL SELECT name, b, -1 FROM span
+        )
+        SELECT name, sum(d = 1), max(busy), -sum(t * d) FROM (
+            SELECT name, t, d, sum(d) OVER (
+                PARTITION BY name ORDER BY t, d DESC ROWS UNBOUNDED PRECEDING
+            ) AS busy FROM step
+        ) GROUP BY name ORDER BY name
+        """,
+        values,
+    )
+    length = end - start
+    lines = [
+        ServerLine(name, "CallServer", total, peak, busy / length if length > 0 else 0.0)
+        for name, total, peak, busy in rows
+    ]
+    rows = connection.execute(
+        f"SELECT vxml_server_hostname, count(*) {there} AND vxml_server_hostname != '' "
+        "GROUP BY 1 ORDER BY 1",
+        values,
+    )
+    return lines + [ServerLine(name, "VXMLServer", total) for name, total in rows]

@@ -13,6 +13,10 @@ class RecordNotFound(CallServerError, LookupError):
     """No call that has ended has this GUID."""
 
 
+class CursorUnknown(CallServerError, LookupError):
+    """No page of records ended where this cursor says that one did."""
+
+
 class SessionNotFound(CallServerError, LookupError):
     """No SIP session has this id."""
 

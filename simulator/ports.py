@@ -4,6 +4,7 @@ and whoever takes part in ICM's scripts from outside."""
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from simulator.cdr_csv import CsvPiece
 from simulator.cdr_queries import ApplicationLine, CdrFilter, CdrPage, ServerLine, SummaryLine
 from simulator.cdr_records import CdrRecord, Row
 from sip.endpoint import Endpoint
@@ -46,6 +47,14 @@ class Store(Protocol):
 
     def page(self, wanted: CdrFilter) -> CdrPage:
         """How many records match, and those of one page."""
+        ...
+
+    def csv(self, wanted: CdrFilter) -> CsvPiece:
+        """The records of one page as lines of CSV."""
+        ...
+
+    def newest(self) -> int:
+        """The id of the record stored last, 0 without one."""
         ...
 
     def summary(self, wanted: CdrFilter, interval: int) -> list[SummaryLine]:

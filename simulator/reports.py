@@ -1,15 +1,19 @@
 """What the reporting interface asks: of the records on disk, and of the running server.
 
-Queries of the records run one after another in a thread of their own, so that calls go on.
+Queries of the records run one after another in a thread of their own, so that calls go on;
+an export is many small ones, between which others have their turn.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from simulator.cdr_csv import HEAD
 from simulator.cdr_queries import (
     ApplicationLine,
     CdrFilter,
@@ -29,6 +33,12 @@ T = TypeVar("T")
 
 MOST_WAITING: Final = 100
 """Queries that may wait for their turn."""
+
+MOST_EXPORTS: Final = 2
+"""Exports that may run at a time."""
+
+EXPORTED_AT_ONCE: Final = 500
+"""Records that one query of an export reads: some 10 ms."""
 
 _LATEST: Final = 253_370_000_000_000  # in the year 9998, which no zone makes the year 10000
 
@@ -83,7 +93,7 @@ class ServiceView:
 
 
 class ReportsBusy(Exception):
-    """Too many queries wait already."""
+    """Too many queries wait, or too many exports run already."""
 
 
 class Reports:
@@ -93,6 +103,7 @@ class Reports:
         self._server = server
         self._executor: ThreadPoolExecutor | None = None
         self._waiting = 0
+        self._exports = 0
 
     # Of the records.
 
@@ -105,6 +116,31 @@ class Reports:
         for record in page.records:
             self._set_zone(record)
         return page
+
+    @asynccontextmanager
+    async def export(self, wanted: CdrFilter) -> AsyncIterator[AsyncIterator[str]]:
+        """All records that match and are stored by now, in order, as pieces of CSV.
+
+        A piece is read when it is asked for, so who is slow holds up nobody; the first has the
+        line of names as well. Raises ReportsBusy, as the pieces do.
+        """
+        if self._exports >= MOST_EXPORTS:
+            raise ReportsBusy(f"{MOST_EXPORTS} exports run already; ask again later")
+        self._exports += 1
+        try:
+            async with aclosing(self._pieces(replace(wanted, limit=EXPORTED_AT_ONCE))) as pieces:
+                yield pieces
+        finally:
+            self._exports -= 1
+
+    async def _pieces(self, wanted: CdrFilter) -> AsyncGenerator[str, None]:
+        store = self._server.store
+        wanted = replace(wanted, newest=await self._run(store.newest))
+        piece = await self._run(partial(store.csv, wanted))
+        yield HEAD + piece.text
+        while piece.cursor is not None:
+            piece = await self._run(partial(store.csv, replace(wanted, cursor=piece.cursor)))
+            yield piece.text
 
     async def record(self, guid: str) -> "CdrRecord":
         """The last record of a call. Raises RecordNotFound."""

@@ -1,9 +1,12 @@
 """Reporting: records of calls that have ended, and figures, after the profile's Reporting API."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlencode
 
 from api.errors import ApiError
+from api.exports import CsvExport
 from api.keys import CallServer
 from api.listing import Json, written
 from api.logins import FailedLogins
@@ -26,6 +29,7 @@ from api.report_models import (
     RangeQuery,
     RealtimeQuery,
     RealtimeStatistics,
+    RecordsQuery,
     ServerFigures,
     ServerMetrics,
     ServerQuery,
@@ -58,32 +62,65 @@ _INTERVALS: Final = {
 async def get_call_detail_records(server: CallServer, query: CdrQuery) -> Json[CdrQueryResult]:
     """Records of calls that have ended, page by page.
 
-    totalRecords counts all that match. A call belongs to the range in which it started.
+    A call belongs to the range in which it started. totalRecords counts all that match; of a
+    number it counts 100,000 at most, and totalIsMinimum says so. Where there are more, Link
+    (rel="next") leads to them: its cursor costs nothing, however far it is, while an offset is
+    skipped record by record where a number or another order than by callStartTime is asked for.
     """
+    if query.cursor and query.offset:
+        details = "cursor and offset exclude each other; leave offset out"
+        raise ApiError(400, details, code="INVALID_REQUEST")
+    wanted = replace(
+        _wanted(query), offset=query.offset, limit=query.limit, cursor=query.cursor or None
+    )
+    page = await server.reports.page(wanted)
+    listed = await written(lambda: _page(page, wanted))
+    if page.cursor is not None:
+        listed.headers["Link"] = f'<{reporting.prefix}/cdr?{_next(query, page.cursor)}>; rel="next"'
+    return listed
+
+
+def _wanted(query: RecordsQuery) -> CdrFilter:
     _check_range(query.start_time, query.end_time)
-    wanted = CdrFilter(
+    return CdrFilter(
         start=query.start_time,
         end=query.end_time,
         called_number=query.called_number,
         calling_number=query.calling_number,
         call_guid=query.call_guid,
         call_result=query.call_result,
-        offset=query.offset,
-        limit=query.limit,
         sort_by=query.sort_by,
         sort_order=query.sort_order,
     )
-    page = await server.reports.page(wanted)
-    return await written(lambda: _page(page, wanted))
+
+
+def _next(query: CdrQuery, cursor: int) -> str:
+    """The same query, for the page behind this one."""
+    more = query.model_copy(update={"cursor": cursor, "offset": 0})
+    asked = more.model_dump(by_alias=True, exclude_defaults=True)
+    for name in asked.keys() & {"startTime", "endTime"}:
+        asked[name] = at(asked[name]).isoformat().replace("+00:00", "Z")
+    return urlencode(asked)
 
 
 def _page(page: CdrPage, wanted: CdrFilter) -> CdrQueryResult:
     return CdrQueryResult(
         total_records=page.total,
+        total_is_minimum=None if page.exact else True,
         offset=wanted.offset,
         limit=wanted.limit,
         records=[CallDetailRecord.model_validate(record) for record in page.records],
     )
+
+
+@reporting.add("GET", "/cdr.csv", "the records", errors={503: "too many exports at a time"})
+async def export_call_detail_records(server: CallServer, query: RecordsQuery) -> CsvExport:
+    """All records that match and are stored by now, as CSV.
+
+    Text that begins with = + - @, a tab or a line end has an apostrophe before it, so that no
+    spreadsheet takes it for a formula. Two exports run at a time.
+    """
+    return CsvExport(server.reports, _wanted(query))
 
 
 @reporting.add("GET", "/cdr/{callGuid}", "the record", errors={404: _UNKNOWN})

@@ -183,6 +183,62 @@ async def test_records_are_listed_by_page_and_filter() -> None:
 
 
 @pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "sortOrder=asc",
+        "sortBy=calledNumber&sortOrder=asc&callResult=completed",
+        "calledNumber=1&sortBy=callEndTime",
+        "callingNumber=%2B49%2030%2F1%262",
+        "startTime=2026-05-28T20:26:41.5Z&endTime=2026-05-28T20:26:49.001%2B00:00",
+    ],
+)
+@run
+async def test_link_leads_through_all_records(query: str) -> None:
+    records = [
+        record(f"{n:032X}", START + n * 700, called_number=str(n % 2), calling_number="+49 30/1&2")
+        for n in range(20)
+    ]
+    async with serving(reports_of(*records)) as client:
+        whole = (await client("get", f"{CDR}?{query}")).json["records"]
+        assert len(whole) >= 10
+        path, found = f"{CDR}?limit=3&offset=0&{query}", []
+        while path:
+            reply = await client("get", path)
+            found += reply.json["records"]
+            link = reply.headers.get("Link", "")
+            path, _, rest = link.removeprefix("<").partition(">")
+            assert rest in ("", '; rel="next"')
+    assert found == whole
+
+
+@run
+async def test_a_cursor_is_of_a_page_and_without_an_offset() -> None:
+    async with serving(reports_of(record())) as client:
+        told = (await client("get", f"{CDR}?cursor=9")).error(400, "INVALID_REQUEST")
+        assert "cursor 9 is of no page; take it from the Link of one" in told
+        told = (await client("get", f"{CDR}?cursor=1&offset=1")).error(400, "INVALID_REQUEST")
+        assert "leave offset out" in told
+        assert "Link" not in (await client("get", CDR)).headers
+
+
+@run
+async def test_calls_of_a_number_are_counted_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.cdr_pages.MOST_COUNTED", 4)
+    records = [record(f"{n:032X}", START + n) for n in range(5)]
+    async with serving(reports_of(*records)) as client:
+        shown = (await client("get", f"{CDR}?calledNumber=7000")).json
+        assert (shown["totalRecords"], shown["totalIsMinimum"], len(shown["records"])) == (
+            4,
+            True,
+            5,
+        )
+        shown = (await client("get", f"{CDR}?callResult=completed")).json
+        assert shown["totalRecords"] == 5
+        assert "totalIsMinimum" not in shown
+
+
+@pytest.mark.parametrize(
     ("query", "field"),
     [
         ("limit=0", "limit"),
@@ -399,6 +455,8 @@ async def test_too_many_reports_at_a_time_are_refused(
         ("1970-01-01t00:00:01.25z", 1250),
         ("1970-01-01T01:00:00+00:30", 1_800_000),
         ("1969-12-31T23:30:00-01:00", 1_800_000),
+        ("1970-01-01T00:00:00.001999Z", 1),
+        ("1970-01-01T00:00:09.29Z", 9290),
         ("1990-12-31T23:59:60Z", 662_688_000_000),  # a leap second (RFC 3339 section 5.8)
         ("0000-01-01T00:00:00Z", 0),
         ("1969-12-31T23:59:59Z", 0),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator import cdr
+from simulator import cdr_schema
 from simulator.cdr import SqliteCdrStore
 from simulator.cdr_queries import CdrFilter, SortBy
 from simulator.cdr_records import COLUMNS, CdrRecord, CdrStoreError, to_row
@@ -16,6 +16,15 @@ from tests.support.records import RecordsInMemory
 HOUR = 3_600_000
 START = 1_800_000_000_000 // HOUR * HOUR
 GUID = "F13437331000013A5FCA33210A4244A9"
+
+# Of versions 1 and 2, and of those before them.
+FORMER_INDEXES = """
+CREATE UNIQUE INDEX cdr_guid ON cdr (call_guid, call_start_time);
+CREATE INDEX cdr_start ON cdr (call_start_time);
+CREATE INDEX cdr_end ON cdr (call_end_time);
+CREATE INDEX cdr_called ON cdr (called_number);
+CREATE INDEX cdr_calling ON cdr (calling_number);
+"""
 
 
 def call(number: int, start: int, length: int = 1000, **rest: Any) -> CdrRecord:
@@ -157,30 +166,33 @@ def test_the_store_answers_reports(tmp_path: Path) -> None:
 
 def test_the_figures_of_one_report_fit_together(tmp_path: Path) -> None:
     """What is stored while it is made is not in it."""
-    stored = threading.Event()
-    with SqliteCdrStore(tmp_path / "cdr.sqlite", lambda _: stored.set()) as store:
+    stored = threading.Semaphore(0)
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", lambda _: stored.release()) as store:
+        store.submit(to_row(call(1, 0)), lambda: None)
+        assert stored.acquire(timeout=20)
+        later: list[bool] = []
 
         def another(statement: str) -> None:
-            if statement.startswith("SELECT call_guid"):
-                store.submit(to_row(call(1, 0)), lambda: None)
-                stored.wait(20)
+            if statement.startswith("SELECT id FROM cdr "):
+                store.submit(to_row(call(2, 0)), lambda: None)
+                later.append(stored.acquire(timeout=20))
 
         store._report_connection.set_trace_callback(another)
         page = store.page(CdrFilter())
         store._report_connection.set_trace_callback(None)
-        assert stored.is_set()
-        assert (page.total, page.records) == (0, [])
-        assert store.page(CdrFilter()).total == 1
+        assert later == [True]
+        assert (page.total, len(page.records)) == (1, 1)
+        assert store.page(CdrFilter()).total == 2
 
 
 def test_a_file_of_the_first_version_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "cdr.sqlite"
     former = [name for name in COLUMNS if name != "marks"]
-    made = cdr._SCHEMA.replace(f"VALUES ({cdr.SCHEMA_VERSION})", "VALUES (1)")
-    made = made.replace(",\n    marks", "").replace(", marks", "")
-    assert "marks" not in made
+    table = cdr_schema.TABLE.replace(",\n    marks", "").replace(", marks", "")
+    version = "CREATE TABLE schema_version (version); INSERT INTO schema_version VALUES (1);"
+    assert "marks" not in table
     old = sqlite3.connect(path)
-    old.executescript(made)
+    old.executescript(f"{version} {table}; {FORMER_INDEXES}")
     leg = '["1-2","inbound",5,9,"sip:a@b","sip:c@d","host",200]'
     values: dict[str, Any] = dict.fromkeys(former, 0) | {
         "call_guid": GUID,
@@ -206,4 +218,7 @@ def test_a_file_of_the_first_version_goes_on(tmp_path: Path) -> None:
         store.submit(to_row(call(2, 0)))
     with SqliteCdrStore(path, lambda done: None) as store:
         assert store.page(CdrFilter()).total == 2
-        assert store._read("SELECT version FROM schema_version") == [(cdr.SCHEMA_VERSION,)]
+        assert store._read("SELECT version FROM schema_version") == [(cdr_schema.SCHEMA_VERSION,)]
+        made = store._read("SELECT name, sql FROM sqlite_master WHERE type = 'index'")
+        assert dict(made) == dict(cdr_schema.INDEXES)
+        assert [line.total for line in store.summary(CdrFilter(), HOUR)] == [1, 1]

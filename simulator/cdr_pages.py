@@ -1,0 +1,304 @@
+"""How a page of records is found without walking through all of them.
+
+Whatever is asked, the ids of the page come from one index: one that has them in their order,
+or one that holds so few matches that these can be sorted. Which it is, counts decide. Those
+by time and result are kept (`cdr_quarter`); those by number are taken from the number's
+index, and only up to `MOST_COUNTED`. The records themselves are read for the page alone.
+
+A page begins behind a record (`CdrFilter.cursor`) at no cost, or after so many (`offset`),
+which walks over the entries of an index; by time alone the quarters of an hour are skipped
+as a whole. Where the values of two records are the same, their ids decide.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from simulator.cdr_queries import ALL, CdrFilter, CdrPage, Parts
+from simulator.cdr_records import from_row
+from simulator.cdr_schema import QUARTER
+from simulator.errors import CursorUnknown
+
+MOST_COUNTED: Final = 100_000
+"""Calls of a number that are counted: some 10 ms."""
+
+MOST_SORTED: Final = 50_000
+"""Entries of an index that may be sorted: as long."""
+
+MOST_LOOKED_UP: Final = 5_000
+"""Records that may be read to be counted or sorted: as long."""
+
+_SORT_COLUMNS: Final = {
+    "callStartTime": "call_start_time",
+    "callEndTime": "call_end_time",
+    "calledNumber": "called_number",
+    "callingNumber": "calling_number",
+}
+_INDEXES: Final = {
+    "call_start_time": "cdr_start",
+    "call_end_time": "cdr_end",
+    "called_number": "cdr_called",
+    "calling_number": "cdr_calling",
+}
+
+# The further columns of the indexes, which are the order of what is equal before.
+_START: Final = ("call_start_time",)
+_END: Final = ("call_end_time", "call_start_time", "call_result")
+_OF_A_NUMBER: Final = ("call_start_time", "call_end_time", "call_result")
+
+
+@dataclass(slots=True)
+class _Way:
+    """How to find a page: an index, the order, and tests besides those of the filter."""
+
+    index: str
+    order: tuple[str, ...]
+    total: int
+    exact: bool = True
+    tests: dict[str, int] = field(default_factory=dict)
+
+
+def page(connection: sqlite3.Connection, wanted: CdrFilter) -> CdrPage:
+    """One page of records, and how many there are in all. Raises CursorUnknown."""
+    way = _way(connection, wanted)
+    ids = _ids(connection, wanted, way)
+    rows = rows_of(connection, ids[: wanted.limit], ALL)
+    records = [from_row(row) for row in rows]
+    return CdrPage(way.total, records, way.exact, behind(ids, wanted))
+
+
+def page_ids(connection: sqlite3.Connection, wanted: CdrFilter) -> list[int]:
+    """The ids of a page in their order, and one more where others follow.
+
+    Raises CursorUnknown.
+    """
+    return _ids(connection, wanted, _way(connection, wanted))
+
+
+def behind(ids: Sequence[int], wanted: CdrFilter) -> int | None:
+    """The cursor of the page that follows one of `page_ids`, if one does."""
+    return ids[wanted.limit - 1] if len(ids) > wanted.limit else None
+
+
+def rows_of(connection: sqlite3.Connection, ids: Sequence[int], columns: str) -> list[Any]:
+    """`columns` of the records `ids`, in their order."""
+    marks = ", ".join("?" * len(ids))
+    found = connection.execute(f"SELECT id, {columns} FROM cdr WHERE id IN ({marks})", ids)
+    rows = {row[0]: row[1:] for row in found}
+    return [rows[one] for one in ids]
+
+
+# -- which way -----------------------------------------------------------------------------
+
+
+def _way(connection: sqlite3.Connection, wanted: CdrFilter) -> _Way:
+    sort = _SORT_COLUMNS[wanted.sort_by]
+    if wanted.call_guid is not None:
+        calls, total = _counted(connection, "cdr_guid", wanted)
+        return _Way("cdr_guid", _order(sort), total, calls <= MOST_COUNTED)
+    if wanted.by_time:
+        return _way_by_time(connection, wanted, sort)
+    return _way_by_number(connection, wanted, sort)
+
+
+def _order(sort: str) -> tuple[str, ...]:
+    if sort == "call_start_time":
+        return _START
+    return _END if sort == "call_end_time" else (sort, *_OF_A_NUMBER)
+
+
+def _way_by_time(connection: sqlite3.Connection, wanted: CdrFilter, sort: str) -> _Way:
+    by_time = "cdr_start" if wanted.call_result is None else "cdr_result"
+    total = _kept(connection, wanted)
+    way = _Way(by_time, _order(sort), total)
+    if sort == "call_end_time":
+        _walk_by_end(connection, wanted, way)
+    elif sort != "call_start_time" and total > MOST_LOOKED_UP:
+        way.index = _INDEXES[sort]
+    return way
+
+
+def _walk_by_end(connection: sqlite3.Connection, wanted: CdrFilter, way: _Way) -> None:
+    """Between the first and the last end of the calls that began in the range."""
+    way.index = "cdr_end"
+    if wanted.start is wanted.end is None:
+        return
+    parts = Parts.of(wanted)
+    first, last = connection.execute(
+        "SELECT min(first_end), max(last_end) FROM cdr_quarter WHERE start >= ? AND start < ?",
+        (parts.before[0] // QUARTER * QUARTER, parts.behind[1]),
+    ).fetchone()
+    if first is not None:
+        way.tests = {"call_end_time >= ?": first, "call_end_time <= ?": last}
+
+
+def _way_by_number(connection: sqlite3.Connection, wanted: CdrFilter, sort: str) -> _Way:
+    """Along the index of the number, or of the one of two that has fewer calls."""
+    both = {"called_number": wanted.called_number, "calling_number": wanted.calling_number}
+    numbers = {name: number for name, number in both.items() if number is not None}
+    entries, total, name = min(
+        (*_counted(connection, _INDEXES[name], _with_number(wanted, name)), name)
+        for name in numbers
+    )
+    index, exact = _INDEXES[name], entries <= MOST_COUNTED
+    if len(numbers) > 1:
+        total = _counted_of_both(connection, index, wanted, name)
+        exact = entries <= MOST_LOOKED_UP
+    if sort in numbers or sort == "call_start_time":
+        return _Way(index, _OF_A_NUMBER, total, exact)
+    way = _Way(index, _order(sort), total, exact)
+    if sort == "call_end_time":
+        # The index of a number has the end as well, but not the other number.
+        if entries > (MOST_SORTED if len(numbers) == 1 else MOST_LOOKED_UP):
+            _walk_by_end(connection, wanted, way)
+    elif entries > MOST_LOOKED_UP:
+        way.index = _INDEXES[sort]
+    return way
+
+
+def _with_number(wanted: CdrFilter, name: str) -> CdrFilter:
+    """The same with one of the numbers."""
+    called, calling = wanted.called_number, wanted.calling_number
+    return replace(
+        wanted,
+        called_number=called if name == "called_number" else None,
+        calling_number=calling if name == "calling_number" else None,
+    )
+
+
+# -- counts --------------------------------------------------------------------------------
+
+
+def _kept(connection: sqlite3.Connection, wanted: CdrFilter) -> int:
+    """How many calls a filter by time and result has: what is kept, and the ends counted."""
+    parts = Parts.of(wanted)
+    (total,) = connection.execute(
+        f"SELECT total({wanted.call_result or 'total'}) FROM cdr_quarter "
+        "WHERE start >= ? AND start < ?",
+        parts.whole,
+    ).fetchone()
+    return int(total) + sum(
+        _at(connection, replace(wanted, start=start, end=end))
+        for start, end in (parts.before, parts.behind)
+        if start < end
+    )
+
+
+def _at(connection: sqlite3.Connection, wanted: CdrFilter) -> int:
+    """How many calls a short range has."""
+    tests, values = wanted.tests()
+    index = "cdr_start" if wanted.call_result is None else "cdr_result"
+    query = f"SELECT count(*) FROM cdr INDEXED BY {index} WHERE {' AND '.join(tests)}"
+    return int(connection.execute(query, values).fetchone()[0])
+
+
+def _counted(connection: sqlite3.Connection, index: str, wanted: CdrFilter) -> tuple[int, int]:
+    """How many calls an index has, whatever their result; and how many have the right one.
+
+    So many are looked at that it shows whether there are more than `MOST_COUNTED`.
+    """
+    tests, values = replace(wanted, call_result=None).tests()
+    some = f"SELECT call_result FROM cdr INDEXED BY {index} WHERE {' AND '.join(tests)} LIMIT ?"
+    fits = "1" if wanted.call_result is None else f"call_result IS '{wanted.call_result}'"
+    query = f"SELECT count(*), total({fits}) FROM ({some})"
+    calls, fitting = connection.execute(query, [*values, MOST_COUNTED + 1]).fetchone()
+    return calls, min(int(fitting), MOST_COUNTED)
+
+
+def _counted_of_both(
+    connection: sqlite3.Connection, index: str, wanted: CdrFilter, name: str
+) -> int:
+    """How many of the first calls that an index has of one number have the other as well."""
+    other = "calling_number" if name == "called_number" else "called_number"
+    tests, values = _with_number(wanted, name).tests()
+    some = f"SELECT {other} AS other FROM cdr INDEXED BY {index} WHERE {' AND '.join(tests)}"
+    query = f"SELECT count(*) FROM ({some} LIMIT ?) WHERE other = ?"
+    number = wanted.calling_number if name == "called_number" else wanted.called_number
+    return int(connection.execute(query, [*values, MOST_LOOKED_UP, number]).fetchone()[0])
+
+
+# -- along an index ------------------------------------------------------------------------
+
+
+def _ids(connection: sqlite3.Connection, wanted: CdrFilter, way: _Way) -> list[int]:
+    """The ids of the page, and one more where others follow."""
+    if way.exact and wanted.offset >= way.total:
+        return []
+    behind_cursor: list[Any] = []
+    if wanted.cursor is not None:
+        behind_cursor = _values_at(connection, wanted.cursor, way)
+        wanted = _narrowed(wanted, way, behind_cursor[0])
+    elif way.order == _START and way.index != "cdr_guid" and wanted.offset > 0:
+        wanted = _skipped(connection, wanted)
+    tests, values = wanted.tests()
+    if way.index != "cdr_result":
+        # Not seen as a constant, it has its place in the order, which is that of the index.
+        tests = ["+call_result = ?" if test == "call_result = ?" else test for test in tests]
+    tests += way.tests
+    values += way.tests.values()
+    columns = (*way.order, "id")
+    if behind_cursor:
+        marks = ", ".join("?" * len(columns))
+        sign = "<" if wanted.sort_order == "desc" else ">"
+        tests.append(f"({', '.join(columns)}) {sign} ({marks})")
+        values += behind_cursor
+    where = f"WHERE {' AND '.join(tests)}" if tests else ""
+    order = ", ".join(f"{name} {wanted.sort_order}" for name in columns)
+    rows = connection.execute(
+        f"SELECT id FROM cdr INDEXED BY {way.index} {where} ORDER BY {order} LIMIT ? OFFSET ?",
+        [*values, wanted.limit + 1, wanted.offset],
+    )
+    return [row[0] for row in rows]
+
+
+def _values_at(connection: sqlite3.Connection, cursor: int, way: _Way) -> list[Any]:
+    """What the record of a cursor has in the columns of the order, and its id."""
+    query = f"SELECT {', '.join(way.order)}, id FROM cdr WHERE id = ?"
+    row = connection.execute(query, (cursor,)).fetchone()
+    if row is None:
+        raise CursorUnknown(f"cursor {cursor} is of no page; take it from the Link of one")
+    return list(row)
+
+
+def _narrowed(wanted: CdrFilter, way: _Way, value: int) -> CdrFilter:
+    """The range as far as a cursor leaves it, where `value` of the first column is a time.
+
+    Of two limits to a column SQLite takes one, and walks from there: it is to be the near one.
+    """
+    descending = wanted.sort_order == "desc"
+    if way.order[0] == "call_start_time":
+        if descending:
+            return replace(wanted, end=min(value + 1, wanted.end or value + 1))
+        return replace(wanted, start=max(value, wanted.start or value))
+    if way.order[0] == "call_end_time":
+        test = "call_end_time <= ?" if descending else "call_end_time >= ?"
+        nearer = min if descending else max
+        way.tests[test] = nearer(value, way.tests.get(test, value))
+    return wanted
+
+
+def _skipped(connection: sqlite3.Connection, wanted: CdrFilter) -> CdrFilter:
+    """The rest of the range once `offset` has skipped whole quarters of an hour."""
+    parts = Parts.of(wanted)
+    descending = wanted.sort_order == "desc"
+    start, end = parts.behind if descending else parts.before
+    left = wanted.offset
+    if start < end:
+        found = _at(connection, replace(wanted, start=start, end=end))
+        if left < found:
+            return wanted
+        left -= found
+    quarters = connection.execute(
+        f"SELECT start, {wanted.call_result or 'total'} FROM cdr_quarter "
+        f"WHERE start >= ? AND start < ? ORDER BY start {wanted.sort_order}",
+        parts.whole,
+    )
+    for start, found in quarters:
+        if left < found:
+            near = start + QUARTER if descending else start
+            break
+        left -= found
+    else:
+        near = parts.before[1] if descending else parts.behind[0]
+    return replace(wanted, offset=left, **{"end" if descending else "start": near})
