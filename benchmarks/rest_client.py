@@ -20,10 +20,11 @@ class RestError(Exception):
 class RestClient:
     """One kept connection, HTTP/1.1 in clear, with Basic authentication."""
 
-    def __init__(self, server: Address, user: str = USER) -> None:
+    def __init__(self, server: Address, user: str = USER, prefix: str = PREFIX) -> None:
         self._socket = socket.create_connection(server, timeout=_PATIENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         token = base64.b64encode(user.encode()).decode()
+        self._prefix = prefix
         self._head = f"Host: {server[0]}:{server[1]}\r\nAuthorization: Basic {token}\r\n"
 
     def close(self) -> None:
@@ -33,7 +34,7 @@ class RestClient:
     def send(self, method: str, path: str) -> None:
         """Send a request without a body."""
         length = "Content-Length: 0\r\n" if method == "POST" else ""
-        text = f"{method} {PREFIX}{path} HTTP/1.1\r\n{self._head}{length}\r\n"
+        text = f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._head}{length}\r\n"
         self._socket.sendall(text.encode())
 
     def receive(self) -> tuple[int, bytes]:
