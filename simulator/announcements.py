@@ -23,6 +23,7 @@ from simulator.leg import GREETING, WHISPER, Leg
 from simulator.routing import NotRoutable
 from simulator.states import NORMAL
 from sip.errors import LocalError, PeerError
+from sip.grammar import header_line
 from sip.message import Request, Response
 from sip.sdp import SessionDescription
 from sip.timers import Timer
@@ -43,7 +44,7 @@ class Announcement:
         self, call: "Call", kind: str, number: str, name: str, user: "AgentConnection | None"
     ) -> None:
         self.leg = Leg(call, kind, number, 0.0)
-        self.leg.lines = f"X-Announcement: {name}\r\n"
+        self.leg.lines = header_line("X-Announcement", name)
         self.leg.owner = self
         self.name = name
         self._user = user

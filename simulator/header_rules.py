@@ -10,6 +10,7 @@ from simulator.config_base import ANY
 from sip.dialog import name_addr_uri
 from sip.errors import ParseError
 from sip.fields import header_key
+from sip.grammar import header_line
 from sip.uri import SipUri, parse_uri
 
 if TYPE_CHECKING:
@@ -96,5 +97,5 @@ def _changed(lines: str, rule: "HeaderRule") -> str:
         key = header_key(name)
         if key not in drop:
             kept.append(f"{rename.get(key, name)}:{value}\r\n")
-    kept += [f"{name}: {value}\r\n" for name, value in rule.add.items()]
+    kept += [header_line(name, value) for name, value in rule.add.items()]
     return "".join(kept)

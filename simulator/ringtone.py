@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from simulator.connection import Connection
 from simulator.joining import TARGET_AGREED
 from simulator.leg import RINGTONE, Leg
+from sip.grammar import header_line
 
 if TYPE_CHECKING:
     from simulator.call import Call
@@ -76,5 +77,5 @@ def lead_in(work: Connection, number: str, file: str, now: float) -> Connection:
         return work
     ringtone = Ringtone(call, number, uri, work, now)
     if file:
-        ringtone.target.lines = f"X-Announcement: {file}\r\n"
+        ringtone.target.lines = header_line("X-Announcement", file)
     return ringtone

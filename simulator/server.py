@@ -54,6 +54,7 @@ from simulator.vru_return import WaitingCalls
 from sip.dialog import name_addr_uri
 from sip.errors import LocalError, PeerError
 from sip.events import Event, Invited, Responded
+from sip.grammar import header_line
 from sip.message import Request
 from sip.timers import Timer
 from sip.usage.invite import InviteSession
@@ -130,8 +131,8 @@ class CallServer(Commands):
         self.server_groups.configure(config.server_groups, self.stack.now())
         headers = config.headers
         own = f"Callsim/{self.version}"
-        self.agent_line = f"User-Agent: {headers.user_agent or own}\r\n"
-        self.server_line = f"Server: {headers.server or own}\r\n"
+        self.agent_line = header_line("User-Agent", headers.user_agent or own)
+        self.server_line = header_line("Server", headers.server or own)
         self.stack.endpoint.user_agent_line = self.agent_line
         self.caller_data = CallerData(headers, separate=config.variables.separate)
         self.header_rules = HeaderRules(headers.rules) if headers.rules else None

@@ -12,7 +12,7 @@ from zlib import crc32
 from sip.dialog import Dialog, is_sips, route_uri
 from sip.errors import PeerError
 from sip.events import Event, Responded
-from sip.grammar import format_host
+from sip.grammar import check_answer, check_header, format_host
 from sip.ids import IdSource
 from sip.inspection import (
     check_content,
@@ -198,6 +198,7 @@ class Endpoint(Transactions):
         a text cannot stand in a header line.
         """
         check_lines(uri, from_, to, call_id, contact_user, *routes)
+        check_header(lines)
         hop = next_hop or (route_uri(routes[0]) if routes else uri)
         host, listener = self.way_to(hop)
         tag = self.new_tag()
@@ -424,6 +425,7 @@ class Endpoint(Transactions):
         if request.method == "ACK" or not request.get("via"):
             self.discarded += 1
             return
+        check_answer(lines, reason)
         if tag is None:
             digest = f"{request.get('via')} {request.call_id} {request.get('cseq')}"
             tag = f"ds{crc32(digest.encode('utf-8', 'surrogateescape')):08x}"

@@ -51,6 +51,8 @@ _fold = re.compile(r"\r?\n[ \t]+")
 _unencodable = re.compile(f"[{_LONE}]").search
 _unquotable = re.compile(rf"[\r\n{_LONE}]").search
 _unsafe = re.compile(rf"[\x00-\x1f\x7f-\x9f{_LONE}]").search
+_no_line = re.compile(r"\n[\r \t]").search
+_controls = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 # A label that begins with a digit may not come last in a dotted name (it would look
 # like an address), but does stand alone: container ids are host names. "_" is no letter
@@ -102,6 +104,40 @@ def safe_text(text: str, field: str) -> str:
             "cannot stand in a SIP message; remove it"
         )
     return text
+
+
+def header_line(name: str, text: str) -> str:
+    """`text`, of local origin, as the value of a header line, ended by CRLF.
+
+    Raises `InvalidValue` as `safe_text` does, and for a name that is no token.
+    """
+    return f"{check_token(name, 'header name')}: {safe_text(text, name)}\r\n"
+
+
+def check_header(lines: str) -> None:
+    """Raise `InvalidValue` unless `lines` are header lines, each ended by CRLF.
+
+    The last look before they are sent: a CR or LF that ends no line, or a line that is empty
+    or goes on with the one before, would make another message of the one that they are for.
+    """
+    ends = lines.count("\n")
+    broken = lines.count("\r") != ends or lines.count("\r\n") != ends or _no_line(lines)
+    if broken or lines[:1] in ("\r", " ", "\t") or lines[-1:] not in ("", "\n"):
+        raise InvalidValue(f"header lines: {lines!r} are not lines that CRLF ends each")
+    if not lines.isascii() and _unencodable(lines):
+        raise InvalidValue("header lines: a lone surrogate has no UTF-8 form; remove it")
+
+
+def check_answer(lines: str, reason: str) -> None:
+    """`check_header`, and the same for a reason phrase, "" for the usual one."""
+    check_header(lines)
+    if reason:
+        safe_text(reason, "reason phrase")
+
+
+def plain_phrase(text: str) -> str:
+    """A peer's reason phrase without control characters, which none can have (section 25.1)."""
+    return text if text.isprintable() else _controls.sub("", text)
 
 
 def unfold(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 from sip.errors import ParseError
 from sip.fields import KEYS, header_key
-from sip.grammar import split_values
+from sip.grammar import check_header, plain_phrase, split_values
 from sip.multipart import sdp_part
 from sip.values import CSeq, NameAddr, Via
 
@@ -375,7 +375,9 @@ def build_request(
     if body:
         lines.append(f"Content-Type: {content_type}")
     lines.append(f"Content-Length: {len(body)}")
-    return Request(method, uri, f"{method} {uri} {VERSION}\r\n" + "\r\n".join(lines), body)
+    head = "\r\n".join((f"{method} {uri} {VERSION}", *lines))
+    check_header(f"{head}\r\n")
+    return Request(method, uri, head, body)
 
 
 def parse(data: bytes) -> Request | Response:
@@ -421,7 +423,7 @@ def _parse_response(parts: list[str], head: str, body: bytes) -> Response:
     code = parts[1]
     if not (code.isascii() and code.isdigit() and len(code) == 3 and "100" <= code <= "699"):
         raise ParseError("the status code is not a number from 100 to 699")
-    response = Response(int(code), " ".join(parts[2:]), head, body)
+    response = Response(int(code), plain_phrase(" ".join(parts[2:])), head, body)
     response._check(len(body))
     return response
 

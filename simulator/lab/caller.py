@@ -12,7 +12,7 @@ from simulator.lab.dtmf import DTMF, DTMF_RELAY, EventSender, event_type, info_b
 from simulator.lab.endpoint import LabEndpoint
 from simulator.lab.media import Negotiation, rtp_address
 from sip.errors import InvalidState, InvalidValue, ParseError
-from sip.grammar import check_token, escape_user, format_host_port, safe_text
+from sip.grammar import escape_user, format_host_port, header_line
 from sip.timers import Timers
 from sip.uri import SipUri
 from sip.usage.invite import InviteSession
@@ -271,10 +271,4 @@ class Caller(LabEndpoint):
 
 def header_lines(headers: Mapping[str, str | None]) -> str:
     """Header fields as lines; raises InvalidValue for what would break out of its line."""
-    return "".join(
-        [
-            f"{check_token(name, 'header name')}: {safe_text(text, name)}\r\n"
-            for name, text in headers.items()
-            if text is not None
-        ]
-    )
+    return "".join([header_line(name, text) for name, text in headers.items() if text is not None])

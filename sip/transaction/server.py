@@ -3,6 +3,7 @@
 from typing import ClassVar, Final, Protocol
 
 from sip.errors import ParseError
+from sip.grammar import check_answer
 from sip.message import Request, reason_phrase
 from sip.peer_address import PeerAddress
 from sip.transaction.machine import (
@@ -156,7 +157,9 @@ class ServerTransaction(Transaction):
 
         Returns the octets sent (a 2xx to INVITE is repeated by the usage, section
         13.3.1.4), or None when a final response has been sent before.
+        Raises InvalidValue for a text that would be more than a line.
         """
+        check_answer(lines, reason)
         head = (
             f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n{self.prefix}{lines}"
             f"Content-Length: {len(body)}\r\n\r\n"

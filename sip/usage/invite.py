@@ -85,7 +85,7 @@ class InviteSession(ProvisionalSession):
 
         It waits for the PRACK of a reliable response with a session description.
         """
-        invite = self.unanswered("answer")
+        invite = self.unanswered("answer", lines)
         if self.reliable is None or not self.reliable.withhold(body, lines):
             self.accept(invite, now, body, lines)
 
@@ -104,7 +104,7 @@ class InviteSession(ProvisionalSession):
 
     def reject(self, now: float, status: int, reason: str = "", lines: str = "") -> None:
         """Refuse the INVITE or re-INVITE; `status` from 300 to 699."""
-        invite = self.unanswered("reject")
+        invite = self.unanswered("reject", lines, reason)
         self.server_invite = None
         self.described(OVER)
         invite.respond(status, now, lines, b"", reason)

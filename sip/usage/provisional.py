@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from sip.dialog import Dialog
 from sip.errors import InvalidState
+from sip.grammar import check_answer
 from sip.message import Request, Response
 from sip.transaction.client import ClientTransaction
 from sip.transaction.server import ServerTransaction
@@ -96,7 +97,7 @@ class ProvisionalSession(Session):
         It is sent reliably (RFC 3262) where the caller requires that, or supports it and
         `reliable` asks for it; then it waits for the PRACK of the one before.
         """
-        invite = self.unanswered("ring")
+        invite = self.unanswered("ring", lines, reason)
         if self.state == INITIAL:
             self.state = EARLY
         lines = self.response_lines(lines, body)
@@ -107,8 +108,12 @@ class ProvisionalSession(Session):
         else:
             invite.respond(status, now, lines, body, reason)
 
-    def unanswered(self, verb: str) -> ServerTransaction:
-        """The INVITE that waits for our answer. Raises InvalidState when none does."""
+    def unanswered(self, verb: str, lines: str, reason: str = "") -> ServerTransaction:
+        """The INVITE that waits for our answer, with `lines` and a `reason` phrase.
+
+        Raises InvalidState when none does, InvalidValue for texts that no answer can have.
+        """
+        check_answer(lines, reason)
         if self.server_invite is None:
             raise InvalidState(f"{verb}: no INVITE waits for an answer")
         if self.reliable is not None and self.reliable.answering and verb != "reject":

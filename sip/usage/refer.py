@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sip.errors import InvalidState, ParseError, PeerError
 from sip.events import ReferProgressed
-from sip.grammar import unescape
+from sip.grammar import check_answer, unescape
 from sip.message import Request, Response, reason_phrase
 from sip.replaces import Replaces
 from sip.transaction.client import ClientTransaction
@@ -226,6 +226,7 @@ class ReceivedRefer:
         """
         if not self._accepted:
             raise InvalidState("the REFER has not been accepted, or has had its last word")
+        check_answer("", reason)
         self._status = (status, reason or reason_phrase(status))
         if status >= 200:
             self._accepted = False
@@ -271,7 +272,7 @@ def _refer_to(request: Request) -> tuple[NameAddr, str, Replaces | None]:
 
 def _referred_by(request: Request) -> str:
     """Referred-By as the line that the INVITE carries on (RFC 3892 section 2.2)."""
-    values = request.all("referred-by")
+    values = [value for value in request.all("referred-by") if "\0" not in value]
     try:
         return f"Referred-By: {NameAddr.parse(values[0])}\r\n" if len(values) == 1 else ""
     except ParseError:

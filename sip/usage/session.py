@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sip.dialog import Dialog, can_name_transport, contact_user
 from sip.errors import InvalidState, ParseError, PeerError
 from sip.events import PeerOddity, Referred, Requested
+from sip.grammar import check_header
 from sip.message import Request, Response
 from sip.peer_address import PeerAddress
 from sip.transaction.client import ClientTransaction, ClientUser
@@ -139,7 +140,9 @@ class Session:
             raise InvalidState("refer: the session is not established")
         if not subscribe:
             lines += "Refer-Sub: false\r\nSupported: norefersub\r\n"
+        check_header(lines)
         lines = f"{self.contact}Refer-To: {NameAddr(target)}\r\n{lines}"
+        check_header(lines)  # before the REFER is noted
         refer = SentRefer(self, target)
         refer.number = self.dialog.local_cseq + 1
         if self.refers is None:
@@ -159,7 +162,11 @@ class Session:
         context: object = None,
         user: ClientUser | None = None,
     ) -> ClientTransaction:
-        """Send a request with the next CSeq in a client transaction of its own."""
+        """Send a request with the next CSeq in a client transaction of its own.
+
+        Raises InvalidValue, and nothing is sent, where `lines` are not header lines.
+        """
+        check_header(lines)
         dialog = self.dialog
         dialog.local_cseq += 1
         dialog.last_cseq = dialog.local_cseq

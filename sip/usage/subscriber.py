@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sip.dialog import Dialog
 from sip.errors import InvalidState, ParseError
 from sip.events import Notified, Unsubscribed
-from sip.grammar import delta_seconds
+from sip.grammar import check_header, delta_seconds
 from sip.inspection import check_lines
 from sip.message import Request, Response, reason_phrase
 from sip.timers import Timer
@@ -278,6 +278,7 @@ def subscribe(
     when the destination cannot be used or a text cannot stand in a header line.
     """
     check_lines(uri, from_, to)
+    check_header(lines)
     host, listener = endpoint.way_to(next_hop or uri)
     tag = endpoint.new_tag()
     call_id = f"{endpoint.ids.hex(32)}@{listener.local_host(host)}"

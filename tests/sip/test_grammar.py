@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from sip import grammar
 from sip.errors import InvalidValue, ParseError
+from tests.support.injection import CONTROLS, INJECTIONS, SURROGATES, placed
 
 relaxed = settings(deadline=None)
 
@@ -400,3 +401,66 @@ def test_hostile_repetition_takes_linear_time(piece: str) -> None:
                 continue
         grammar.unfold(hostile)
         grammar.unescape(hostile)
+
+
+class TestHeaderLines:
+    def test_a_line_is_made(self) -> None:
+        assert grammar.header_line("X-Any", 'Zoë, "a"; b') == 'X-Any: Zoë, "a"; b\r\n'
+
+    @pytest.mark.parametrize("bad", [*CONTROLS, *SURROGATES[:3], *INJECTIONS])
+    def test_no_text_breaks_out_of_its_line(self, bad: str) -> None:
+        for text in placed("text", bad):
+            with pytest.raises(InvalidValue, match=r"X-Any: character U\+"):
+                grammar.header_line("X-Any", text)
+            with pytest.raises(InvalidValue, match="header name"):
+                grammar.header_line(text, "1")
+
+    @pytest.mark.parametrize(
+        "lines", ["", "A: 1\r\n", "A:\r\nB: 2\r\n", "A: \udcff\r\n", "A: \t\x07\x85\u2028\r\n"]
+    )
+    def test_lines_that_pass(self, lines: str) -> None:
+        grammar.check_header(lines)
+        grammar.check_answer(lines, "OK")
+
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            "A: 1",
+            "A: 1\n",
+            "A: 1\r",
+            "A: 1\r\nB: 2",
+            "A: 1\rB: 2\r\n",
+            "A: 1\nB: 2\r\n",
+            "A: 1\r\n\r\n",
+            "A: 1\r\n\r\nbody\r\n",
+            "\r\nA: 1\r\n",
+            "\r\n",
+            "\n",
+            " A: 1\r\n",
+            "\tA: 1\r\n",
+            "A: \ud800\r\n",
+        ],
+    )
+    def test_lines_that_would_be_another_message(self, lines: str) -> None:
+        with pytest.raises(InvalidValue, match="header lines"):
+            grammar.check_header(lines)
+
+    @pytest.mark.parametrize("reason", CONTROLS + INJECTIONS)
+    def test_a_reason_phrase(self, reason: str) -> None:
+        with pytest.raises(InvalidValue, match="reason phrase"):
+            grammar.check_answer("", f"Busy {reason}")
+        said = grammar.plain_phrase(f"Busy{reason}Here")
+        assert not set(said) & set(CONTROLS)
+        assert said.startswith("Busy")
+
+    @given(st.text(st.characters()))
+    @relaxed
+    def test_what_passes_is_so_many_lines(self, text: str) -> None:
+        lines = f"A: {text}\r\nB: 2\r\n"
+        try:
+            grammar.check_header(lines)
+        except InvalidValue:
+            return
+        octets = lines.encode("utf-8", "surrogateescape")
+        assert octets.count(b"\r") == octets.count(b"\n") == octets.count(b"\r\n")
+        assert b"\r\n\r\n" not in octets
