@@ -8,7 +8,7 @@ the log.
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
@@ -78,6 +78,7 @@ _INTERNAL: Final = re.compile(
 )
 """How pydantic names a branch of a union, which nobody wrote."""
 _MAX_FAULTS: Final = 5
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class ApiError(Exception):
@@ -220,7 +221,30 @@ def _fault(fault: Mapping[str, Any], model: type[BaseModel], what: str) -> str:
             known = [field.alias or name for name, field in model.model_fields.items()]
             return f"{where} is not known; known in the {what}: {', '.join(known)}"
         case "json_invalid":
-            return f"the {what} is not JSON: {fault['msg'].removeprefix('Invalid JSON: ')}"
+            broken = f"the {what} is not JSON: {fault['msg'].removeprefix('Invalid JSON: ')}"
+            return _lone_surrogate(fault["input"]) or broken
         case _:
             text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
             return f"{where or what} {text[:1].lower()}{text[1:]}{given}"
+
+
+def _lone_surrogate(raw: object) -> str:
+    """Where JSON has a text that UTF-8 cannot carry (``"\\ud800"``): field and fix; or ""."""
+    try:
+        return next(_surrogates(json.loads(raw), ""), "") if isinstance(raw, str | bytes) else ""
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _surrogates(value: object, where: str) -> Iterator[str]:
+    if isinstance(value, str) and (found := _SURROGATE.search(value)):
+        name = (where if where.isprintable() else ascii(where)[1:-1])[:_MAX_SHOWN] or "the text"
+        yield f"{name} has the lone surrogate {found[0]!a} at place {found.start() + 1}; remove it"
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            field = f"{where}.{key}" if where else str(key)
+            yield from _surrogates(key, field)
+            yield from _surrogates(inner, field)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _surrogates(inner, f"{where}.{place}")

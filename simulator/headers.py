@@ -55,6 +55,11 @@ def received_guid(request: Request) -> str | None:
     return None
 
 
+def guid_of(text: str) -> str:
+    """`text` as it is in all tables, in capitals, where it has the form of a GUID."""
+    return text.upper() if _GUCID.fullmatch(text) else text
+
+
 def new_guid(ids: IdSource, host: str, milliseconds: int) -> str:
     """A GUID of our own, made at `milliseconds` since the epoch.
 
@@ -83,7 +88,7 @@ def passed_lines(message: Message, passed: frozenset[str] = PASSED) -> str:
     present = message.keys()
     if _PLAIN.issuperset(present):  # a subject alone needs no look for the sender's spelling
         subject = message.get("subject") if "subject" in passed else None
-        return "" if subject is None else f"Subject: {subject}\r\n"
+        return "" if subject is None or is_cut(subject) else f"Subject: {subject}\r\n"
     keys = {key for key in present if key in passed or key[:2] == "x-"}
     if not keys:
         return ""
@@ -91,7 +96,7 @@ def passed_lines(message: Message, passed: frozenset[str] = PASSED) -> str:
         [
             f"{name}: {value}\r\n"
             for name, value in message.lines()
-            if header_key(name) in keys and value != PACKAGE  # that is for us
+            if header_key(name) in keys and value != PACKAGE and not is_cut(value)  # that is for us
         ]
     )
 
@@ -112,8 +117,22 @@ def parting(request: Request) -> tuple[str, str]:
     """What goes on with a BYE or CANCEL: the value of Reason, and further header lines."""
     if _PLAIN.issuperset(request.keys()):
         return NORMAL, ""
-    reasons = request.all("reason")
-    return ", ".join(reasons) or NORMAL, passed_lines(request, _PARTING)
+    return _reasons(request) or NORMAL, passed_lines(request, _PARTING)
+
+
+def _reasons(message: Message) -> str:
+    return ", ".join([value for value in message.all("reason") if not is_cut(value)])
+
+
+def is_cut(value: str) -> bool:
+    """NUL is legal in a quoted pair, but to many it is the end of the text: it does not go on."""
+    return "\0" in value
+
+
+def content_type(message: Message) -> str:
+    """Content-Type as it goes on with a body; empty where there is none."""
+    value = message.get("content-type") or ""
+    return message.content_type if is_cut(value) else value
 
 
 # What a refusal means something with (RFC 3261 section 21): it goes on with its code.
@@ -136,7 +155,7 @@ NO_REFUSAL: Final = CalleeRefusal()
 
 def refusal_of(status: int, response: Response | None) -> CalleeRefusal:
     """A final response from 300 to 699, None where there was none."""
-    reason = "" if response is None else ", ".join(response.all("reason"))
+    reason = "" if response is None else _reasons(response)
     return CalleeRefusal(status, refusal_lines(response), reason)
 
 
@@ -145,7 +164,12 @@ def refusal_lines(response: Response | None) -> str:
     if response is None:
         return ""
     return "".join(
-        [f"{key.title()}: {value}\r\n" for key in _REFUSAL for value in response.all(key)]
+        [
+            f"{key.title()}: {value}\r\n"
+            for key in _REFUSAL
+            for value in response.all(key)
+            if not is_cut(value)
+        ]
     )
 
 

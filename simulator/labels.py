@@ -81,8 +81,9 @@ class Label:
 
 def no_route(label: str) -> str:
     """What the log says of a label that leads nowhere, in the words of a Call Server."""
+    shown = label if label.isprintable() else ascii(label)[1:-1]  # an application may make it
     return (
-        f"B2BUA is not configured with a route for making calls to [{label}]. "
+        f"B2BUA is not configured with a route for making calls to [{shown}]. "
         "Please add this route. [id:5010]"
     )
 

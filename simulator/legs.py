@@ -132,7 +132,8 @@ class Legs(Queries):
         call.work = work
         if uri is None:  # a number of ours: the caller calls us again
             session = call.caller.session
-            uri = f"sip:{destination}@{session.listener.sent_by(session.remote_address[0])}"
+            here = session.listener.sent_by(session.remote_address[0])
+            uri = f"sip:{escape_user(destination)}@{here}"
         uri = self.server_groups.concrete(uri, now)
         work.start(uri, self.config.transfer.ring_no_answer, now)
 
@@ -212,11 +213,12 @@ class Legs(Queries):
         timer = None if caller is leg else caller.session.timer
         if body is None:
             body = self.own_offer(call, local)
+        end = uri.find(";", uri.find("@") + 1)  # of a URI without its parameters
         leg.session = endpoint.invite(
             now,
             uri,
             from_=from_,
-            to=f"<{uri.partition(';')[0]}>",
+            to=f"<{uri if end < 0 else uri[:end]}>",
             call_id=f"{call.guid}-{int(self.wall(now) * 1000)}{counter}@{local}",
             contact_user=number,
             body=leg.describe(body),

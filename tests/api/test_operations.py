@@ -229,7 +229,7 @@ async def test_what_cannot_be_dialed_is_refused(field: str, text: str) -> None:
         ('{"destination": 1}', "destination"),
         ('{"destination": null}', "destination"),
         ('{"destination": NaN}', "destination"),
-        ('{"destination": "\\ud800"}', "not JSON"),
+        ('{"destination": "\\ud800"}', "destination has the lone surrogate"),
         ('{"destination": "1", "label": null}', "label"),
         ('{"destination": "1", "transferType": "warm"}', "transferType"),
         ('{"destination": "1", "eccVariables": {"a": 1}}', "eccVariables.a"),
