@@ -5,6 +5,7 @@ file, line, key and fix. Without a file the plan of `Config.builtin` holds: the 
 the README, with the lab neighbours embedded. The models are in `simulator.config_sections`.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -47,6 +48,8 @@ __all__ = [
     "SipTarget",
     "check_config",
 ]
+
+log = logging.getLogger(__name__)
 
 # `key.path=value` as after --set, or a key path and the value of an option of its own.
 Override: TypeAlias = str | tuple[str, object]
@@ -105,12 +108,14 @@ class Config(Section):
         """Read `path` (else the file ``CALLSIM_CONFIG`` names, else the built-in plan).
 
         `env` is laid over it, then `overrides` in their order. A value replaces the one
-        below it whole, lists too. Raises `ConfigError`; a warning alone does not.
+        below it whole, lists too. Raises `ConfigError`; a warning alone goes to the log.
         """
         config, source = _read(path, env or {}, overrides)
         errors = [problem for problem in source.problems if not problem.warning]
         if config is None or errors:
             raise ConfigError(_ordered(errors))
+        for warning in _ordered(source.problems):
+            log.warning("%s", warning)
         return config
 
     @classmethod

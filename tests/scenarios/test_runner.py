@@ -66,7 +66,7 @@ def test_a_server_that_does_not_stop_well(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "again") as again:
         assert again.rest("GET", "/health")["sipStackStatus"] == "running"
     assert not again.running
-    assert again.errors == ""
+    assert all(": warning: " in line for line in again.errors.splitlines())
 
 
 def test_the_readme_names_every_scenario() -> None:

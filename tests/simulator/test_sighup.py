@@ -118,3 +118,17 @@ def test_changes_over_rest_are_there_after_a_restart(bench: Bench) -> None:
     assert bench.server._exchange("DELETE", path, None)[0] == 204
     assert bench.dial("7001").statuses == [404]
     assert "1 changes of the dial plan that were made over REST are in force" in bench.server.errors
+
+
+def test_warnings_are_told_at_the_start_and_when_the_file_is_read_again(bench: Bench) -> None:
+    """What `callsim check` says of it, and the server runs all the same."""
+    told = f"{bench.path}:3: warning: icm.agents.2001: label '2001' has no static route; add one"
+    assert "warning" not in bench.server.errors
+    text = bench.path.read_text()
+    bench.path.write_text(text.replace("icm: {", "icm: {agents: {2001: {}}, "))
+    bench.reload('"action": "reload"')
+    assert told in bench.server.errors
+    bench.server.stop()
+    bench.server = bench.start()
+    assert told in bench.server.errors
+    assert bench.dial("5000").statuses == [200]
