@@ -1,16 +1,16 @@
 """Who watches whose dialogs: the event package ``dialog`` (RFC 4235), served.
 
-What can be subscribed to is the user part of the Request-URI: a call's GUID means the
-legs of that call, any other number the legs that lead to it, that it has made, and those
-of callers to it. SUBSCRIBE in the dialog of a leg means its call. Changes of the same
-moment go out in one NOTIFY.
+What can be subscribed to is the user part of the Request-URI: a call's GUID, in capitals
+or not, means the legs of that call, any other number the legs that lead to it, that it has
+made, and those of callers to it. SUBSCRIBE in the dialog of a leg means its call. Changes of
+the same moment go out in one NOTIFY.
 """
 
 from typing import TYPE_CHECKING
 
 from simulator.config_base import covers
 from simulator.dialog_info import CONTENT_TYPE, DialogState, document, state_of
-from simulator.headers import user_part
+from simulator.headers import guid_of, user_part
 from simulator.leg import Leg
 from sip.errors import PeerError
 from sip.message import Request, reason_phrase
@@ -57,7 +57,7 @@ class DialogEvents:
         if self._sources.get(source, 0) >= config.max_per_source:
             raise PeerError("events.max_per_source is reached", 503)
         leg = session.user
-        resource = leg.call.guid if isinstance(leg, Leg) else user_part(request.uri)
+        resource = leg.call.guid if isinstance(leg, Leg) else guid_of(user_part(request.uri))
         if not resource:
             raise PeerError("The Request-URI names nobody", 404)
         watch = DialogWatch(self, resource, source, session.listener.sent_by(source))

@@ -1,5 +1,6 @@
 """SUBSCRIBE to dialogs at the call server (RFC 6665, RFC 4235)."""
 
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
@@ -162,10 +163,13 @@ def test_a_caller_is_watched(world: World) -> None:
     assert dialog.get("direction") == "initiator"
 
 
-def test_a_call_is_watched(world: World) -> None:
-    """By its GUID; when the call is over, so is the subscription."""
-    caller = world.connected()
-    watcher = Watcher(world, world.call.guid)
+@pytest.mark.parametrize("written", [str, str.lower])
+def test_a_call_is_watched(world: World, written: Callable[[str], str]) -> None:
+    """By its GUID, in either case; when the call is over, so is the subscription."""
+    caller = world.dial("6000", lines=f"Cisco-Gucid: {'AB' * 16}\r\n")
+    world.run(1.5)
+    assert world.call.guid == "AB" * 16
+    watcher = Watcher(world, written(world.call.guid))
     watcher.subscribe()
     assert watcher.states() == [["confirmed", "confirmed"]]
     caller.hang_up()
