@@ -6,6 +6,7 @@ that does not take part plays what it likes: its BYE ends the application then.
 
 from typing import TYPE_CHECKING, Final
 
+from simulator.connection import Connection
 from simulator.leg import Leg
 from simulator.script_messages import (
     INFO_PACKAGE,
@@ -85,6 +86,7 @@ class Ivr:
         """The caller is coming to the gateway of another call, in its place."""
         self.leg = other.leg
         self.asked = max(self.asked, other.asked)
+        self.number = other.number
 
     def result(self, leg: Leg, event: Requested, now: float) -> None:
         """RUN_SCRIPT_RESULT of a gateway."""
@@ -101,8 +103,12 @@ class Ivr:
         self.timeouts += found.timeouts
         self.errors += found.errors + found.failed
         values = {_full_name(name): value for name, value in found.values.items()}
-        treatment = self.call.treatment
-        if treatment is None or not treatment.application_result(values, now, failed=found.failed):
+        work = self.call.work  # what brings the gateway here may bring the script along
+        scripts = (self.call.treatment, work.run if isinstance(work, Connection) else None)
+        if not any(
+            script is not None and script.application_result(values, now, failed=found.failed)
+            for script in scripts
+        ):
             self.call.log(now, "result_dropped", "no application is running")
 
 

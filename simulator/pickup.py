@@ -3,18 +3,20 @@
 The place of an answered leg: the other party is offered the phone's description, its
 answer is the phone's, and the old leg gets BYE. The place of a leg that we ring (a call
 is picked up): that leg gets CANCEL, and the phone's INVITE stands for its answer. The call
-goes on under its GUID either way. Who takes the place of a caller in a queue waits there.
+goes on under its GUID either way. Who takes the place of a caller in a queue waits there,
+and who takes that of one with an application is with it.
 """
 
 from typing import TYPE_CHECKING
 
 from simulator.bridge import partner
+from simulator.cdr_records import CallResult
 from simulator.connection import Connection
 from simulator.headers import user_part
 from simulator.joining import DIALLING, DIALLING_HELD, TARGET_ANSWERED
 from simulator.leg import TRANSFER as TRANSFER_LEG
 from simulator.leg import VXML, Leg
-from simulator.referred import check_free, in_queue
+from simulator.referred import check_free, is_served
 from simulator.states import NORMAL, TRANSFER
 from simulator.transfer_log import PHONE, REPLACES
 from sip.dialog import name_addr_uri
@@ -40,19 +42,20 @@ class Pickup(Connection):
         super().__init__(call, target, "", 0.0, transfer=True, run=run)
 
     def adopted(self, now: float) -> None:
-        """Who waits in a queue is the caller, and its gateway the peer."""
+        """Who is with the gateway is the caller, and the gateway the peer."""
         super().adopted(now)
         call = self.call
         if self.run is not None and call.peer is self.target:
             call.caller, call.peer = self.target, call.caller
 
     def failed(self, now: float) -> None:
-        """The old leg has its place back; a caller who has left the queue has left for good."""
+        """The old leg has its place back; a caller who has left the gateway has left for good."""
         call, old = self.call, self.old
         if self._swapped and old is not None and (call.peer is old or self.run is not None):
             call.caller, call.peer = old, call.caller
         if self.run is not None and not call.caller.up:
-            call.end(now, "abandoned", "the caller hung up")
+            result: CallResult = "abandoned" if call.settled_state == "queued" else "completed"
+            call.end(now, result, "the caller hung up")
         else:
             super().failed(now)
 
@@ -94,7 +97,7 @@ def take_place(
 def _check(call: "Call", old: Leg) -> None:
     """Whether an answered leg can be replaced now. Raises PeerError."""
     other = partner(call, old)
-    if other is None or (other.kind == VXML and not (old is call.caller and in_queue(call))):
+    if other is None or (other.kind == VXML and not (old is call.caller and is_served(call))):
         raise PeerError("There is nobody else in the call", 603)
     check_free(call)
 

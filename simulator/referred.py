@@ -184,7 +184,7 @@ def named_leg(call: "Call", replaces: Replaces) -> Leg | None:
     if replaces.early_only and leg.up:
         raise PeerError("The dialog to replace is answered", 486)
     remaining = partner(other, leg)
-    if not leg.up or remaining is None or (remaining.kind == VXML and not in_queue(other)):
+    if not leg.up or remaining is None or (remaining.kind == VXML and not is_served(other)):
         raise PeerError("The call to replace is over, or not answered yet", 603)
     state = other.state
     if other.work is not None or (state not in HELD_FROM and state != "on_hold"):
@@ -192,9 +192,12 @@ def named_leg(call: "Call", replaces: Replaces) -> Leg | None:
     return remaining
 
 
-def in_queue(call: "Call") -> bool:
-    """Whether a call waits for an agent, and another caller may wait in its place."""
-    return call.treatment is not None and call.treatment.waiting != ""
+def is_served(call: "Call") -> bool:
+    """Whether another caller may have the place of this one at its VXML gateway.
+
+    In a queue, or with an application, which goes on where it is.
+    """
+    return call.treatment is not None and call.treatment.serves
 
 
 def name_of(leg: Leg) -> str:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from simulator.callback import Callback
-from simulator.router import ANSWER, END, Node, Script, note_endless
+from simulator.router import ANSWER, END, SELF_SERVICE, Node, Script, note_endless
 
 if TYPE_CHECKING:
     from simulator.call import Call
@@ -71,6 +71,13 @@ class ScriptRun:
     def waiting(self) -> str:
         """The skill group in whose queue the call is."""
         return self._waiting
+
+    @property
+    def serves(self) -> bool:
+        """Whether the caller waits in a queue, or is with an application."""
+        node = self._node
+        with_application = node is not None and node.kind == SELF_SERVICE and not self._over
+        return self._waiting != "" or with_application
 
     def go(self, node: Node, now: float) -> None:
         """Go on at a node, and from there as far as nothing takes time."""

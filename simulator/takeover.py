@@ -5,8 +5,8 @@ other by Replaces (RFC 3891): the party of the other call moves to this one and 
 by re-INVITE to the party here. The other call ends as transferred. Until they are joined
 either call can still go back to what it was.
 
-The other party may be the VXML gateway of a queue that the phone waits in: then the party
-here takes its place there, and the script of the queue comes along.
+The other party may be the VXML gateway that the phone is with, in a queue or with an
+application: then the party here takes its place there, and the script comes along.
 """
 
 from contextlib import suppress
@@ -32,24 +32,23 @@ if TYPE_CHECKING:
 class Handover:
     """What the other call is at meanwhile: its party is about to leave it for `guid`.
 
-    `run` is the script that goes along with the gateway of a queue.
+    `run` is the script that goes along with a VXML gateway.
     """
 
-    __slots__ = ("_destination", "_leg", "_treatment", "call", "destination", "guid", "run")
+    __slots__ = ("_destination", "_leg", "_to", "_treatment", "call", "destination", "guid", "run")
 
     transfer: Final = True
 
     def __init__(self, call: "Call", leg: Leg, to: "Call", destination: str, now: float) -> None:
         self.call = call
         self.guid = to.guid
+        self._to = to
         self.destination = destination
         self._leg = leg
         self._destination = call.transfer_destination
         self._treatment: Treatment | None = call.treatment
         call.treatment = None  # its script is not to look for somebody else meanwhile
         self.run = self._treatment if leg.kind == VXML else None
-        if self.run is not None:
-            self.run.call = to
         call.server.transfer_log.begin(call, "attended", REINVITE, PHONE, destination, now)
         call.enter(TRANSFER, now, f"handed over to call {to.guid}")
         call.transfer_destination = destination
@@ -59,6 +58,11 @@ class Handover:
     def over(self) -> bool:
         """Whether the other call has ended by itself."""
         return self.call.work is not self
+
+    def moved(self) -> None:
+        """The script is the other call's from now on."""
+        if self.run is not None:
+            self.run.call = self._to
 
     def done(self, now: float) -> None:
         """The party has gone: the call ends."""
@@ -79,8 +83,6 @@ class Handover:
         call = self.call
         call.work = None
         call.treatment = self._treatment
-        if self.run is not None:
-            self.run.call = call
         call.transfer_destination = self._destination
         call.log(now, "transfer_failed", details)
         call.steps.failed(status, details, now)
@@ -92,6 +94,7 @@ class Handover:
     def abandon(self, now: float) -> None:
         """The phone has left this call already: its party stays where it goes."""
         self.call.steps.completed(now)
+        self.moved()
         if self.run is None:
             self.drop(now)
 
@@ -150,9 +153,10 @@ class Takeover(PhoneTransfer):
         self._give_back(now)
 
     def adopted(self, now: float) -> None:
-        """The caller has agreed: in a queue it waits where the other call has been."""
+        """The caller has agreed: it is with the gateway where the other call has been."""
         if self._handover is not None and self.run is not None:
             before = self._handover.call
+            self._handover.moved()
             self.call.icm_skill_group = before.icm_skill_group
             hand_on(before, self.call, now)
         super().adopted(now)

@@ -186,15 +186,20 @@ class Treatment(ScriptRun):
     def connected(self, work: "Connection", now: float) -> bool:
         """The target answered; True when this treatment has set the call's state."""
         self._vain = 0
-        if work.run is self and self._node is not None:
-            self.call.enter(QUEUE, now, self.call.icm_skill_group)  # another caller is in the queue
-            self.call.note_holder(now)
+        call, node = self.call, self._node
+        if work.run is self and node is not None:  # another caller is in the place
+            if node.kind == SELF_SERVICE:
+                call.application = node.action.application
+                call.enter(TO_SELF_SERVICE, now, call.application)
+            else:
+                call.enter(QUEUE, now, call.icm_skill_group)
+            call.note_holder(now)
             return True
         if work.target.kind != VXML:
-            if self.call.icm is not None:
-                self.call.log(now, "EVENT_REPORT", "ANSWER")
+            if call.icm is not None:
+                call.log(now, "EVENT_REPORT", "ANSWER")
             return False
-        if self._node is None:
+        if node is None:
             self.begin(now)
         else:
             self._arrived(now)

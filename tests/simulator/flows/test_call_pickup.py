@@ -182,9 +182,8 @@ def test_without_an_offer(world: World, desk: Phone) -> None:
     other.hang_up()
 
 
-@pytest.mark.parametrize("start", ["self_service", "standalone"])
-def test_nobody_else_in_the_call(world: World, desk: Phone, start: str) -> None:
-    caller: Line = getattr(world, start)()
+def test_nobody_else_in_the_call(world: World, desk: Phone) -> None:
+    caller = world.standalone()
     take(world, desk, caller)
     world.run()
     assert world.sent("603 INVITE", to="desk")
@@ -210,7 +209,38 @@ def test_supported(world: World) -> None:
     caller.hang_up()
 
 
-# The place of a caller in a queue.
+# The place of a caller with the VXML gateway.
+
+
+def test_the_place_with_an_application(world: World, desk: Phone) -> None:
+    """It goes on, with somebody else."""
+    old = world.self_service()
+    gateway = world.vxml.line
+    line = take(world, desk, old)
+    world.run()
+    assert (line.heard[-1], old.heard[-1]) == ("Answered", "Hungup")
+    assert (world.state, world.call.application) == ("self_service", "welcome")
+    assert len(world.vxml.lines) == 1
+    assert f"m=audio {line.media.port}".encode() in gateway.received
+    assert f"m=audio {gateway.media.port}".encode() in line.received
+    line.hang_up()
+    world.run()
+    assert gateway.heard[-1] == "Hungup"
+    world.over()
+
+
+def test_a_caller_who_leaves_the_application_meanwhile(world: World, desk: Phone) -> None:
+    old = world.self_service()
+    world.vxml.line.manner = Manner(reinvite=0)
+    line = take(world, desk, old)
+    world.run()
+    old.hang_up()
+    world.run()
+    world.vxml.line.refuse(488)
+    world.run()
+    assert line.heard[-1] == "Refused"
+    assert world.cdr.call_result == "completed"
+    world.over()
 
 
 def test_the_place_in_a_queue(world: World, desk: Phone) -> None:

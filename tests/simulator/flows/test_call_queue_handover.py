@@ -1,11 +1,12 @@
-"""An agent's caller is moved into the queue that the agent waits in, to take that place."""
+"""An agent's caller takes the agent's place in a queue, or with a VXML application."""
 
+import json
 from typing import Any
 
 import pytest
 
 from simulator.call import Call
-from simulator.script_messages import PACKAGE
+from simulator.script_messages import INFO_PACKAGE, JSON, PACKAGE
 from sip.usage.named import replaces_of
 from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.phones import Manner
@@ -15,6 +16,7 @@ PLAN: dict[str, Any] = {
         {"pattern": "6>", "label": "1001"},
         {"pattern": "7>", "script": "sales"},
         {"pattern": "3>", "script": "bank"},
+        {"pattern": "4>", "script": "menu"},
     ],
     "icm": {
         "scripts": {
@@ -24,6 +26,7 @@ PLAN: dict[str, Any] = {
                 {"run_application": {"application": "sorry"}},
             ],
             "bank": [{"self_service": {"application": "bank"}}],
+            "menu": [{"run_application": {"application": "menu"}}, {"label": "{result}"}],
         },
         "skill_groups": {"sales": {"wait": 0, "agents": ["1002"]}},
         "agents": {"1002": {"max_calls": 1, "state": "not_ready"}},
@@ -232,10 +235,96 @@ def test_one_leaves_meanwhile(desk: Desk, who: str) -> None:
     desk.leave()
 
 
-def test_not_into_self_service(build: Build) -> None:
-    """An application is in the middle of its dialogue with the agent."""
+# An application: it goes on where it is.
+
+
+def result(desk: Desk, **values: str) -> None:
+    """RUN_SCRIPT_RESULT of the application that runs."""
+    body = {"type": "RUN_SCRIPT_RESULT", "id": 1, "result": values}
+    desk.gateway.request("INFO", json.dumps(body).encode(), JSON, INFO_PACKAGE)
+    desk.world.run()
+
+
+def requests(desk: Desk) -> int:
+    """How often the gateway was told to run something."""
+    return [request.method for request in desk.gateway.requests].count("INFO")
+
+
+def test_into_an_application(build: Build) -> None:
+    desk = Desk(build, "4000", PACKAGE)
+    desk.agent.offer("sendonly")
+    desk.world.run()
+    assert desk.states == ("on_hold", "self_service")
+    assert requests(desk) == 1
+    desk.refer()
+    assert desk.agent.news == [202, 100, 200]
+    assert desk.states == ("self_service", "ended")
+    assert desk.first.application == "menu"
+    assert requests(desk) == 1, "it is not begun anew"
+    assert desk.consult.heard[-1] == "Hungup"
+    assert len(desk.world.vxml.lines) == 1
+    assert f"m=audio {desk.gateway.media.port}".encode() in desk.caller.received
+    assert f"m=audio {desk.caller.media.port}".encode() in desk.gateway.received
+    desk.agent.hang_up()
+    result(desk, result="1003", caller_input="5")
+    desk.world.run(1.5)
+    assert desk.first.state == "connected"
+    assert desk.world.agents.line.invite.uri.startswith("sip:1003@")
+    assert f"m=audio {desk.caller.media.port}".encode() in desk.world.agents.line.received
+    assert desk.gateway.heard[-1] == "Hungup"
+    variables = desk.first.variables
+    assert variables is not None
+    assert variables.ecc["user.microapp.caller_input"] == "5"
+    desk.leave()
+
+
+def test_an_application_that_ends_with_the_gateway(build: Build) -> None:
+    """One that takes no RUN_SCRIPT_REQ: its BYE is the end of the script, and of the call."""
     desk = Desk(build, "3000")
     desk.refer()
-    assert desk.agent.news == [603]
-    assert desk.states == ("connected", "self_service")
+    assert desk.states == ("self_service", "ended")
+    desk.gateway.hang_up()
+    desk.world.run()
+    assert desk.first.state == "ended"
+    assert desk.caller.heard[-1] == "Hungup"
+    desk.leave()
+
+
+@pytest.mark.parametrize("agrees", ["both", "caller", "gateway"])
+def test_a_result_meanwhile(build: Build, agrees: str) -> None:
+    """The script goes on with it in the call that the gateway is in afterwards."""
+    desk = Desk(build, "4000", PACKAGE)
+    desk.gateway.manner = Manner(reinvite=0)
+    if agrees == "gateway":
+        desk.caller.manner = Manner(reinvite=488)
+    desk.refer()
+    result(desk, result="1003", caller_input="5")
+    assert desk.states == ("transferring", "transferring")
+    if agrees == "caller":
+        desk.gateway.refuse(488)
+    else:
+        desk.gateway.answer()
+    desk.gateway.manner = Manner()
+    desk.world.run(2.0)
+    assert desk.states == ("connected", "ended" if agrees == "both" else "connected")
+    there = desk.first if agrees == "both" else desk.second
+    assert there.variables is not None
+    assert there.variables.ecc["user.microapp.caller_input"] == "5"
+    other = desk.caller if agrees == "both" else desk.consult
+    assert f"m=audio {other.media.port}".encode() in desk.world.agents.line.received
+    assert desk.gateway.heard[-1] == "Hungup"
+    desk.leave()
+
+
+def test_the_agent_leaves_the_application_meanwhile(build: Build) -> None:
+    desk = Desk(build, "4000", PACKAGE)
+    desk.gateway.manner = Manner(reinvite=0)
+    desk.refer()
+    desk.consult.hang_up()
+    desk.world.run()
+    result(desk, result="1003")
+    desk.gateway.answer()
+    desk.world.run(1.5)
+    assert desk.states == ("connected", "ended")
+    assert desk.world.agents.line.invite.uri.startswith("sip:1003@")
     desk.leave()
