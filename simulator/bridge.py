@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from simulator.connection import Connection
-from simulator.headers import passed_lines, refusal_lines
+from simulator.headers import content_type, is_cut, passed_lines, refusal_lines
 from simulator.ivr import script_result
 from simulator.leg import Leg, Restored
 from simulator.refer import Departure
@@ -88,7 +88,7 @@ class OfferRelay:
             self._answer(now, origin.sent)  # a session timer concerns this leg alone
             return
         origin.take(self.request)
-        if self.call.hold is not None and origin.sent:
+        if is_held(self.call) and origin.sent:
             self._answer_held(now)
             return
         target = partner(self.call, origin)
@@ -205,6 +205,11 @@ def held_by(call: "Call") -> str:
     return "operator" if call.hold is not None else ""
 
 
+def is_held(call: "Call") -> bool:
+    """Whether a command holds the call, and has not begun to resume it."""
+    return call.hold is not None and not call.hold.resuming
+
+
 def answer_on_hold(offer: bytes, sent: bytes) -> bytes:
     """What we said last, on hold, as the answer to `offer`. Raises PeerError, 488."""
     ours = SessionDescription.parse(sent)
@@ -255,6 +260,10 @@ class RequestRelay:
         body = request.body
         if request.method == "UPDATE" and not body and request.get("session-expires") is not None:
             target = None  # a session refresh concerns this leg alone (RFC 4028)
+        offers = request.method == "UPDATE" and request.content_type == SDP and body != b""
+        if offers and origin.offer_user is None and is_held(call) and origin.sent:
+            relay.answer_held(now)
+            return
         if target is None:
             relay.answer_here(now)
             return
@@ -266,12 +275,16 @@ class RequestRelay:
             relay._sent_before = (target, target.sent)
             body = target.describe(body)
         lines = "".join(
-            [f"{name}: {value}\r\n" for name, value in request.lines() if name.lower() in _CARRIED]
+            [
+                f"{name}: {value}\r\n"
+                for name, value in request.lines()
+                if name.lower() in _CARRIED and not is_cut(value)
+            ]
         )
         try:
             if request.method == "INFO" or request.content_type not in ("", SDP):
-                content_type = request.get("content-type") or SDP
-                target.session.request(now, request.method, lines, body, content_type, relay)
+                kind = content_type(request) or SDP
+                target.session.request(now, request.method, lines, body, kind, relay)
             else:
                 target.session.update(now, body, lines + passed_lines(request), relay)
         except SipError:
@@ -304,6 +317,20 @@ class RequestRelay:
             lines = self.origin.session.agreement(self.request, now) + lines
         self.transaction.respond(200, now, lines, body)
 
+    def answer_held(self, now: float) -> None:
+        """200 while a command holds the call, as to a re-INVITE."""
+        origin = self.origin
+        try:
+            body = answer_on_hold(self.request.body, origin.sent)
+        except PeerError as error:
+            self.transaction.respond(488, now, error.lines)
+            return
+        origin.take(self.request)
+        lines = origin.session.agreement(self.request, now) + self.call.server.server_line
+        lines += f"Content-Type: {SDP}\r\n"
+        self.transaction.respond(200, now, lines, origin.describe(body))
+        note_hold(self.call, origin, self.request.body, now)
+
     def responded(self, event: Responded, now: float) -> None:
         """Carry the response back."""
         response = event.response
@@ -325,7 +352,7 @@ class RequestRelay:
         if body:
             if response.content_type == SDP:
                 body = self.origin.describe(body)
-            lines += f"Content-Type: {response.get('content-type') or SDP}\r\n"
+            lines += f"Content-Type: {content_type(response) or SDP}\r\n"
         if response.status >= 300:
             lines += refusal_lines(response)
         self.transaction.respond(event.status, now, lines, body, response.reason)

@@ -174,9 +174,10 @@ class Call:
 
     def _set_state(self, state: str, now: float, details: str = "") -> None:
         spent = now - self._entered
-        if self.state == "self_service":
+        settled = self.settled_state  # who is on hold, or about to be moved, waits all the same
+        if settled == "self_service":
             self.self_service_time += spent
-        elif self.state == "queued":
+        elif settled == "queued":
             self.queue_time += spent
         self._entered = now
         if state == "transferring":

@@ -1,7 +1,8 @@
 """Hold by a command: the far ends are offered what they have, only that we send and they listen.
 
 Nobody sends then: each hears the call server, which is silent. What a far end offers
-meanwhile is answered on hold, and the other hears of it when the call is resumed.
+meanwhile is answered on hold, and the other hears of it when the call is resumed; what one
+offers while it is resumed goes on to the other, behind the offer that is under way there.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,11 @@ class Hold:
         self._waiting = 0
         self._refused = ""
         self._before: list[tuple[Leg, bytes]] = []  # what each was told before
+
+    @property
+    def resuming(self) -> bool:
+        """Whether the far ends have been offered each other again."""
+        return self._state == _RESUMING
 
     @classmethod
     def begin(cls, call: "Call", now: float) -> None:

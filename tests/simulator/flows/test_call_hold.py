@@ -203,3 +203,55 @@ def test_who_leaves_the_queue_while_it_is_held(world: World, who: str, transfer:
     world.run()
     assert world.cdr.call_result == "abandoned"
     world.over()
+
+
+def test_an_update_meanwhile(world: World) -> None:
+    """It is answered on hold like a re-INVITE, and the other hears of it at the end."""
+    caller = world.connected()
+    agent = world.agents.line
+    hold(world)
+    world.forget()
+    caller.media.port = 7000
+    caller.request("UPDATE", caller.media.body())
+    world.run()
+    answer = world.the("200 UPDATE", to="caller")
+    assert direction_of(answer.body) == "sendonly"
+    assert not world.sent("UPDATE", to="agents")
+    assert world.state == "on_hold"
+    resume(world)
+    assert b"m=audio 7000 " in agent.received
+    assert talk_to_each_other(caller, agent)
+    caller.hang_up()
+
+
+@pytest.mark.parametrize("by", ["operator", "caller", "transfer"])
+def test_who_waits_on_hold_waits_all_the_same(world: World, by: str) -> None:
+    """The place in the queue goes on, and so does queueDuration; likewise in self-service."""
+    for agent in ("1001", "1002", "1003"):
+        world.server.desk.set_state(agent, "logged_out")
+    world.agents.manners["1002"] = Manner(answer=4.0, refuse=486)
+    caller = world.queued()
+    times = {event: at for at, event, _ in world.call.history}
+    if by == "transfer":
+        world.transfer("1002")
+    elif by == "caller":
+        caller.offer("sendonly")
+    else:
+        hold(world)
+    world.run(5.0)
+    if by == "operator":
+        resume(world)
+    elif by == "caller":
+        assert world.state == "on_hold"
+        caller.offer()
+    world.run(1.0)
+    assert world.state == "queued"
+    caller.hang_up()
+    world.run()
+    ended = world.call.history[-1][0]
+    waited = 1000 * (ended - times["queued"])
+    assert world.cdr.queue_duration == pytest.approx(waited, abs=1)
+    served = 1000 * (times["queued"] - times["self_service"])
+    assert world.cdr.self_service_duration == pytest.approx(served, abs=1)
+    assert world.cdr.hold_count == (by != "transfer")
+    world.over()
