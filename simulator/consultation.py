@@ -176,7 +176,7 @@ class Consultation(Connection):
         if self._moved and self.state in (RETRIEVING, FAILED):
             self._moved = False
             if agent is not None and agent.up and self.call.peer is agent:
-                agent.offer(now, self.call.caller.offer_of(), Restored())
+                agent.offer(now, self.call.caller.offer_of, Restored())
 
     def call_target(self, now: float) -> None:
         """The INVITE; the caller hears ringback from now on, where that is wanted."""

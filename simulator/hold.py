@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from simulator.bridge import held_by, partner
 from simulator.errors import CallStateError
-from simulator.leg import Leg
+from simulator.leg import Leg, Offer, Restored
 from simulator.states import HELD_FROM, HOLD
 from sip.errors import PeerError
 from sip.message import Response
-from sip.sdp import SessionDescription
+from sip.sdp import SessionDescription, same_media
 
 if TYPE_CHECKING:
     from simulator.call import Call
@@ -53,7 +53,8 @@ class Hold:
         call.check(HOLD)
         hold = cls(call)
         other = partner(call, call.caller)
-        offers: list[tuple[Leg, bytes]] = []
+        offers: list[tuple[Leg, Offer]] = []
+        before: list[tuple[Leg, bytes]] = []
         for leg in (call.caller, other):
             if leg is not None and leg.sent:
                 try:
@@ -63,9 +64,10 @@ class Hold:
                         f"the {leg.kind} has no readable session: {error}"
                     ) from None
                 offers.append((leg, held.to_bytes()))
+                before.append((leg, leg.sent))
         if not offers:
             raise CallStateError("no far end has a session to hold")
-        hold._before = [(leg, leg.sent) for leg, _ in offers]
+        hold._before = before
         call.hold = hold
         call.log(now, "holding", "by the operator")
         hold._offer(offers, now)
@@ -82,16 +84,16 @@ class Hold:
 
     def _go_back(self, now: float) -> None:
         call = self._call
-        offers = []
+        offers: list[tuple[Leg, Offer]] = []
         for leg, before in self._before:
             other = partner(call, leg)
             if leg.up:
-                offers.append((leg, before if other is None else other.offer_of()))
+                offers.append((leg, before if other is None else other.offer_of))
         self._offer(offers, now)
         if not offers:
             self._settled(now)
 
-    def _offer(self, offers: list[tuple[Leg, bytes]], now: float) -> None:
+    def _offer(self, offers: list[tuple[Leg, Offer]], now: float) -> None:
         self._waiting += len(offers)
         for leg, body in offers:
             leg.offer(now, body, self)
@@ -111,6 +113,13 @@ class Hold:
     def leg_over(self, leg: Leg, now: float) -> None:
         """There is nobody to hold any more."""
         self._answered(now)
+
+    def _align(self, now: float) -> None:
+        """Each has been offered what the other had said before: it may have said more since."""
+        for leg, _ in self._before:
+            other = partner(self._call, leg)
+            if other is not None and leg.up and not same_media(other.offer_of(), leg.sent):
+                leg.offer(now, other.offer_of, Restored())
 
     def _answered(self, now: float) -> None:
         self._waiting -= 1
@@ -136,5 +145,7 @@ class Hold:
         if self._refused:
             call.log(now, "resume_failed", self._refused)
         call.hold = None
+        if not self._refused:
+            self._align(now)
         if call.state == "on_hold" and not held_by(call):
             call.go_back(now, "resumed by the operator")

@@ -201,7 +201,8 @@ def _end_target(work: "Connection", now: float, _message: object) -> None:
 def _retrieve_caller(work: "Connection", now: float, _message: object) -> None:
     old = work.old
     if work.call.standalone if old is None else old.up:
-        work.call.caller.offer(now, _of_the_old(work), work)
+        # Made when it goes out: the caller may be about to offer something itself.
+        work.call.caller.offer(now, lambda: _of_the_old(work), work)
     else:
         work.apply(CALLER_REFUSED, now)
 

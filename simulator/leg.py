@@ -1,5 +1,6 @@
 """One leg of a call: a SIP session, what it is for, and its view of the media."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -25,6 +26,9 @@ ORIGINATED: Final = "originated"  # the first leg of a call that a command made
 CALLBACK: Final = "callback"  # the caller, who had left: an answered one is the call's caller
 CALLERS: Final = (CALLER, CALLBACK, ORIGINATED)
 """The kinds of whom a call is for."""
+
+Offer = bytes | Callable[[], bytes] | None
+"""A description to offer, or what makes it when it can go out; None: what was sent last."""
 
 
 class OfferUser(Protocol):
@@ -125,7 +129,7 @@ class Leg:
         self.holding = False  # the far end has put us on hold
         self.origin: Origin | None = None  # what this leg knows us by (RFC 3264 section 8)
         self.offer_user: OfferUser | None = None
-        self.offers: list[tuple[bytes | None, OfferUser]] | None = None  # behind the one before
+        self.offers: list[tuple[Offer, OfferUser]] | None = None  # behind the one before
         self.ack_user: AckUser | None = None
         self.owner: LegOwner | None = None
 
@@ -178,11 +182,8 @@ class Leg:
         except PeerError:
             return body
 
-    def offer(self, now: float, body: bytes | None, user: OfferUser) -> None:
-        """Offer `body` by re-INVITE, after those before it; `user` is told the outcome.
-
-        None: what was sent last.
-        """
+    def offer(self, now: float, body: Offer, user: OfferUser) -> None:
+        """Offer `body` by re-INVITE, after those before it; `user` is told the outcome."""
         if self.offer_user is not None:
             if self.offers is None:
                 self.offers = []
@@ -198,8 +199,10 @@ class Leg:
             self.offer_over(refused=True)
             user.offer_refused(self, 491, reason_phrase(491), now)
 
-    def _offer_body(self, body: bytes | None) -> bytes:
+    def _offer_body(self, body: Offer) -> bytes:
         """`body` as it is sent, or sent again after glare: it may have heard another meanwhile."""
+        if callable(body):
+            body = body()
         if self.sent is not self._offered:
             self._sent_before = self.sent
         self._offered = self.sent if body is None else self.describe(body)
