@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -71,14 +71,57 @@ ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (TooManyReaders, 503, "TOO_MANY_READERS", "too many read the events already"),
 )
 
+# Where to look for what there is, to those who asked for what there is not.
+_LISTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "CALL_NOT_FOUND": "GET /cvp/rest/call lists the active calls",
+        "CDR_NOT_FOUND": "GET /cvp-reporting/rest/cdr lists the records",
+        "SESSION_NOT_FOUND": "GET /cvp/rest/sip/session lists the sessions",
+        "AGENT_NOT_FOUND": "GET /sim/v1/agents lists the agents",
+        "SKILL_GROUP_NOT_FOUND": "GET /sim/v1/skill-groups lists them",
+        "PLAN_ENTRY_NOT_FOUND": "GET /oamp/rest/dialedNumberPattern and /oamp/rest/sipserver list "
+        "what there is",
+    }
+)
+
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+_LATER: Final[Mapping[str, str]] = MappingProxyType({"Retry-After": "1"})
 _MAX_SHOWN: Final = 80
+_MAX_DETAILS: Final = 1000
 _INTERNAL: Final = re.compile(
     r"\[key\]|function-[a-z]+\[.*|literal\[.*|constrained-[a-z]+", re.DOTALL
 )
 """How pydantic names a branch of a union, which nobody wrote."""
 _MAX_FAULTS: Final = 5
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+# What pydantic finds, by its name for it, in words of JSON. Of `context`, and `length`.
+_OBJECT: Final = "must be an object"
+_WHOLE: Final = "must be a whole number"
+_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "string_type": "must be a string",
+        "int_type": _WHOLE,
+        "int_from_float": _WHOLE,
+        "bool_type": "must be true or false",
+        "list_type": "must be an array",
+        "dict_type": _OBJECT,
+        "model_type": _OBJECT,
+        "literal_error": "must be {expected}",
+        "greater_than_equal": "must be at least {ge}",
+        "less_than_equal": "must be at most {le}",
+        "string_too_short": "has {length} characters; at least {min_length}",
+        "string_too_long": "has {length} characters; at most {max_length}",
+        "too_short": "has {actual_length} entries; at least {min_length}",
+        "too_long": "has {actual_length} entries; at most {max_length}",
+    }
+)
+_JSON_WORDS: Final = (
+    ("expected ident", "a word there is none of true, false and null"),
+    ("EOF while parsing", "it ends within"),
+    ("recursion limit exceeded", "it is nested too deeply"),
+    ("unexpected end of hex escape", "a \\u escape, or pair of them, is not whole"),
+)
 
 
 class ApiError(Exception):
@@ -134,7 +177,8 @@ def answer_to(error: BaseException, request: web.BaseRequest) -> Answer:
         return _answer_to_http(error)
     for kind, status, code, message in ERRORS:
         if isinstance(error, kind):
-            return _answer(status, str(error) or message, code=code, message=message)
+            details, fix = str(error) or message, _LISTS.get(code, "")
+            return _answer(status, details, code=code, message=message, fix=fix)
     reference = request_id(request)
     _log.error("request %s failed", reference, exc_info=error)
     return _answer(500, f"a fault of the server, in its log under {reference}")
@@ -147,6 +191,10 @@ def _answer_to_http(error: web.HTTPException) -> Answer:
     if isinstance(error, web.HTTPMethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         details = f"{shown(error.method)} is not possible here; use {headers['Allow']}"
+    elif isinstance(error, web.HTTPRequestEntityTooLarge):
+        details = "the body is too long; send less"
+    elif isinstance(error, web.HTTPExpectationFailed):
+        details = "Expect can be 100-continue only; leave it out"
     elif error.status == 404:
         details = "there is no such path; /openapi.json lists them"
     return _answer(error.status, details, headers=headers)
@@ -158,10 +206,18 @@ def _answer(
     *,
     code: str = "",
     message: str = "",
+    fix: str = "",
     headers: Mapping[str, str] = _NO_HEADERS,
 ) -> Answer:
     known = HTTPStatus(status)
-    body = Error(code=code or known.name, message=message or known.phrase.lower(), details=details)
+    told = details if len(details) <= _MAX_DETAILS else f"{details[:_MAX_DETAILS]}..."
+    body = Error(
+        code=code or known.name,
+        message=message or known.phrase.lower(),
+        details=f"{told}; {fix}" if fix else told,
+    )
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {**_LATER, **headers}
     return Answer.of(body, status, headers)
 
 
@@ -201,7 +257,7 @@ def shown(value: object) -> str:
 
 def invalid(error: ValidationError, model: type[BaseModel], what: str) -> ApiError:
     """A 400 that tells what is wrong with `what` (body or query), by field."""
-    faults = error.errors(include_url=False, include_context=False)
+    faults = error.errors(include_url=False)
     faults = [fault for fault in faults if fault["type"] != "none_required"] or faults
     told = [_fault(fault, model, what) for fault in faults[:_MAX_FAULTS]]
     if len(faults) > _MAX_FAULTS:
@@ -211,21 +267,30 @@ def invalid(error: ValidationError, model: type[BaseModel], what: str) -> ApiErr
 
 def _fault(fault: Mapping[str, Any], model: type[BaseModel], what: str) -> str:
     path = [str(part) for part in fault["loc"] if not _INTERNAL.fullmatch(str(part))]
-    where = ".".join(part if part.isprintable() else ascii(part) for part in path)
+    where = ".".join(part if part and part.isprintable() else ascii(part) for part in path)
     where = where if len(where) <= _MAX_SHOWN else f"{where[:_MAX_SHOWN]}..."
-    given = f" (given: {shown(fault['input'])})"
+    value = fault["input"]
+    whole = not path and isinstance(value, dict)
+    given = "" if whole else f" (given: {shown(value)})"
+    where = where or f"the {what}"
     match fault["type"]:
         case "missing":
             return f"{where} is missing; add it to the {what}"
         case "extra_forbidden":
-            known = [field.alias or name for name, field in model.model_fields.items()]
-            return f"{where} is not known; known in the {what}: {', '.join(known)}"
+            place = ".".join(path[:-1]) or f"the {what}"
+            return f"{where} is not known; known in {place}: {', '.join(_names(model, path))}"
         case "json_invalid":
-            broken = f"the {what} is not JSON: {fault['msg'].removeprefix('Invalid JSON: ')}"
-            return _lone_surrogate(fault["input"]) or broken
+            text = fault["msg"].removeprefix("Invalid JSON: ")
+            for theirs, ours in _JSON_WORDS:
+                text = text.replace(theirs, ours)
+            return _lone_surrogate(value) or f"the {what} is not JSON: {text}"
+        case kind if kind in _WORDS:
+            length = len(value) if isinstance(value, str) else 0
+            text = _WORDS[kind].format(length=length, **fault.get("ctx", {}))
+            return f"{where} {text}{given}"
         case _:
             text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            return f"{where or what} {text[:1].lower()}{text[1:]}{given}"
+            return f"{where} {text.removeprefix(f'{where} ')}{given}"
 
 
 def _lone_surrogate(raw: object) -> str:
@@ -248,3 +313,14 @@ def _surrogates(value: object, where: str) -> Iterator[str]:
     elif isinstance(value, list):
         for place, inner in enumerate(value):
             yield from _surrogates(inner, f"{where}.{place}")
+
+
+def _names(model: type[BaseModel], path: list[str]) -> Iterator[str]:
+    """The fields that are known beside the one at `path`, below `model`."""
+    for part in path[:-1]:
+        for name, info in model.model_fields.items():
+            if part == (info.alias or name):
+                for kind in get_args(info.annotation):
+                    if isinstance(kind, type) and issubclass(kind, BaseModel):
+                        model = kind
+    return (info.alias or name for name, info in model.model_fields.items())

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import BeforeValidator, Field, RootModel, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
-from api.models import OptionalText, Query, Reply, Text, WholeNumber
+from api.models import OptionalText, PlainText, Query, Reply, Text, WholeNumber
 from simulator.cdr_records import CallResult
 from simulator.event_views import (
     DeviceStatus,
@@ -180,7 +180,8 @@ def _types(value: object) -> object:
         elif name in TYPES:
             found.add(name)
         else:
-            raise ValueError(f"has no such type; known are {', '.join((*_GROUPS, *TYPES))}")
+            known = ", ".join((*_GROUPS, *TYPES))
+            raise ValueError(f"has {name!r}, which is no type; known are {known}")
     return frozenset(found)
 
 
@@ -199,4 +200,6 @@ class EventsQuery(Query):
     ] = Field(
         None, description="Only events of these types, separated by commas; call.* is all of calls."
     )
-    call_guid: str | SkipJsonSchema[None] = Field(None, description="Only events of this call.")
+    call_guid: PlainText | SkipJsonSchema[None] = Field(
+        None, description="Only events of this call."
+    )

@@ -9,7 +9,7 @@ import re
 import socket
 from typing import Final
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from api.errors import ApiError, shown
@@ -80,12 +80,22 @@ def guard(options: ApiOptions) -> Middleware:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        _check_protocol(request)
         _check_host(request, hosts)
         if request.method not in _SAFE:
             check_origin(request)
         return await handler(request)
 
     return check
+
+
+def _check_protocol(request: web.Request) -> None:
+    if request.version not in (HttpVersion10, HttpVersion11):
+        major, minor = request.version
+        details = f"HTTP/{major}.{minor} is not spoken here; use HTTP/1.1"
+        raise ApiError(505, details, headers={"Connection": "close"})
+    if request.method == hdrs.METH_CONNECT:
+        raise ApiError(501, "this is no proxy; ask for a path, such as /cvp/rest/health")
 
 
 def _check_host(request: web.Request, hosts: Hosts) -> None:

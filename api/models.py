@@ -109,17 +109,13 @@ _ECC_NAMES: Final = _named(f"^[!-~]{{1,{MAX_ECC_NAME}}}$")
 class Request(BaseModel):
     """A request body: strict types, no unknown fields."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True, frozen=True
-    )
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
 
 
 class Query(BaseModel):
     """The query of a URL: all values arrive as text, no unknown names."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
-    )
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
 
 class ActiveCallsQuery(Query):

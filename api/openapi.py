@@ -182,7 +182,7 @@ def _responses(operation: Operation, names: Mapping[type[BaseModel], Any]) -> di
     for status, text in sorted(errors.items()):
         shared = f"#/components/responses/{_SHARED[status][0]}" if not text else None
         responses[str(status)] = {"$ref": shared} if shared else _error(text)
-    responses["default"] = _error("any other error, such as 403, 405, 413 or 415")
+    responses["default"] = _error("any other error, such as 403, 405, 406, 413 or 415")
     return responses
 
 

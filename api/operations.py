@@ -42,6 +42,10 @@ CONTRACT_PREFIX: Final = "/cvp/rest"
 _IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _GUID: Final = "call_guid"
 _JSON: Final = re.compile(r"application/(json|[\w.!#$&^-]+\+json)", re.IGNORECASE)
+_NO_QUALITY: Final = re.compile(r"q\s*=\s*0(\.0*)?")
+_JSON_TYPE: Final = "application/json"
+_CLOSE: Final[Mapping[str, str]] = MappingProxyType({"Connection": "close"})
+_CODINGS: Final = frozenset({"identity", "gzip", "deflate", "br", "zstd"})
 _NONE: Final[Mapping[int, str]] = MappingProxyType({})
 _ROLES: Final = get_args(Role)  # each may do what those before it may
 _OF_APP: Final[Mapping[str, web.AppKey[Any]]] = {
@@ -87,6 +91,7 @@ class Operation:
     async def respond(self, request: web.Request) -> web.StreamResponse:
         """Validate a request, run the function, show its answer."""
         self._check_role(request)
+        self._check_accept(request)
         place = self._place(request)
         arguments: dict[str, Any] = dict(place)
         for name in self.of_app:
@@ -131,6 +136,18 @@ class Operation:
             details = f"this takes the role {self.role}; the user has {role}"
             raise ApiError(403, details, code="ROLE_NEEDED")
 
+    def _check_accept(self, request: web.Request) -> None:
+        """ApiError 406 where the client says that it cannot read what would be answered.
+
+        Whoever says nothing takes anything; probes are asked for their status alone.
+        """
+        served = _JSON_TYPE if self.stream is None else self.stream.media_type
+        if self.answer is None or not served or not self.group.negotiated:
+            return
+        given = ", ".join(request.headers.getall(hdrs.ACCEPT, []))
+        if not accepts(given, served):
+            raise ApiError(406, f"Accept is {shown(given)}; add {served}, or leave it out")
+
     def _place(self, request: web.Request) -> dict[str, str]:
         """The parts of the path. A GUID is in capitals in all tables, in either case here."""
         place = {name: request.match_info[part] for part, name in self.parts.items()}
@@ -172,6 +189,24 @@ class Operation:
         return raw
 
 
+def accepts(header: str, media_type: str) -> bool:
+    """Whether an Accept header allows `media_type` (RFC 9110 section 12.5.1).
+
+    The most specific range that fits decides, and only its ``q=0`` refuses. Without any
+    range all is allowed.
+    """
+    kind = media_type.partition("/")[0]
+    rank = {media_type: 3, f"{kind}/*": 2, "*/*": 1, "*": 1}
+    ranges = [one.lower() for one in header.split(",") if one.strip()]
+    best, allowed = 0, not ranges
+    for one in ranges:
+        name, *parameters = [part.strip() for part in one.split(";")]
+        if rank.get(name, 0) > best:
+            best = rank[name]
+            allowed = not any(_NO_QUALITY.fullmatch(part) for part in parameters)
+    return allowed
+
+
 def entity_tag(body: bytes) -> str:
     """The ETag of an answer (RFC 9110 section 8.8.3): strong, of its bytes."""
     return f'"{blake2b(body, digest_size=8).hexdigest()}"'
@@ -187,20 +222,40 @@ def check_match(if_match: str, current: BaseModel) -> None:
 
 
 async def _body(request: web.Request) -> bytes:
-    """The whole body; 408 when it does not come, 400 when it breaks off or cannot be unpacked."""
+    """The whole body.
+
+    ApiError 408 when it does not come, 413 when it says that it will be too long, 415 and 501
+    for codings that are not known here, 400 when it breaks off or cannot be unpacked.
+    """
     if not request.body_exists:
         return b""
+    _check_head(request)
     limit = request.app[OPTIONS].body_timeout
     try:
         async with asyncio.timeout(limit):
             return await request.read()
     except TimeoutError:
-        headers = {"Connection": "close"}
         details = f"the body did not arrive within {limit:g} seconds; send it at once"
-        raise ApiError(408, details, headers=headers) from None
+        raise ApiError(408, details, headers=_CLOSE) from None
     except (web.RequestPayloadError, ConnectionError):
         details = "the body broke off, or is not what its headers say; send it again"
         raise ApiError(400, details) from None
+
+
+def _check_head(request: web.Request) -> None:
+    """What the header says of the body, before any of it is read."""
+    most = request.client_max_size
+    if (request.content_length or 0) > most:
+        details = f"Content-Length is {request.content_length}; a body has at most {most} bytes"
+        raise ApiError(413, details, headers=_CLOSE)
+    coding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
+    if coding.strip().lower() not in _CODINGS:
+        details = f"Content-Encoding is {shown(coding)}; send gzip or deflate, or leave it out"
+        raise ApiError(415, details, headers=_CLOSE)
+    transfer = request.headers.get(hdrs.TRANSFER_ENCODING, "chunked")
+    if transfer.strip().lower() != "chunked":
+        details = f"Transfer-Encoding is {shown(transfer)}; only chunked is known here"
+        raise ApiError(501, details, headers=_CLOSE)
 
 
 def _idempotency_key(request: web.Request) -> str | None:
@@ -213,9 +268,13 @@ def _idempotency_key(request: web.Request) -> str | None:
 
 
 class Operations:
-    """The operations of one tag below one prefix, in the order they were declared."""
+    """The operations of one tag below one prefix, in the order they were declared.
 
-    def __init__(self, tag: str, prefix: str = CONTRACT_PREFIX) -> None:
+    Where they are `negotiated`, an Accept header that excludes their answer gets a 406.
+    """
+
+    def __init__(self, tag: str, prefix: str = CONTRACT_PREFIX, *, negotiated: bool = True) -> None:
+        self.negotiated = negotiated
         self.tag = tag
         self.prefix = prefix
         self.declared: list[Operation] = []

@@ -116,7 +116,9 @@ class DialedNumberPatternCreate(Request):
     call_type: CallType
     application_name: Name = ""
     enabled: bool = True
-    priority: Whole = Field(1, ge=1, description="The lowest wins, where dial_plan.syntax says so.")
+    priority: Whole = Field(
+        1, ge=1, le=65_535, description="The lowest wins, where dial_plan.syntax says so."
+    )
     sip_server_group: GroupName = Field(
         "", description="groupId: where calls go, or with an application labels without a route."
     )
@@ -127,7 +129,7 @@ class DialedNumberPatternCreate(Request):
     @model_validator(mode="after")
     def _leads_somewhere(self) -> "DialedNumberPatternCreate":
         if not self.model_fields_set & {"application_name", "sip_server_group"}:
-            raise ValueError("applicationName is missing; give it, or sipServerGroup")
+            raise ValueError("needs applicationName, or sipServerGroup, or both")
         return self
 
 

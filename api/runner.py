@@ -3,11 +3,12 @@
 import asyncio
 import ipaddress
 import logging
+import re
 import ssl
 from collections.abc import Iterable
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import http_exceptions, web
 from aiohttp.web_protocol import RequestHandler
 
 from api.errors import ApiError, answer_to
@@ -20,6 +21,13 @@ _log = logging.getLogger(__name__)
 _BACKLOG: Final = 1024
 _KEEPALIVE: Final = 75.0
 _HANDSHAKE: Final = 10.0
+_MAX_TARGET: Final = 8192  # bytes of path and query
+_MAX_FIELD: Final = 16_384  # of one header field; not the same, so that one knows which it was
+_MAX_FIELDS: Final = 128
+
+_REQUEST_LINE: Final = re.compile(r"""['"][!-~]+ [!-~]+ HTTP/[0-9]""")
+_QUOTED: Final = re.compile(r"""b(['"])(.*)\1""")
+_MAX_QUOTED: Final = 80
 
 
 class _Connection(RequestHandler):
@@ -36,8 +44,7 @@ class _Connection(RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has been started already")
         if status < 500:
-            text = " ".join((message or str(exc)).split())
-            error: BaseException = ApiError(status, f"this is not proper HTTP: {text}")
+            error: BaseException = _fault(status, exc, message or str(exc))
         else:
             error = exc or RuntimeError(message)
         response = answer_to(error, request).response()
@@ -52,6 +59,39 @@ class _Connection(RequestHandler):
         if isinstance(resp, web.HTTPException):
             resp = answer_to(resp, request).response()
         return await super().finish_response(request, resp, start_time)
+
+
+def _fault(status: int, error: BaseException | None, message: str) -> ApiError:
+    """What the parser has found, with its status of RFC 9110 and the fix."""
+    match error:
+        case http_exceptions.LineTooLong(args=(_, limit, *_)) if limit == _MAX_TARGET:
+            return ApiError(414, f"path and query have more than {limit} bytes; shorten them")
+        case http_exceptions.LineTooLong(args=(_, limit, *_)):
+            return ApiError(431, f"a header field has more than {limit} bytes; shorten it")
+        case http_exceptions.ContentEncodingError() if "Can not decode" in message:
+            details = "the body's Content-Encoding is not known here; send gzip, deflate or none"
+            return ApiError(415, details)
+    if "Too many headers" in message:
+        return ApiError(431, f"there are more than {_MAX_FIELDS} header fields; send fewer")
+    if "HTTPS traffic" in message:
+        return ApiError(400, "this is HTTPS, and the port is one for HTTP; use http://")
+    if "Invalid HTTP version" in message or "PRI/Upgrade" in message:
+        return ApiError(505, "this is not a version of HTTP that is spoken here; use HTTP/1.1")
+    if isinstance(error, http_exceptions.BadHttpMethod) and _REQUEST_LINE.search(message):
+        return ApiError(501, "the method is not known here; methods are GET, POST, PUT and DELETE")
+    return ApiError(status, f"this is not proper HTTP: {_told(message)}")
+
+
+def _told(message: str) -> str:
+    """The parser's message without its marks of Python."""
+    lines = [line.strip() for line in message.splitlines()]
+    told = [_QUOTED.sub(_quoted, line) for line in lines if line.strip("^")]
+    return " ".join(told)
+
+
+def _quoted(match: re.Match[str]) -> str:
+    text = match[2]
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
 
 
 class ApiServer:
@@ -88,7 +128,14 @@ class ApiServer:
         assert manager is not None
 
         def connection() -> _Connection:
-            return _Connection(manager, loop=loop, keepalive_timeout=_KEEPALIVE)
+            return _Connection(
+                manager,
+                loop=loop,
+                keepalive_timeout=_KEEPALIVE,
+                max_line_size=_MAX_TARGET,
+                max_field_size=_MAX_FIELD,
+                max_headers=_MAX_FIELDS,
+            )
 
         server = await loop.create_server(
             connection, listen.host, listen.port, backlog=_BACKLOG, **secure

@@ -241,15 +241,21 @@ def signed(secret: str, message_id: str, timestamp: int, body: bytes) -> Mapping
 
 def check_url(url: str) -> str:
     """`url`, if events can be posted there; ValueError says what is wrong with it."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # brackets around no address, or no such port
+        fix = "must have a name or address as its host, and a port of 1 to 65535 or none"
+        raise ValueError(fix) from None
+    host = parts.hostname
+    if parts.scheme not in ("http", "https") or not host:
         raise ValueError("must be http:// or https:// and a host")
     if parts.username is not None or parts.fragment:
         raise ValueError("must have no user and no fragment; the signature says who posts")
-    if parts.port == 0 or not url.isascii() or not url.isprintable() or " " in url:
+    if port == 0 or not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("must be visible ASCII, its port 1 to 65535")
-    if _forbidden(parts.hostname):
-        raise ValueError(f"leads to {parts.hostname}, which is no host of a network")
+    if _forbidden(host):
+        raise ValueError(f"leads to {host}, which is no host of a network")
     return url
 
 

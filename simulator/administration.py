@@ -6,7 +6,7 @@ is an entry of the audit trail.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SIGHUP: Final = Requester("SIGHUP")
+_SHOWN: Final[Mapping[Kind, str]] = {
+    "dialedNumberPattern": "dialed number pattern",
+    "sipserver": "server group",
+}
 
 Dress = Callable[[Config], Config]
 Load = Callable[[], Config]
@@ -135,9 +139,9 @@ class Administration:
             )
             before = present.get(name)
             if action == "create" and before is not None:
-                raise PlanConflict(f"{kind} {name!r} is there already; change it by PUT")
+                raise PlanConflict(f"{_SHOWN[kind]} {name!r} is there already; change it by PUT")
             if action != "create" and before is None:
-                raise PlanEntryNotFound(f"no {kind} has the id {name!r}")
+                raise PlanEntryNotFound(f"no {_SHOWN[kind]} has the id {name!r}")
             if kind == "dialedNumberPattern":
                 assert not isinstance(after, ServerGroupSection)
                 changes = self.changes.with_number(name, after)

@@ -33,6 +33,7 @@ from simulator.states import (
     NORMAL,
     STATES,
     TRANSFER,
+    possible_when,
 )
 from simulator.takeover import Handover
 from simulator.transfer_log import NO_TRANSFER
@@ -160,7 +161,8 @@ class Call:
         state = STATES[self.state].get(what)
         if state is None:
             raise CallStateError(
-                f"the call is {self.state}: {INPUT_NAMES[what]} is not possible now"
+                f"the call is {self.state}: {INPUT_NAMES[what]} is not possible now, only when "
+                f"{possible_when(what)}"
             )
         if self.treatment is not None and self.treatment.callback is not None:
             raise CallStateError("the caller has left, to be called back: wait, or terminate")

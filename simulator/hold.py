@@ -47,10 +47,10 @@ class Hold:
     def begin(cls, call: "Call", now: float) -> None:
         """Offer hold to the far ends. Raises CallStateError."""
         if call.hold is not None:
-            raise CallStateError("the call is held by a command already")
-        if call.state not in HELD_FROM or call.work is not None:
-            raise CallStateError(f"the call is {call.state}: hold is not possible now")
+            raise CallStateError("a command holds the call already: resume it")
         call.check(HOLD)
+        if call.work is not None:
+            raise CallStateError("another leg is being called or joined: try again after it")
         hold = cls(call)
         other = partner(call, call.caller)
         offers: list[tuple[Leg, Offer]] = []

@@ -170,4 +170,4 @@ def read_uri(text: str, what: str) -> SipTarget:
     try:
         return SipTarget.parse(text)
     except ValueError as error:
-        raise InvalidNumber(f"{what}: {error}") from None
+        raise InvalidNumber(f"{what} {text!r}: {error}") from None

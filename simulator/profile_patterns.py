@@ -30,7 +30,7 @@ class ProfilePattern:
     def parse(cls, text: str, priority: int = 1) -> "ProfilePattern":
         """Read `text`; ValueError names what is wrong with it and the fix."""
         if not text:
-            raise ValueError("a pattern cannot be empty; '*' matches every number")
+            raise ValueError("pattern '' is empty; '*' matches every number")
         if len(text) > MAX_LENGTH:
             raise ValueError(f"pattern {text!r} has {len(text)} characters; at most {MAX_LENGTH}")
         if not _SYNTAX.fullmatch(text):

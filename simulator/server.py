@@ -324,13 +324,18 @@ class CallServer(Commands):
             first = self.plan.resolve_transfer(calling)
             uri = self.destination_of(first, NO_ORIGIN)
         except NotRoutable as error:
-            raise NotRoutable(f"callingNumber: {error}") from None
+            text = str(error).removeprefix("destination ")
+            raise NotRoutable(f"callingNumber: {text}") from None
         if uri is None:
-            raise NotRoutable(f"callingNumber: no static route for {calling!r}; add one")
+            raise NotRoutable(
+                f"callingNumber: no static route for {calling!r}; add one under routes"
+            )
         route = self.plan.resolve_transfer(destination)
         leads = route.script is not None or self.destination_of(route, NO_ORIGIN) is not None
         if not leads or route.kind == "vru_return":
-            raise NotRoutable(f"destination: no static route for {destination!r}; add one")
+            raise NotRoutable(
+                f"destination: no static route for {destination!r}; add one under routes"
+            )
         if self.draining or not self._room():
             raise NotAdmitted("the server is full or is being stopped; try again later")
         now = self.stack.now()

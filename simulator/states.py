@@ -44,6 +44,12 @@ STATES: Final[Mapping[str, Mapping[int, str]]] = {
     "ended": {},
 }  # fmt: skip
 
+
+def possible_when(what: int) -> str:
+    """The states that have a row for an input, for people."""
+    return " or ".join(state for state, row in STATES.items() if what in row)
+
+
 # Reason headers (RFC 3326) with the Q.850 causes of a Call Server.
 NORMAL: Final = "Q.850;cause=16"
 REASONS: Final[Mapping[str, str]] = {

@@ -108,9 +108,10 @@ class TransferCommands(Legs):
             if first.kind == CONNECT:
                 label = _first_label(call, first, route.number, ecc)
                 if self._way(call, label) is None:
-                    raise NotRoutable(f"no static route for {label!r}")
+                    raise NotRoutable(f"no static route for {label!r}; add one under routes")
         elif self.destination_of(route, call.origin) is None:
-            raise NotRoutable(f"no static route for {route.label or route.number!r}")
+            wanted = route.label or route.number
+            raise NotRoutable(f"no static route for {wanted!r}; add one under routes")
 
     def destination_of(self, route: Route, origin: CallOrigin) -> str | None:
         """The URI that `route` leads a call from `origin` to."""
@@ -210,7 +211,9 @@ class TransferCommands(Legs):
         call = self.find(guid)
         now = self.stack.now()
         if call.hold is None:
-            raise CallStateError(f"the call is {call.state}, not held by a command")
+            raise CallStateError(
+                f"the call is {call.state} and no command holds it: nothing to resume"
+            )
         call.hold.resume(now)
         self.stack.pump(now)
 

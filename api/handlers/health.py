@@ -8,7 +8,7 @@ from api.models import Connection, ConnectivityStatus, HealthStatus, HeartbeatQu
 from api.operations import Operations
 
 health: Final = Operations("Health")
-probes: Final = Operations("Probes", prefix="")
+probes: Final = Operations("Probes", prefix="", negotiated=False)
 
 
 @health.add("GET", "/health", "health")

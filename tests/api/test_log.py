@@ -94,9 +94,9 @@ async def test_the_end_of_the_server_puts_them_back_too() -> None:
         ({"levels": {"api": "debug", "x": "info"}}, '"x" is not a logger here'),
         (
             {"levels": {"api": "loud"}},
-            "levels.api should be 'debug', 'info', 'warning', 'error' or 'default'",
+            "levels.api must be 'debug', 'info', 'warning', 'error' or 'default'",
         ),
-        ({"levels": {"api": 10}}, "levels.api should be"),
+        ({"levels": {"api": 10}}, "levels.api must be"),
         ({}, "levels is missing"),
         ({"api": "debug"}, "api is not known"),
     ],

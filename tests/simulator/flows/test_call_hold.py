@@ -72,7 +72,7 @@ def test_one_will_not(world: World) -> None:
 
 def test_not_twice(world: World) -> None:
     caller = world.connected()
-    with pytest.raises(CallStateError, match="not held"):
+    with pytest.raises(CallStateError, match="no command holds it"):
         world.server.resume(world.call.guid)
     world.server.hold(world.call.guid)
     with pytest.raises(CallStateError, match="already"):
