@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -91,7 +91,11 @@ class LiveServer:
         async def run() -> T:
             return what(self.server)
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(PATIENCE)
+        return self.run(run())
+
+    def run(self, what: Coroutine[Any, Any, T], patience: float = PATIENCE) -> T:
+        """What comes of a coroutine; its exceptions are raised here."""
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result(patience)
 
     def wait_for(self, what: Callable[[CallServer], bool], thing: str) -> None:
         """Wait until it is so."""
@@ -104,7 +108,7 @@ class LiveServer:
                 await asyncio.sleep(POLL)
             return True
 
-        happened = asyncio.run_coroutine_threadsafe(wait(), self._loop).result(2 * PATIENCE)
+        happened = self.run(wait(), 2 * PATIENCE)
         assert happened, f"no {thing}: {self.do(lambda _: [c.history for c in self.seen.values()])}"
 
     def call(self, state: str = "connected") -> str:
@@ -127,9 +131,7 @@ class LiveServer:
 
     def terminate(self, guid: str) -> None:
         """End a call, and wait for its record."""
-        asyncio.run_coroutine_threadsafe(
-            self.server.terminate(guid, "requested"), self._loop
-        ).result(PATIENCE)
+        self.run(self.server.terminate(guid, "requested"))
 
     def wait_for_event(self, guid: str, event: str) -> None:
         """Wait until the history of a call has it."""
@@ -166,4 +168,4 @@ class LiveServer:
                 await asyncio.sleep(POLL)
             return {}
 
-        assert asyncio.run_coroutine_threadsafe(settled(), self._loop).result(PATIENCE) == {}
+        assert self.run(settled()) == {}
