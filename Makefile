@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-some test-stack test-server test-interop lint format bench bench-micro compiled test-compiled \
-    fuzz soak ladders clean tools
+    fuzz soak openapi ladders clean tools
 
 ARGS :=
 BIN := .venv/bin
@@ -86,6 +86,9 @@ fuzz: .venv/.dev ## damaged datagrams: make fuzz ARGS='--datagrams 10000000'
 
 soak: .venv/.dev ## calls over a bad network: make soak ARGS='--calls 10000 --loss 0.3'
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+openapi: tools .venv/.dev ## schemathesis beside live calls: make openapi ARGS='--examples 500 --seed 7'
+	@$(BIN)/python -m tests.api $(ARGS)
 
 ladders: .venv/.dev ## write the golden ladders of scenarios/flows anew
 	@$(BIN)/python -m tests.scenarios $(ARGS)

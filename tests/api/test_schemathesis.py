@@ -1,10 +1,6 @@
-"""/openapi.json held against the server by schemathesis: bounded, with a fixed seed.
-
-Its command is used, not its pytest plugin: it runs all phases, stateful links included.
-"""
+"""/openapi.json held against the server by schemathesis: bounded, with a fixed seed."""
 
 import asyncio
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,32 +10,9 @@ from api.handlers.events import events
 from api.handlers.plan import plan
 from simulator.config_base import User
 from simulator.views import CallDetailView
+from tests.api.document_check import OTHERS, PLAN, command, run_under_calls, settle
 from tests.api.support import FakeCallServer, call_view, run, serving
 
-COMMAND = Path(sys.executable).with_name("st")
-# A schema cannot say that a range must not end before it begins, what the plan routes,
-# which ETag there is, which URLs are good, or which loggers there are.
-SETTINGS = """
-[[operations]]
-include-path-regex = "^/sim/v1/calls$"
-checks.positive_data_acceptance.expected-statuses = [202, 400, 409]
-
-[[operations]]
-include-name = "PUT /call/{callGuid}/variables"
-checks.positive_data_acceptance.expected-statuses = [200, 404, 412]
-
-[[operations]]
-include-path-regex = "^/cvp-reporting/"
-checks.positive_data_acceptance.expected-statuses = [200, 400, 404]
-
-[[operations]]
-include-path-regex = "^/sim/v1/webhooks$"
-checks.positive_data_acceptance.expected-statuses = [200, 201, 400, 409]
-
-[[operations]]
-include-path-regex = "^/sim/v1/log$"
-checks.positive_data_acceptance.expected-statuses = [200, 400]
-"""
 EXAMPLES = 30
 SEED = 1
 
@@ -54,28 +27,25 @@ class EveryCall(dict[str, CallDetailView]):
         return call_view(guid)
 
 
-PLAN = "--include-path-regex ^/oamp/"
-OTHERS = "--exclude-path-regex ^/(oamp/|sim/v1/(events|ws)$)"  # streams do not end
-
-
 @pytest.mark.parametrize(
     ("calls", "which", "asked"),
-    [({}, OTHERS, 100), (EveryCall(), OTHERS, 100), ({}, PLAN, 0)],
+    [
+        ({}, ("--exclude-path-regex", OTHERS), 100),
+        (EveryCall(), ("--exclude-path-regex", OTHERS), 100),
+        ({}, ("--include-path-regex", PLAN), 0),
+    ],
     ids=["no call", "every call", "plan"],
 )
 @run
 async def test_the_server_keeps_to_its_document(
-    calls: dict[str, CallDetailView], which: str, asked: int, tmp_path: Path
+    calls: dict[str, CallDetailView], which: tuple[str, ...], asked: int, tmp_path: Path
 ) -> None:
-    (tmp_path / "schemathesis.toml").write_text(SETTINGS)
+    settle(tmp_path)
     fake = FakeCallServer(calls=calls)
-    async with serving(fake, users=(User("name", "password"),)) as client:
-        options = f"--auth name:password --max-examples {EXAMPLES} --seed {SEED} --no-color {which}"
+    user = User("name", "password")
+    async with serving(fake, users=(user,)) as client:
         process = await asyncio.create_subprocess_exec(
-            COMMAND,
-            "run",
-            f"{client.address}/openapi.json",
-            *options.split(),
+            *command(str(client.address), str(user), EXAMPLES, SEED, *which),
             cwd=tmp_path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -85,6 +55,13 @@ async def test_the_server_keeps_to_its_document(
     assert process.returncode == 0, told
     total = sum(len(group.declared) for group in GROUPS)
     others = total - len(plan.declared) - len(events.declared)
-    selected = len(plan.declared) if which == PLAN else others
+    selected = len(plan.declared) if PLAN in which else others
     assert f"{selected} selected / {total} total" in told
     assert len(fake.asked) >= asked
+
+
+def test_a_server_with_calls_keeps_to_its_document(tmp_path: Path) -> None:
+    told: list[str] = []
+    problems = run_under_calls(tmp_path, examples=3, seed=SEED, seconds=60, tell=told.append)
+    assert problems == [], "\n".join(told)
+    assert "calls were there, seed 1" in told[-1]
