@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from simulator import audit_trail
-from simulator.audit_trail import FILE, KEPT, AuditTrail, Requester
+from simulator.audit_trail import FILE, AuditTrail, Requester
 
 ADA = Requester("ada", "10.0.0.7", "req-1")
 
@@ -64,23 +64,25 @@ def test_the_log_tells_it_whatever_its_level() -> None:
     assert logging.getLogger("simulator.changes").isEnabledFor(logging.INFO)
 
 
-def test_the_last_entries_are_kept_over_a_restart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.fsync", lambda _handle: None)
-    path = tmp_path / FILE
-    run(fill(AuditTrail(path), KEPT + 5))
-    again = AuditTrail(path)
-    assert ids(again) == list(range(5, KEPT + 5))
-    run(fill(again, 1, KEPT + 5))
-    assert ids(AuditTrail(path)) == list(range(6, KEPT + 6))
-
-
-def test_the_file_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def few_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_trail, "KEPT", 10)
+
+
+@pytest.mark.usefixtures("few_kept")
+def test_the_last_entries_are_kept_over_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    run(fill(AuditTrail(path), 15))
+    again = AuditTrail(path)
+    assert ids(again) == list(range(5, 15))
+    run(fill(again, 1, 15))
+    assert ids(AuditTrail(path)) == list(range(6, 16))
+
+
+@pytest.mark.usefixtures("few_kept")
+def test_the_file_stays_bounded(tmp_path: Path) -> None:
     path = tmp_path / FILE
     trail = AuditTrail(path)
-    trail.entries = type(trail.entries)(maxlen=10)
     most = 0
     for number in range(50):
         run(fill(trail, 1, number))
