@@ -16,6 +16,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
+from simulator.backlog import STORE, Backlog, Done, Notify, Waiting
 from simulator.cdr_csv import CsvPiece, csv_piece
 from simulator.cdr_pages import page
 from simulator.cdr_queries import (
@@ -41,12 +42,11 @@ from simulator.cdr_records import (
     repaired,
 )
 from simulator.cdr_schema import COUNT_BEHIND, prepare
+from simulator.journal import Journal
 
 __all__ = ["CallResult", "CdrRecord", "CdrStoreError", "LegRecord", "LegType", "SqliteCdrStore"]
 
-Done: TypeAlias = Callable[[], None]
-Notify: TypeAlias = Callable[[list[Done]], None]
-_Group: TypeAlias = list[tuple[Row, Done | None]]
+_Group: TypeAlias = list[Waiting]
 _T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
@@ -78,8 +78,9 @@ class SqliteCdrStore:
 
     `submit` hands a record over and returns at once. The writer commits all that has come
     (write-ahead log, ``synchronous=FULL``: on disk when the commit returns) and gives the
-    `done` callables of the group to `notify`, in its own thread. While a commit fails,
-    records wait in memory and are tried again; `healthy` is False and `reason` says why.
+    `done` callables of the group to `notify`, in its own thread. While a commit fails, or
+    takes long, records wait in `journal` and are tried again; `healthy` is False. What a
+    former run left in the journal is stored first.
 
     `gather` is the shortest time from one commit to the next, in seconds: a lone record is
     stored at once, and under load those that come meanwhile make a group.
@@ -90,15 +91,22 @@ class SqliteCdrStore:
     _LONG_LOG = 16_384  # pages of 2 KiB: the log is then cut at the next commit
     _LONGEST_BACKOFF = 2.0
 
-    def __init__(self, path: Path | str, notify: Notify, *, gather: float = 0.032) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        notify: Notify,
+        journal: Journal | None = None,
+        *,
+        gather: float = 0.032,
+    ) -> None:
         self.path = Path(path)
         self.gather = gather
-        self.healthy = True
-        self.reason = ""
-        self._notify = notify
-        self._incoming: SimpleQueue[tuple[Row, Done | None] | None] = SimpleQueue()
+        self.backlog = Backlog(notify, journal)
+        self.begun = self.backlog.begun
+        self._incoming: SimpleQueue[Waiting | None] = SimpleQueue()
         self._submitted = 0
         self._stored = 0
+        self._kept = 0  # in the journal, at the end
         self._closing = threading.Event()
         self._written = threading.Event()
         self._cut_log = False
@@ -112,8 +120,12 @@ class SqliteCdrStore:
         ) = self._open()
         self._writer = threading.Thread(target=self._write_all, name="cdr-writer", daemon=True)
         self._tidier = threading.Thread(target=self._tidy, name="cdr-checkpoint", daemon=True)
+        for one in self.backlog.left():
+            self._submitted += 1
+            self._incoming.put(one)
         self._writer.start()
         self._tidier.start()
+        self.backlog.start()
 
     # -- opening ---------------------------------------------------------------------------
 
@@ -156,7 +168,12 @@ class SqliteCdrStore:
         Costs a queue entry; never raises for the store's troubles.
         """
         self._submitted += 1
-        self._incoming.put((row, done))
+        self._incoming.put(self.backlog.add(row, done))
+
+    @property
+    def healthy(self) -> bool:
+        """Whether records can be stored, and in time; `backlog.reason` says why not."""
+        return not self.backlog.reason
 
     @property
     def pending(self) -> int:
@@ -171,6 +188,7 @@ class SqliteCdrStore:
             first = self._incoming.get()
             if first is None:
                 break
+            self.backlog.storing()
             pause = earliest - time.monotonic()
             if pause > 0.0:
                 self._closing.wait(pause)
@@ -195,7 +213,7 @@ class SqliteCdrStore:
         mended = False
         while True:
             try:
-                self._commit([row for row, _ in group])
+                self._commit([one.row for one in group])
                 break
             except Exception as error:
                 if isinstance(error, UnicodeEncodeError) and not mended:
@@ -215,18 +233,21 @@ class SqliteCdrStore:
     def _sound(self, group: _Group) -> _Group:
         """`group` made storable; what cannot be made so is lost, and logged whole."""
         sound: _Group = []
-        for row, done in group:
+        for one in group:
             try:
-                sound.append((repaired(row), done))
+                one.row = repaired(one.row)
             except Exception:
-                _log.exception("this CDR is malformed and lost: %r", row)
+                _log.exception("this CDR is malformed and lost: %r", one.row)
+                self.backlog.dropped(one)
+            else:
+                sound.append(one)
         return sound
 
     def _last_try(self, group: _Group) -> bool:
         """The store closes while it fails: once more, with all there is; then give up."""
         self._take_all(group)
         try:
-            self._commit([row for row, _ in group])
+            self._commit([one.row for one in group])
         except Exception as error:
             self._failed(error)
         else:
@@ -253,24 +274,11 @@ class SqliteCdrStore:
         self._written.set()
 
     def _failed(self, error: Exception) -> None:
-        reason = f"{self.path}: {error}"
-        if self.healthy or reason != self.reason:
-            _log.error("CDRs cannot be stored and wait in memory: %s", reason)
-        self.reason = reason
-        self.healthy = False
+        self.backlog.report(STORE, f"{self.path}: {error}")
 
     def _succeeded(self, group: _Group) -> None:
         self._stored += len(group)
-        if not self.healthy:
-            _log.warning("CDRs are stored again: %s", self.path)
-            self.reason = ""
-            self.healthy = True
-        callables = [done for _, done in group if done is not None]
-        if callables:
-            try:
-                self._notify(callables)
-            except Exception:  # such as a loop that is closed already
-                _log.exception("nobody could be told that CDRs are stored")
+        self.backlog.stored(group)
         if self._cut_log:
             self._cut_log = False
             self._checkpoint(self._writer_connection)
@@ -377,18 +385,21 @@ class SqliteCdrStore:
         return time.perf_counter() - begin
 
     def close(self, timeout: float = 5.0) -> int:
-        """Store all that waits, end the threads, close the file; how many records are lost.
+        """Store all that waits, end the threads, close the files; how many records are lost.
 
-        `timeout` is in seconds. Records are lost only when the store fails to the end.
-        Nothing may be submitted afterwards; a second call does nothing.
+        `timeout` is in seconds. Records are lost only when the store fails to the end, and
+        the journal too. Nothing may be submitted afterwards; a second call does nothing.
         """
         if not self._closing.is_set():
             self._closing.set()
             self._incoming.put(None)
             self._writer.join(timeout)
             self._tidier.join(timeout)
+            reason = self.backlog.reason
+            self._kept = self.backlog.close(timeout)
             if self.pending:
-                _log.error("%d CDRs could not be stored: %s", self.pending, self.reason)
+                text = "%d CDRs could not be stored (%d wait in the journal): %s"
+                _log.error(text, self.pending, self._kept, reason)
             with self._read_lock:
                 self._reader_connection.close()
             if not self._report_lock.acquire(blocking=False):
@@ -397,7 +408,7 @@ class SqliteCdrStore:
                 self._report_connection.execute("SELECT 1")  # closing is not to be interrupted
             self._report_connection.close()
             self._report_lock.release()
-        return self.pending
+        return self.pending - self._kept
 
     def __enter__(self) -> "SqliteCdrStore":
         return self

@@ -299,6 +299,13 @@ class CdrSection(Section):
         default=None,
         description="sqlite:///FILE (four slashes: from the root). Unset: cdr.sqlite in data_dir.",
     )
+    journal: int = Field(
+        default=16,
+        ge=1,
+        le=4096,
+        description="MiB of calls.journal in data_dir, where records wait while they cannot be "
+        "stored: 1000 to 2000 each.",
+    )
 
 
 class StatisticsSection(Section):

@@ -32,7 +32,7 @@ ErrorCategory: TypeAlias = Literal[
     "system_error",
 ]
 DeviceStatus: TypeAlias = Literal["online", "offline", "maintenance", "error"]
-ServiceName: TypeAlias = Literal["SIP", "ICM"]
+ServiceName: TypeAlias = Literal["SIP", "ICM", "Reporting"]
 ServiceState: TypeAlias = Literal["running", "stopped", "error"]
 
 

@@ -319,6 +319,14 @@ class SystemNews:
         else:
             self._service("ICM", "running", "error", "icm.webhook does not answer", now)
 
+    def records(self, reason: str) -> None:
+        """CDRs cannot be stored, and why; with an empty reason they can be again."""
+        now = self._server.stack.now()
+        if reason:
+            self._service("Reporting", "running", "error", reason, now)
+        else:
+            self._service("Reporting", "error", "running", "CDRs are stored again", now)
+
     def _service(
         self,
         name: ServiceName,

@@ -33,10 +33,18 @@ class Stack(Protocol):
 class Store(Protocol):
     """Where records go when calls end: `simulator.cdr`."""
 
-    healthy: bool
+    @property
+    def healthy(self) -> bool:
+        """Whether records can be stored, and in time."""
+        ...
+
+    def begun(self, guid: str, start: int, calling: str, called: str, call_id: str) -> None:
+        """A call has begun, at `start` in ms since the epoch: it has a record from now on,
+        if only one that says that the server was restarted."""
+        ...
 
     def submit(self, row: Row, done: Callable[[], None]) -> None:
-        """Keep a record, as its row; `done` is called in the event loop when it is safe."""
+        """Keep a record, as its row; `done` is called in the event loop when it is on disk."""
         ...
 
     def get(self, guid: str) -> CdrRecord | None:

@@ -56,7 +56,6 @@ from sip.errors import LocalError, PeerError
 from sip.events import Event, Invited, Responded
 from sip.grammar import header_line
 from sip.message import Request
-from sip.timers import Timer
 from sip.usage.invite import InviteSession
 from sip.usage.named import replaced_by
 from sip.usage.notifier import Notifier, OutOfDialogRefer
@@ -64,9 +63,6 @@ from sip.usage.reliable import OPTION
 from sip.usage.session import TERMINATED
 
 log = logging.getLogger(__name__)
-
-BYE_PATIENCE: Final = 0.2
-"""Seconds that the answer to a BYE waits for the CDR at most."""
 
 _NO_ROUTE: Final = Route("", "", "preroute", "", "label")
 
@@ -223,6 +219,9 @@ class CallServer(Commands):
         """A call is in the tables from now on, and has its licence."""
         self.calls[call.guid] = call
         self._serial = call.serial = self._serial + 1
+        start = int((self._wall_offset + call.started) * 1000)  # as in its record
+        call_id = call.legs[0].session.dialog.call_id
+        self.store.begun(call.guid, start, call.calling, call.called, call_id)
         self.index.add(call)
         self.statistics.begun(now, len(self.calls), by_icm=call.route.kind != "direct")
         self.audit.begin(now)
@@ -303,7 +302,7 @@ class CallServer(Commands):
             self.audit.rest()
         if call.steps.on:
             self.transfer_log.closed(call, now)
-        ending = _Ending(self, call.guid, by.session if by is not None else None, now)
+        ending = _Ending(self, call.guid, by.session if by is not None else None)
         self.store.submit(row_of(call, now, by), ending.stored)
 
     def stored(self, guid: str) -> None:
@@ -398,36 +397,20 @@ class CallServer(Commands):
 
 
 class _Ending:
-    """A call whose CDR is on its way: the BYE of `session` is answered after it.
+    """A call whose CDR is on its way: the BYE of `session` is answered after it."""
 
-    Where the CDR takes too long, the answer does not wait for it.
-    """
+    __slots__ = ("_guid", "_server", "_session")
 
-    __slots__ = ("_guid", "_server", "_session", "_timer")
-
-    def __init__(
-        self, server: CallServer, guid: str, session: InviteSession | None, now: float
-    ) -> None:
+    def __init__(self, server: CallServer, guid: str, session: InviteSession | None) -> None:
         self._server = server
         self._guid = guid
         self._session = session
-        self._timer: Timer | None = None
-        if session is not None:
-            self._timer = server.stack.endpoint.wheel.start(now, BYE_PATIENCE, self, 0)
 
     def stored(self) -> None:
         """The CDR is on disk."""
         self._server.stored(self._guid)
         if self._session is not None:
             self._session.confirm_bye(self._server.stack.now())
-        if self._timer is not None:
-            self._timer.stop()
-
-    def timer_fired(self, _what: int, now: float) -> None:
-        """It takes too long."""
-        self._timer = None
-        if self._session is not None:
-            self._session.confirm_bye(now)
 
 
 def _offer_agent(treatment: Treatment, agent: Agent, now: float) -> None:

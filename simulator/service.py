@@ -1,6 +1,7 @@
 """Putting a call server together: sockets, CDR store, and the embedded neighbours."""
 
 import asyncio
+import logging
 import resource
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -10,12 +11,15 @@ from importlib.metadata import PackageNotFoundError, version
 from simulator.administration import Administration, merged
 from simulator.audit_trail import FILE as AUDIT_FILE
 from simulator.audit_trail import AuditTrail
-from simulator.cdr import SqliteCdrStore
+from simulator.backlog import Notify
+from simulator.cdr import CdrStoreError, SqliteCdrStore
 from simulator.config import Config
 from simulator.config_sections import Neighbour, TlsSection
 from simulator.config_tls import faults
 from simulator.config_values import split_address
 from simulator.errors import ServiceError
+from simulator.journal import FILE as JOURNAL
+from simulator.journal import Journal
 from simulator.lab.lab import Lab
 from simulator.plan_changes import FILE
 from simulator.server import CallServer
@@ -24,6 +28,8 @@ from sip.aio.resolver import Resolver
 from sip.aio.stack import SipStack
 from sip.aio.tls import client_context, server_context
 from sip.timers import Timers
+
+log = logging.getLogger(__name__)
 
 
 def callsim_version() -> str:
@@ -58,7 +64,7 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         known = [split_address(one, 53, any_port=False) for one in config.sip.nameservers]
         stack.resolver = Resolver([(host, port or 53) for host, port in known])
     raise_file_limit()
-    store = SqliteCdrStore(config.cdr_path, notify)
+    store = open_store(config, notify)
     lab = None
     if config.lab.embedded:
         lab = Lab(applications=config.lab.applications, timers=timers)
@@ -79,6 +85,7 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         )
         server.webhook = webhook = HttpRouter(server)
         webhook.watch = server.news.icm
+        store.backlog.watch = server.news.records
         stack.handler = server.on_event
         server.access.start()
         open_heartbeat_port(server)
@@ -98,6 +105,30 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
             await lab.close()
         await asyncio.to_thread(store.close)
         stack.close()
+
+
+def open_store(config: Config, notify: Notify) -> SqliteCdrStore:
+    """The store of CDRs, which gets those that a crash kept from it.
+
+    Raises ServiceError and CdrStoreError.
+    """
+    journal = Journal(config.server.data_dir / JOURNAL, config.cdr.journal << 20)
+    try:
+        store = SqliteCdrStore(config.cdr_path, notify, journal=journal)
+    except CdrStoreError:
+        journal.close()
+        raise
+    cut_off = journal.calls
+    for call in cut_off:  # one that has its record already keeps that
+        store.submit(call.row(config.server.name))
+    if cut_off or journal.rows:
+        log.warning(
+            "the server had ended without notice: %d calls were up (result error, unless they "
+            "have a CDR), %d CDRs had waited in the journal",
+            len(cut_off),
+            len(journal.rows),
+        )
+    return store
 
 
 def open_heartbeat_port(server: CallServer) -> None:

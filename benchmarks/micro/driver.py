@@ -43,6 +43,9 @@ class Store:
     def __init__(self) -> None:
         self.stored = 0
 
+    def begun(self, *_call: object) -> None:
+        """A call has begun."""
+
     def submit(self, _row: Row, done: Callable[[], None]) -> None:
         """Count the record; it is stored."""
         self.stored += 1

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.cdr import CdrRecord, CdrStoreError, Done, LegRecord, SqliteCdrStore
+from simulator.backlog import Done
+from simulator.cdr import CdrRecord, CdrStoreError, LegRecord, SqliteCdrStore
 from simulator.cdr_queries import CdrFilter
 from simulator.cdr_records import Row, from_row, repaired, to_row
 
@@ -100,7 +101,7 @@ def test_a_record_is_on_disk_when_done_is_called(store: SqliteCdrStore, told: To
     assert store.get(GUID) == record()
     assert store.legs(GUID) == record().legs
     assert store.pending == 0
-    assert (store.healthy, store.reason) == (True, "")
+    assert (store.healthy, store.backlog.reason) == (True, "")
     assert told.threads == {"cdr-writer"}
 
 
@@ -266,13 +267,13 @@ def test_a_full_disk_delays_records_and_loses_none(
         store.submit(large(n), told.done)
     assert failed.wait(WAIT)
     assert not store.healthy
-    assert "full" in store.reason
+    assert "full" in store.backlog.reason
     assert store.pending == 200
     assert told.groups == []
     store.submit(large(200), told.done)
     store._writer_connection.execute("PRAGMA max_page_count=1000000").fetchone()
     told.wait(201)
-    assert (store.healthy, store.reason, store.pending) == (True, "", 0)
+    assert (store.healthy, store.backlog.reason, store.pending) == (True, "", 0)
     assert [one.call_start_time for one in store.recent(300)] == list(range(200, -1, -1))
 
 
@@ -285,7 +286,7 @@ def test_a_locked_file_delays_records(
     other.execute("BEGIN IMMEDIATE")
     store.submit(row(), told.done)
     assert failed.wait(WAIT)
-    assert "locked" in store.reason
+    assert "locked" in store.backlog.reason
     assert store.get(GUID) is None  # readers go on
     other.execute("COMMIT")
     other.close()

@@ -39,6 +39,7 @@ class LiveServer:
                 "server": {"data_dir": str(directory), "grace": 0},
                 "direct_routes": [{"pattern": p, "to": to} for p, to in routes.items()],
                 "icm": {"wait": 0},
+                "cdr": {"journal": 1},
                 **sections,
             }
         )

@@ -67,7 +67,11 @@ class MemoryStore(RecordsInMemory):
         super().__init__()
         self.healthy = True
         self.slow = False
+        self.alive: set[tuple[str, int]] = set()  # calls without a record
         self._waiting: list[tuple[Row, Callable[[], None]]] = []
+
+    def begun(self, guid: str, start: int, calling: str, called: str, call_id: str) -> None:
+        self.alive.add((guid, start))
 
     def submit(self, row: Row, done: Callable[[], None]) -> None:
         self._waiting.append((row, done))
@@ -82,6 +86,7 @@ class MemoryStore(RecordsInMemory):
         waiting, self._waiting = self._waiting, []
         for row, done in waiting:
             self.records.append(from_row(row))
+            self.alive.remove(row[:2])
             done()
 
 
@@ -193,4 +198,5 @@ class VirtualServer:
         """All calls are over, and 64*T1 later nothing is left but one CDR each."""
         self.network.settle()
         assert self.leftovers() == {}
+        assert self.store.alive == set()
         assert sorted(record.call_guid for record in self.store.records) == sorted(self.seen)

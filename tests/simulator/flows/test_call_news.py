@@ -340,3 +340,14 @@ def test_icm_and_vxml_servers_come_and_go(world: World) -> None:
     device = told.events[2]
     assert (device["device_id"], device["device_type"]) == ("http://vxml.lab:7000", "VXMLServer")
     assert (device["previous_status"], device["current_status"]) == ("online", "offline")
+
+
+def test_records_cannot_be_stored_and_can_be_again(world: World) -> None:
+    told = Told(world)
+    world.server.news.records("cdr.sqlite: database or disk is full")
+    world.server.news.records("")
+    assert told.read() == ["service_state_changed"] * 2
+    failed, mended = told.events
+    assert (failed["service_name"], failed["current_state"]) == ("Reporting", "error")
+    assert failed["message"] == "cdr.sqlite: database or disk is full"
+    assert (mended["previous_state"], mended["current_state"]) == ("error", "running")

@@ -1,0 +1,353 @@
+"""Records on their way: who is told when, and that no crash loses or doubles one."""
+
+import errno
+import logging
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator import backlog as module
+from simulator.backlog import Backlog, Done, Waiting
+from simulator.cdr import SqliteCdrStore
+from simulator.cdr_records import CdrRecord, Row, to_row
+from simulator.journal import BLOCK, CUT_OFF, FILE, Journal
+
+GUID = "F13437331000013A5FCA33210A4244A9"
+START = 1_700_000_000_000
+RING = 8 * BLOCK
+WAIT = 10.0  # seconds; only what is broken makes a test wait so long
+ALL = float("inf")
+
+
+def row(number: int = 0) -> Row:
+    return to_row(CdrRecord(GUID, START + number, START + number + 1))
+
+
+def run(told: list[Done]) -> None:
+    for done in told:
+        done()
+
+
+# -- the promise ---------------------------------------------------------------------------
+
+
+class Machine:
+    """A server as far as its records go: the store is a table, a crash a copy of the journal."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.starts = 0
+        self.begun = 0
+        self.table: dict[tuple[str, int], Row] = {}
+        self.up: list[int] = []
+        self.told: set[int] = set()
+        self.journal: Journal
+        self.start()
+
+    def start(self) -> None:
+        self.starts += 1
+        here = self.folder / f"{self.starts}"
+        here.mkdir()
+        if self.starts > 1:
+            shutil.copyfile(self.folder / f"{self.starts - 1}" / FILE, here / FILE)
+            self.journal.close()
+        self.journal = Journal(here / FILE, RING)
+        self.backlog = Backlog(run, self.journal)
+        self.queue: list[Waiting] = self.backlog.left()
+        self.queue += [self.backlog.add(one.row("lab"), None) for one in self.journal.calls]
+        self.up.clear()
+
+    def begin(self) -> None:
+        self.backlog.begun(GUID, START + self.begun, "1", "2", "3")
+        self.up.append(self.begun)
+        self.begun += 1
+
+    def end(self, which: int) -> None:
+        if self.up:
+            number = self.up.pop(which % len(self.up))
+            self.queue.append(self.backlog.add(row(number), lambda: self.told.add(number)))
+
+    def commit(self, *, and_say: bool) -> None:
+        """The store takes all; without `and_say` the server ends in that moment."""
+        for one in self.queue:
+            self.table.setdefault((one.row[0], one.row[1]), one.row)  # on conflict do nothing
+        if and_say:
+            self.backlog.stored(self.queue)
+            self.queue = []
+        else:
+            self.start()
+
+    def look(self) -> None:
+        self.backlog.look(ALL)
+
+    def judge(self) -> None:
+        self.start()
+        self.commit(and_say=True)
+        assert set(self.table) == {(GUID, START + number) for number in range(self.begun)}
+        for number in range(self.begun):
+            found = self.table[GUID, START + number]
+            cut_off = found[14] == CUT_OFF
+            assert found == row(number) or (cut_off and number not in self.told)
+        self.start()
+        assert (self.journal.rows, self.journal.calls) == ([], [])
+        self.journal.close()
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.just(Machine.begin),
+            st.just(Machine.begin),
+            st.integers(0, 9).map(lambda n: lambda machine: machine.end(n)),
+            st.just(Machine.look),
+            st.booleans().map(lambda say: lambda machine: machine.commit(and_say=say)),
+            st.just(Machine.start),
+        ),
+        max_size=40,
+    )
+)
+@settings(max_examples=50, deadline=None)
+def test_no_crash_loses_or_doubles_a_record(
+    tmp_path_factory: pytest.TempPathFactory, deeds: list[Callable[[Machine], None]]
+) -> None:
+    """Each call has one record: its own if anybody was told so, else perhaps that of the crash."""
+    machine = Machine(tmp_path_factory.mktemp("machine"))
+    for deed in deeds:
+        deed(machine)
+    machine.judge()
+
+
+def test_who_is_told(tmp_path: Path) -> None:
+    """The journal has room for eight; the others are told by the store alone."""
+    machine = Machine(tmp_path)
+    for _ in range(12):
+        machine.begin()
+        machine.end(0)
+    assert machine.told == set()
+    machine.look()
+    assert machine.told == set(range(8))
+    machine.look()
+    assert machine.told == set(range(8))
+    machine.commit(and_say=True)
+    assert machine.told == set(range(12))
+    machine.judge()
+
+
+# -- with the real store -------------------------------------------------------------------
+
+
+class Bench:
+    """A store whose commits are held, or fail, as long as a test wants."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, ring: int = RING) -> None:
+        self.folder = folder
+        self.journal = Journal(folder / FILE, ring)
+        self.news: SimpleQueue[str] = SimpleQueue()
+        self.told: SimpleQueue[int] = SimpleQueue()
+        self.store = SqliteCdrStore(folder / "cdr.sqlite", run, gather=0, journal=self.journal)
+        self.store.backlog.watch = self.news.put
+        self.may_commit = threading.Event()
+        self.fault: Exception | None = None
+        commit = self.store._commit
+
+        def held(rows: list[Row]) -> None:
+            if self.fault is not None:
+                raise self.fault
+            assert self.may_commit.wait(WAIT)
+            commit(rows)
+
+        monkeypatch.setattr(self.store, "_commit", held)
+        monkeypatch.setattr(self.store, "_LONGEST_BACKOFF", 0.05)
+
+    def submit(self, number: int) -> None:
+        self.store.submit(row(number), lambda: self.told.put(number))
+
+    def stored(self) -> list[int]:
+        return [one.call_start_time - START for one in self.store.recent(1000)][::-1]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    made = Bench(tmp_path, monkeypatch)
+    yield made
+    made.fault = None
+    made.may_commit.set()
+    made.store.close()
+
+
+def test_a_commit_that_takes_long(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.submit(1)
+    assert bench.told.get(timeout=WAIT) == 1  # from the journal
+    assert bench.news.get(timeout=WAIT) == "a commit takes longer than 0.2 s"
+    assert not bench.store.healthy
+    assert bench.journal.waiting == 1
+    assert bench.stored() == []
+    bench.may_commit.set()
+    assert bench.news.get(timeout=WAIT) == ""
+    assert bench.store.healthy
+    assert bench.stored() == [1]
+    assert bench.journal.waiting == 0
+    assert bench.told.empty()  # told once
+    assert [r.levelno for r in caplog.records] == [logging.WARNING] * 2
+
+
+def test_a_commit_in_time_leaves_the_journal_alone(bench: Bench) -> None:
+    bench.may_commit.set()
+    for number in range(20):
+        bench.submit(number)
+        assert bench.told.get(timeout=WAIT) == number
+    assert bench.news.empty()
+    assert bench.journal._sequence == 0
+
+
+def test_a_store_that_fails_is_news_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.fault = sqlite3.OperationalError("database or disk is full")
+    for number in range(3):
+        bench.submit(number)
+        assert bench.told.get(timeout=WAIT) == number
+    assert "database or disk is full" in bench.news.get(timeout=WAIT)
+    assert caplog.text.count("CDRs cannot be stored, and wait: ") == 1
+    bench.may_commit.set()
+    bench.fault = None
+    assert bench.news.get(timeout=WAIT) == ""
+    assert bench.stored() == [0, 1, 2]
+    assert bench.news.empty()
+
+
+def test_both_are_full(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody is told of what is in memory alone; the first to come stay in the journal."""
+    bench.fault = sqlite3.OperationalError("database or disk is full")
+    for number in range(12):
+        bench.submit(number)
+    assert [bench.told.get(timeout=WAIT) for _ in range(8)] == list(range(8))
+    while "CDRs wait in memory alone" not in caplog.text:
+        assert bench.told.empty()
+    assert bench.told.empty()
+    assert f"{FILE} is full" in bench.store.backlog.reason
+    bench.may_commit.set()
+    bench.fault = None
+    assert [bench.told.get(timeout=WAIT) for _ in range(4)] == list(range(8, 12))
+    assert bench.stored() == list(range(12))
+    assert bench.store.healthy
+
+
+def test_the_journal_cannot_be_brought_to_disk(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody is told before it can be."""
+    failed = threading.Event()
+    sync = bench.journal.sync
+    mended = threading.Event()
+
+    def broken() -> None:
+        if not mended.is_set():
+            failed.set()
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync()
+
+    monkeypatch.setattr(bench.journal, "sync", broken)
+    bench.submit(1)
+    assert failed.wait(WAIT)
+    assert bench.told.empty()
+    mended.set()
+    assert bench.told.get(timeout=WAIT) == 1
+    assert f"{FILE}: Input/output error" in caplog.text
+
+
+def test_closing_leaves_in_the_journal_what_the_store_does_not_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path, monkeypatch)
+    bench.fault = sqlite3.OperationalError("database or disk is full")
+    bench.store.begun(GUID, START + 9, "1", "2", "3")
+    for number in range(10):
+        bench.submit(number)
+    assert bench.store.close() == 2  # so many the journal has no room for
+    assert bench.store.close() == 2
+    journal = Journal(tmp_path / FILE, RING)
+    assert [one[1] - START for _, one in journal.rows] == list(range(8))
+    assert [one.start - START for one in journal.calls] == [9]
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", run, journal=journal) as store:
+        store.submit(journal.calls[0].row("lab"))
+        store.close()
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", run) as store:
+        found = [one.call_start_time - START for one in store.recent(100)]
+    assert found[::-1] == [*range(8), 9]
+    journal = Journal(tmp_path / FILE, RING)
+    assert (journal.rows, journal.calls) == ([], [])
+    journal.close()
+
+
+def test_a_record_that_is_none_leaves_the_journal(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.store.begun(GUID, START, "1", "2", "3")
+    bench.store.submit((GUID, START, "no record"), lambda: bench.told.put(0))
+    assert bench.told.get(timeout=WAIT) == 0
+    assert bench.journal.waiting == 1
+    bench.may_commit.set()
+    assert bench.news.get(timeout=WAIT)
+    assert bench.news.get(timeout=WAIT) == ""
+    assert bench.journal.waiting == 0
+    assert "malformed and lost" in caplog.text
+    assert (GUID, START) in bench.journal._slots  # the call has a record at the next start
+
+
+def test_slots_are_made_in_time(bench: Bench) -> None:
+    size = (bench.folder / FILE).stat().st_size
+    for number in range(600):
+        bench.store.begun(GUID, START + number, "1", "2", "3")
+    grown = threading.Event()
+    while (bench.folder / FILE).stat().st_size == size:
+        assert not grown.wait(0.001)
+    for number in range(600, 1200):
+        bench.store.begun(GUID, START + number, "1", "2", "3")
+    assert bench.journal.unnoted == 0
+    assert bench.store.healthy
+
+
+def test_slots_cannot_be_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Calls go on without; that is told, and over when the disk has room or calls end."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        for number in range(1100):
+            bench.store.begun(GUID, START + number, "1", "2", "3")
+        assert bench.news.get(timeout=WAIT).endswith("No space left on device")
+        assert not bench.store.healthy
+        assert bench.journal.unnoted == 1100 - 1024
+    assert bench.news.get(timeout=WAIT) == ""
+    assert "76 calls were not noted" in caplog.text
+
+
+def test_without_a_journal_records_wait_for_the_store(tmp_path: Path) -> None:
+    backlog = Backlog(run, None)
+    backlog.start()
+    backlog.begun(GUID, START, "1", "2", "3")
+    told: list[int] = []
+    one = backlog.add(row(), lambda: told.append(1))
+    backlog.look(ALL)
+    assert told == []
+    backlog.stored([one])
+    assert told == [1]
+    assert backlog.left() == []
+    assert backlog.close() == 0
+
+
+def test_the_patience_is_that_of_a_bye() -> None:
+    """Well below T1, so that a BYE is not sent again for it (RFC 3261 section 17.1.2.2)."""
+    assert module.PATIENCE == 0.2
+    assert 0 < module.LOOK < module.PATIENCE
