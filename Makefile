@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-some test-stack test-server test-interop lint format bench bench-micro compiled test-compiled \
-    fuzz soak openapi ladders clean tools
+    fuzz soak chaos openapi ladders clean tools
 
 ARGS :=
 BIN := .venv/bin
@@ -89,6 +89,9 @@ soak: .venv/.dev ## calls over a bad network: make soak ARGS='--calls 10000 --lo
 
 openapi: tools .venv/.dev ## schemathesis beside live calls: make openapi ARGS='--examples 500 --seed 7'
 	@$(BIN)/python -m tests.api $(ARGS)
+
+chaos: tools .venv/.dev ## kill -9 and restart under load: make chaos ARGS='--kills 20 --rate 200'
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 ladders: .venv/.dev ## write the golden ladders of scenarios/flows anew
 	@$(BIN)/python -m tests.scenarios $(ARGS)

@@ -50,8 +50,9 @@ class ServerProcess:
     """A server with its data in `directory`; it is ready once this is made.
 
     `routes` lead numbers straight to callees (``{"2>": "sip:127.0.0.1:5080"}``), `settings`
-    are those of ``--set``, `options` further options of ``callsim serve``. The neighbours of
-    the built-in plan run beside it only with `lab`.
+    are those of ``--set``, `options` further options of ``callsim serve``, `prefix` a command
+    that becomes it (``nsenter ...``). The neighbours of the built-in plan run beside it only
+    with `lab`.
 
     `listeners` are its addresses by transport (``udp``, and what `options` add by ``--sip``),
     `sip` the one on UDP, `api` the URL of the Call Control API. Raises ServerError when it
@@ -66,11 +67,12 @@ class ServerProcess:
         settings: Mapping[str, object] | None = None,
         options: Sequence[str] = (),
         lab: bool = False,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._child = Child(
-            _command(directory, routes or {}, settings or {}, options, lab),
+            [*prefix, *_command(directory, routes or {}, settings or {}, options, lab)],
             directory / "stderr.log",
             piped=True,
         )
@@ -297,6 +299,7 @@ def _command(
 ) -> list[str]:
     if not lab:
         settings = {"lab.embedded": "false", **settings}
+    settings = {"cdr.journal": 1, **settings}
     return [
         _program(),
         *["serve", "--sip", "udp:127.0.0.1:0", "--api", "http://127.0.0.1:0", "--grace", "2"],

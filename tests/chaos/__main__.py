@@ -1,0 +1,35 @@
+"""The command: `python -m tests.chaos`."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.chaos.kills import kill_often
+
+
+def main() -> int:
+    """Run; 0 when each call has the record it must have, and none two."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description="SIPp calls a server that is killed (kill -9) and started again at random "
+        "moments; then its records are compared with the Call-IDs in SIPp's log.",
+    )
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--rate", type=float, default=200.0, help="calls a second (default 200)")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    started = time.perf_counter()
+    with TemporaryDirectory(prefix="callsim-chaos-") as folder:
+        verdict = kill_often(
+            Path(folder), kills=options.kills, rate=options.rate, seed=options.seed
+        )
+    print(f"{options.kills} kills at {options.rate:g} calls/s, seed {options.seed}")
+    print(verdict)
+    print(f"{time.perf_counter() - started:.1f} s")
+    return 0 if verdict.good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Calls through `callsim serve` that is killed and started again; then the records are judged."""
+
+import os
+import resource
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from scenarios.runner import SippRun, free_port
+from scenarios.server import ServerProcess
+from tests.chaos.verdict import Verdict, judge
+
+CALLER: Final = Path(__file__).with_name("caller.xml")
+HOLD: Final = 0.5
+"""Seconds from the answer of a call to its BYE."""
+
+_LONGEST: Final = 60.0  # seconds that SIPp has for the rest
+
+
+class Stage:
+    """A server at the same address after each start, and callers that do not stop for it.
+
+    `rate` in calls a second, for `seconds`; `prefix` as of `ServerProcess`. As a context
+    manager it ends what it began.
+    """
+
+    def __init__(
+        self, folder: Path, *, rate: float, seconds: float, prefix: Sequence[str] = ()
+    ) -> None:
+        self.folder = folder
+        self._prefix = prefix
+        self.kills: list[float] = []
+        self._port = free_port()
+        self.server = self._start()
+        self.caller = SippRun(
+            CALLER,
+            folder / "caller",
+            self.server.sip,
+            calls=int(rate * seconds),
+            rate=rate,
+            service="5000",
+            hold_ms=int(HOLD * 1000),
+            seconds=seconds + _LONGEST,
+            options=[
+                *["-trace_logs", "-log_file", str(self._log)],
+                *["-l", "100000"],
+            ],
+        )
+
+    def _start(self) -> ServerProcess:
+        return ServerProcess(
+            self.folder / "server",
+            options=["--sip", f"udp:127.0.0.1:{self._port}"],
+            prefix=self._prefix,
+        )
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "caller.log"
+
+    def __enter__(self) -> "Stage":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.caller.stop()
+        self.server.kill()
+
+    def kill(self) -> None:
+        """kill -9, at once."""
+        self.server.kill()
+        self.kills.append(time.time())  # what began before it was dead began before
+
+    def start(self) -> None:
+        """The server again, on what it left behind."""
+        self.server = self._start()
+
+    def said(self, what: str) -> int:
+        """How many calls the log says this of, by now."""
+        if not self._log.exists():
+            return 0
+        text = self._log.read_text("utf-8", "replace")
+        return sum(line.startswith(what) for line in text.splitlines())
+
+    def wait_for_more(self, what: str, count: int) -> None:
+        """Wait until the log says this of so many more calls."""
+        wanted = self.said(what) + count
+        self.server.wait_for(lambda: self.said(what) >= wanted, f"{count} calls that {what}")
+
+    def limit_files(self, octets: int | None) -> None:
+        """No file of the server may grow beyond this from now on: its disk is full."""
+        soft = resource.RLIM_INFINITY if octets is None else octets
+        resource.prlimit(self.server.pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+
+    def status(self) -> str:
+        """What the server says of its health."""
+        return str(self.server.rest("GET", "/health")["status"])
+
+    def stop(self) -> None:
+        """Stop the server as one should."""
+        self.server.stop()
+
+    def finish(self) -> Verdict:
+        """Wait for the callers, stop the server, and judge."""
+        self.caller.wait()
+        self.stop()
+        return self.judge()
+
+    def judge(self) -> Verdict:
+        """What the log of the callers and the records on disk say of each other."""
+        log = self._log.read_text("utf-8", "replace").splitlines()
+        return judge(log, self.server.cdrs(), self.kills)
+
+
+def kill_often(folder: Path, *, kills: int, rate: float, seed: int) -> Verdict:
+    """So many kills, each at a random moment of half a second to two after the start."""
+    random = Random(seed)
+    pauses = [random.uniform(0.5, 2.0) for _ in range(kills)]
+    with Stage(folder, rate=rate, seconds=sum(pauses) + 2.0 * kills + 2.0) as stage:
+        for pause in pauses:
+            time.sleep(pause)  # the moment is what the test is about
+            stage.kill()
+            stage.start()
+        stage.wait_for_more("ended", int(rate * HOLD))
+        return stage.finish()
+
+
+def journal_size(folder: Path) -> int:
+    """Octets of the journal of a server in `folder`."""
+    return os.stat(folder / "server" / "data" / "calls.journal").st_size
