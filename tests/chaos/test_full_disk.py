@@ -32,7 +32,7 @@ def trouble(stage: Stage) -> None:
 
 def mended(stage: Stage) -> None:
     stage.server.wait_for(lambda: stage.status() == "healthy", "the end of the trouble")
-    assert "CDRs are stored again" in stage.server.errors
+    stage.server.wait_for(lambda: "CDRs are stored again" in stage.server.errors, "a line of it")
 
 
 def judged(stage: Stage) -> None:
