@@ -25,6 +25,7 @@ SIMULATOR = [
         agents
         announcements
         audit
+        backlog
         bridge
         call
         call_events
@@ -42,6 +43,7 @@ SIMULATOR = [
         hold
         ivr
         joining
+        journal
         leg
         legs
         licence

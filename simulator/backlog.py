@@ -73,13 +73,13 @@ class Backlog:
         self._news = threading.Lock()
         self._busy = threading.Event()
         self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._keeper: threading.Thread | None = None
 
     def start(self) -> None:
         """From now on records go to the journal when it is time, if there is one."""
         if self._journal is not None:
-            self._thread = threading.Thread(target=self._run, name="cdr-journal", daemon=True)
-            self._thread.start()
+            self._keeper = threading.Thread(target=self._run, name="cdr-journal", daemon=True)
+            self._keeper.start()
 
     # Records.
 
@@ -149,9 +149,9 @@ class Backlog:
             return 0
         self._closing.set()
         self._busy.set()
-        if self._thread is not None:
-            self._thread.join(timeout)
-            if self._thread.is_alive():  # the disk does not answer
+        if self._keeper is not None:
+            self._keeper.join(timeout)
+            if self._keeper.is_alive():  # the disk does not answer
                 return journal.waiting - len(self._unsynced)
         self.look(float("inf"))
         kept = journal.waiting - len(self._unsynced)

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -311,12 +312,15 @@ def test_a_file_that_is_none_is_set_aside(
 
 
 def test_one_of_another_version_is_set_aside(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr("simulator.journal._VERSION", 99)
-        Journal(tmp_path / FILE, RING).close()
-    Journal(tmp_path / FILE, RING).close()
+    file = tmp_path / FILE
+    Journal(file, RING).close()
+    data = bytearray(file.read_bytes())
+    data[16] = 99
+    data[24:28] = zlib.crc32(data[:24]).to_bytes(4, "little")
+    file.write_bytes(data)
+    Journal(file, RING).close()
     assert "it is of version 99, this Callsim writes 1" in caplog.text
 
 
