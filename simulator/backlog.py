@@ -24,6 +24,9 @@ PATIENCE: Final = 0.2
 LOOK: Final = 0.05
 """Seconds from one look at those that wait to the next."""
 
+CALM: Final = 10.0
+"""Seconds without a late record, after which the store is in time again: not with each one."""
+
 _log = logging.getLogger(__name__)
 
 # What may be wrong, how bad that is, and the words for it.
@@ -64,6 +67,8 @@ class Backlog:
 
     def __init__(self, notify: Notify, journal: Journal | None) -> None:
         self.watch: Callable[[str], None] | None = None
+        self.calm = CALM
+        self._latest = 0.0  # when a record was late last
         self._notify = notify
         self._journal = journal
         self._fresh: deque[Waiting] = deque()  # those not in the journal; some are stored by now
@@ -118,10 +123,6 @@ class Backlog:
                 self._release(one, told)
                 if journal is not None:
                     journal.end(one.row[0], one.row[1])
-            waiting = journal is not None and journal.waiting > 0
-        if not waiting:
-            self.report(FULL, "")
-            self.report(LATE, "")
         self.report(STORE, "")
         self._tell(told)
 
@@ -180,7 +181,8 @@ class Backlog:
         """Whether there may be something to do soon: while one waits, others do."""
         journal = self._journal
         assert journal is not None
-        return bool(self._fresh or self._unsynced or journal.waiting or journal.short)
+        waiting = self._fresh or self._unsynced or journal.waiting
+        return bool(waiting or journal.short or self._troubles)
 
     def look(self, latest: float) -> None:
         """Bring the records that came at `latest` or before to the journal, and say so."""
@@ -195,10 +197,10 @@ class Backlog:
             fresh.popleft()
         if self._unsynced:
             self._sync(journal)
-        if not fresh:
+        if not journal.waiting:
             self.report(FULL, "")
-        if not journal.waiting:  # the store may have taken them just now
-            self.report(LATE, "")
+            if time.monotonic() - self._latest >= self.calm:
+                self.report(LATE, "")
 
     def _keep(self, one: Waiting) -> bool:
         """Whether a record is in the ring now, or in the store."""
@@ -214,8 +216,10 @@ class Backlog:
             self.report(FULL, f"{journal.path} is full")
             return False
         self._unsynced.append(one)
+        self._latest = time.monotonic()
         self.report(FULL, "")
-        self.report(LATE, f"a commit takes longer than {PATIENCE:g} s")
+        if STORE not in self._troubles:  # that is reason enough
+            self.report(LATE, f"a commit takes longer than {PATIENCE:g} s")
         return True
 
     def _sync(self, journal: Journal) -> None:
@@ -264,6 +268,8 @@ class Backlog:
             before = self.reason
             if reason:
                 self._troubles[what] = reason
+                if what == STORE:
+                    self._troubles.pop(LATE, None)
             else:
                 self._troubles.pop(what, None)
             after = self.reason

@@ -154,6 +154,7 @@ class Bench:
         self.told: SimpleQueue[int] = SimpleQueue()
         self.store = SqliteCdrStore(folder / "cdr.sqlite", run, gather=0, journal=self.journal)
         self.store.backlog.watch = self.news.put
+        self.store.backlog.calm = 0.0
         self.may_commit = threading.Event()
         self.fault: Exception | None = None
         commit = self.store._commit
@@ -199,6 +200,22 @@ def test_a_commit_that_takes_long(bench: Bench, caplog: pytest.LogCaptureFixture
     assert [r.levelno for r in caplog.records] == [logging.WARNING] * 2
 
 
+def test_late_records_are_news_once(bench: Bench) -> None:
+    """One that is late now and then is no reason to be well in between."""
+    bench.store.backlog.calm = 3600.0
+    for number in range(3):
+        bench.may_commit.clear()
+        bench.submit(number)
+        assert bench.told.get(timeout=WAIT) == number
+        bench.may_commit.set()
+        bench.submit(10 + number)
+        assert bench.told.get(timeout=WAIT) == 10 + number
+    assert bench.news.get(timeout=WAIT)
+    assert bench.news.empty()
+    bench.store.backlog.calm = 0.0
+    assert bench.news.get(timeout=WAIT) == ""
+
+
 def test_a_commit_in_time_leaves_the_journal_alone(bench: Bench) -> None:
     bench.may_commit.set()
     for number in range(20):
@@ -236,6 +253,8 @@ def test_both_are_full(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.fault = None
     assert [bench.told.get(timeout=WAIT) for _ in range(4)] == list(range(8, 12))
     assert bench.stored() == list(range(12))
+    while bench.news.get(timeout=WAIT):
+        pass
     assert bench.store.healthy
 
 
