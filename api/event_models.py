@@ -50,7 +50,10 @@ class CallStarted(AnyCallEvent):
 
 
 class CallStateChanged(AnyCallEvent):
-    """A call has another state than before; `details` as in its history."""
+    """A call has another state than before; `details` as in its history.
+
+    The same state with the details ``consulting``: the target of a consultation has answered.
+    """
 
     event_type: Literal["call.state_changed"]
     state: CallState

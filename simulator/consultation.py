@@ -26,6 +26,7 @@ from simulator.joining import (
     TARGET_REFUSED,
 )
 from simulator.leg import RINGTONE, VXML, Leg, Restored
+from simulator.news import note_consulting
 from simulator.refer import ReferTransfer
 from simulator.transfer_log import REPLACES
 from sip.errors import PeerError, SipError
@@ -227,6 +228,8 @@ class Consultation(Connection):
         self.state = TALKING
         if self.agent is None and self.old is not None and self.call.peer is None:
             self.complete(now)  # who wanted to consult has left
+        elif self.call.server.events.on:
+            note_consulting(self.call, now)
 
     def _acknowledge(self, now: float, body: bytes) -> None:
         """ACK to the target; the answer in it where our INVITE held no offer."""

@@ -6,10 +6,13 @@ nothing to tell. The REST surface turns these into JSON.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from simulator.cdr_records import CallResult
 from simulator.views import CallState
+
+CONSULTING: Final = "consulting"
+"""The details of call.state_changed when the target of a consultation has answered."""
 
 EventType: TypeAlias = Literal[
     "call.started",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from simulator.event_views import (
+    CONSULTING,
     ApplicationInvoked,
     CallEnded,
     CallError,
@@ -77,6 +78,11 @@ def _state(call: "Call", now: float, _line: str, details: str) -> None:
             details or None,
         ),
     )
+
+
+def note_consulting(call: "Call", now: float) -> None:
+    """The target of a consultation talks to the agent: it can be completed."""
+    _state(call, now, "consulting", CONSULTING)
 
 
 def note_queued(call: "Call", queue: "Queue", position: int, now: float) -> None:
