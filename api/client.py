@@ -4,61 +4,70 @@
         async for call in server.calls(state="queued"):
             outcome = await server.transfer_and_wait(call.call_guid, "1002")
 
-Answers are the models of `api.models`. Every command has an Idempotency-Key of its own, so
-that it is carried out once, also where it has to be asked again.
+Answers are the models of `api.models` and of its neighbours. Every command has an
+Idempotency-Key of its own, so that it is carried out once, also where it has to be asked
+again. `api/README.md` has an example of each task.
 """
 
-import asyncio
-import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, get_args
-from uuid import uuid4
+from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
 
-import aiohttp
 from pydantic import BaseModel
-from yarl import URL
 
-from api.event_models import MODELS, TYPES, AnyEvent, CallEnded, CallStateChanged
+from api.connection import CallsimError as CallsimError
+from api.connection import Connection, fields, next_cursor, part, read, utc
+from api.event_models import AnyEvent, CallEnded, CallStateChanged
 from api.models import (
     ActiveCall,
     ActiveCallDetail,
     ActiveCalls,
     CallOperationResult,
     CallVariables,
-    Error,
+    RoutingResult,
 )
 from api.models_transfers import CallTransfers, TerminatedCalls, Transfer
+from api.plan_models import DialedNumberPattern
+from api.report_models import CallDetailRecord, CdrQueryResult, WholeCallDetailRecord
+from api.webhook_models import NewWebhook
+from simulator.cdr_records import CallResult
+from simulator.event_views import CONSULTING, EventType
+from simulator.routing import CallType
 from simulator.views import CallState, TerminateReason, TransferType
 
-ATTEMPTS: Final = 3
-"""How often a request is sent whose connection breaks."""
-
-_PAUSE: Final = 1.0  # seconds before a stream that broke is asked for again
-_SILENCE: Final = 60.0  # seconds without a heartbeat, after which it is broken
 _CONTRACT: Final = "/cvp/rest"
 _SIM: Final = "/sim/v1"
-_EVENTS: Final = dict(zip(TYPES, MODELS, strict=True))
+_REPORTING: Final = "/cvp-reporting/rest"
+_PLAN: Final = "/oamp/rest"
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class CallsimError(Exception):
-    """The server's answer is an error: `status`, and `code` and `details` of its body."""
+class CallFilters(TypedDict, total=False):
+    """Which calls are meant; `leg` is the number, sessionId or Call-ID of one of their legs."""
 
-    def __init__(self, status: int, code: str, details: str) -> None:
-        super().__init__(f"{status} {code}: {details}")
-        self.status = status
-        self.code = code
-        self.details = details
+    state: CallState
+    called_number: str
+    calling_number: str
+    application_name: str
+    leg: str
+
+
+class TransferData(TypedDict, total=False):
+    """What else a transfer says: a label instead of the destination, ECC variables to set."""
+
+    label: str
+    ecc: Mapping[str, str]
 
 
 class CallsimClient:
     """One server, one user. `tls` is a context for https, False to trust any certificate.
 
-    `timeout` is in seconds, for each request; streams have none. What a method may raise
+    `timeout` is in seconds, for each request; streams have none. The connection opens with
+    the first request; leaving ``async with`` or `close` closes it. What a method may raise
     besides CallsimError is aiohttp.ClientError where the server cannot be reached.
     """
 
@@ -71,14 +80,9 @@ class CallsimClient:
         tls: ssl.SSLContext | bool = True,
         timeout: float = 30.0,
     ) -> None:
-        self._url = url.rstrip("/")
-        self._login = {"Authorization": aiohttp.encode_basic_auth(user, password, "utf-8")}
-        self._tls = tls
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
-        self._session: aiohttp.ClientSession | None = None
+        self._connection = Connection(url, user, password, tls, timeout)
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(headers=self._login, timeout=self._timeout)
         return self
 
     async def __aexit__(
@@ -87,43 +91,42 @@ class CallsimClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._session is not None
-        await self._session.close()
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._connection.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Any operation of /openapi.json, by its whole path: the JSON of its answer."""
+        return (await self._connection.ask(method, path, query=query or {}, body=body))[0]
 
     # Calls.
 
     async def calls(
-        self,
-        *,
-        state: CallState | None = None,
-        called_number: str | None = None,
-        calling_number: str | None = None,
-        application_name: str | None = None,
-        leg: str | None = None,
-        page: int = 1000,
+        self, *, page: int = 1000, **filters: Unpack[CallFilters]
     ) -> AsyncIterator[ActiveCall]:
         """The active calls that match, the oldest first; `page` are asked for at a time."""
-        wanted = {
-            "state": state,
-            "calledNumber": called_number,
-            "callingNumber": calling_number,
-            "applicationName": application_name,
-            "leg": leg,
-            "limit": str(page),
-        }
-        query = {name: value for name, value in wanted.items() if value is not None}
+        query = fields(filters) | {"limit": str(page)}
         while True:
-            found, headers = await self._ask("GET", f"{_CONTRACT}/call", ActiveCalls, query=query)
-            for call in found.calls:
+            data, headers = await self._connection.ask("GET", f"{_CONTRACT}/call", query=query)
+            for call in read(ActiveCalls, data).calls:
                 yield call
-            cursor = _next_cursor(headers)
+            cursor = next_cursor(headers)
             if cursor is None:
                 return
             query["cursor"] = cursor
 
     async def call(self, call_guid: str) -> ActiveCallDetail:
         """One active call, with its history and variables."""
-        return await self._get(f"{_CONTRACT}/call/{call_guid}", ActiveCallDetail)
+        return await self._get(f"{_CONTRACT}/call/{part(call_guid)}", ActiveCallDetail)
 
     async def originate(self, calling_number: str, destination: str) -> CallOperationResult:
         """Call one party, and connect it to the destination once it has answered."""
@@ -134,18 +137,46 @@ class CallsimClient:
         self, call_guid: str, reason: TerminateReason = "requested"
     ) -> CallOperationResult:
         """End a call; the answer comes when its record is stored."""
-        path = f"{_CONTRACT}/call/{call_guid}/terminate"
+        path = f"{_CONTRACT}/call/{part(call_guid)}/terminate"
         return await self._post(path, CallOperationResult, {"reason": reason})
+
+    async def terminate_all(
+        self, *, reason: TerminateReason = "requested", **filters: Unpack[CallFilters]
+    ) -> int:
+        """End all calls that match every filter, one at least: how many there were."""
+        body = {**fields(filters), "reason": reason}
+        return (await self._post(f"{_SIM}/calls/terminate", TerminatedCalls, body)).terminated_calls
 
     async def reset(self) -> int:
         """End all calls and forget idempotency keys: how many calls there were."""
         return (await self._post(f"{_SIM}/reset", TerminatedCalls)).terminated_calls
 
+    async def hold(self, call_guid: str) -> CallOperationResult:
+        """Put a call on hold; `wait_for` tells when it is: ``on_hold``."""
+        return await self._command(call_guid, "hold")
+
+    async def resume(self, call_guid: str) -> CallOperationResult:
+        """Take a call back from the hold of a command."""
+        return await self._command(call_guid, "resume")
+
+    async def lookup(self, dialed_number: str, calling_number: str = "") -> RoutingResult:
+        """Where a call to a number would go; nothing is dialed."""
+        body = {"dialedNumber": dialed_number}
+        if calling_number:
+            body["callingNumber"] = calling_number
+        return await self._post(f"{_CONTRACT}/routing/lookup", RoutingResult, body)
+
     # Variables.
 
     async def variables(self, call_guid: str) -> CallVariables:
         """The variables of a call that were set."""
-        return await self._get(f"{_CONTRACT}/call/{call_guid}/variables", CallVariables)
+        return (await self.tagged_variables(call_guid))[0]
+
+    async def tagged_variables(self, call_guid: str) -> tuple[CallVariables, str]:
+        """The same with their ETag, which `set_variables` takes as `if_match`."""
+        path = f"{_CONTRACT}/call/{part(call_guid)}/variables"
+        data, headers = await self._connection.ask("GET", path)
+        return read(CallVariables, data), headers["ETag"]
 
     async def set_variables(
         self,
@@ -154,15 +185,21 @@ class CallsimClient:
         ecc: Mapping[str, str] | None = None,
         call: Mapping[str, str] | None = None,
         peripheral: Mapping[str, str] | None = None,
+        if_match: str = "",
     ) -> CallVariables:
-        """Set variables; those that are not named keep their values. The full set comes back."""
+        """Set variables; those that are not named keep their values. The full set comes back.
+
+        CallsimError 412 where they have another ETag than `if_match` by now.
+        """
         body = {
             "eccVariables": dict(ecc or {}),
             "callVariables": dict(call or {}),
             "peripheralVariables": dict(peripheral or {}),
         }
-        path = f"{_CONTRACT}/call/{call_guid}/variables"
-        return (await self._ask("PUT", path, CallVariables, body=body))[0]
+        path = f"{_CONTRACT}/call/{part(call_guid)}/variables"
+        headers = {"If-Match": if_match} if if_match else {}
+        data, _ = await self._connection.ask("PUT", path, body=body, headers=headers)
+        return read(CallVariables, data)
 
     # Transfers.
 
@@ -172,21 +209,32 @@ class CallsimClient:
         destination: str,
         *,
         transfer_type: TransferType = "blind",
-        label: str = "",
-        ecc: Mapping[str, str] | None = None,
+        **data: Unpack[TransferData],
     ) -> CallOperationResult:
         """Send a call elsewhere; under way when this returns."""
         body: dict[str, Any] = {"destination": destination, "transferType": transfer_type}
-        if label:
-            body["label"] = label
-        if ecc:
-            body["eccVariables"] = dict(ecc)
-        return await self._post(f"{_CONTRACT}/call/{call_guid}/transfer", CallOperationResult, body)
+        if data.get("label"):
+            body["label"] = data["label"]
+        if data.get("ecc"):
+            body["eccVariables"] = dict(data["ecc"])
+        path = f"{_CONTRACT}/call/{part(call_guid)}/transfer"
+        return await self._post(path, CallOperationResult, body)
 
     async def transfers(self, call_guid: str) -> list[Transfer]:
         """The transfers of a call, step by step, the first one first."""
-        path = f"{_SIM}/calls/{call_guid}/transfers"
+        path = f"{_SIM}/calls/{part(call_guid)}/transfers"
         return (await self._get(path, CallTransfers)).transfers
+
+    async def outcome(self, call_guid: str, number: int = -1) -> Transfer:
+        """Wait until a transfer of a call is over: see its `state` and `sip_code`.
+
+        `number` counts from 0; unset it is the last one.
+        """
+        async with aclosing(self._stream(None, (), call_guid)) as stream:
+            await anext(stream)  # from here on nothing is missed
+            while (found := (await self.transfers(call_guid))[number]).state == "pending":
+                await anext(stream)
+            return found
 
     async def transfer_and_wait(
         self,
@@ -194,21 +242,38 @@ class CallsimClient:
         destination: str,
         *,
         transfer_type: TransferType = "blind",
-        label: str = "",
-        ecc: Mapping[str, str] | None = None,
+        **data: Unpack[TransferData],
     ) -> Transfer:
         """Send a call elsewhere, and wait for the outcome: see its `state` and `sip_code`."""
+        before = len(await self.transfers(call_guid))
+        await self.transfer(call_guid, destination, transfer_type=transfer_type, **data)
+        return await self.outcome(call_guid, before)
+
+    async def consult(
+        self, call_guid: str, destination: str, **data: Unpack[TransferData]
+    ) -> Transfer:
+        """Have the agent consult the destination: ``pending`` once both talk, or ``failed``.
+
+        Then `complete_transfer` or `cancel_transfer`. It takes a server that leaves the end
+        to a command, by ``transfer.consultation: manual``.
+        """
+        before = len(await self.transfers(call_guid))
         async with aclosing(self._stream(None, (), call_guid)) as stream:
-            await anext(stream)  # from here on nothing is missed
-            before = len(await self.transfers(call_guid))
-            await self.transfer(
-                call_guid, destination, transfer_type=transfer_type, label=label, ecc=ecc
-            )
-            while True:
-                found = (await self.transfers(call_guid))[before:]
-                if found and found[0].state != "pending":
-                    return found[0]
-                await anext(stream)
+            await anext(stream)
+            await self.transfer(call_guid, destination, transfer_type="consultation", **data)
+            while (found := (await self.transfers(call_guid))[before]).state == "pending":
+                event = await anext(stream)
+                if isinstance(event, CallStateChanged) and event.details == CONSULTING:
+                    break
+            return found
+
+    async def complete_transfer(self, call_guid: str) -> CallOperationResult:
+        """Join the caller to the one who is consulted; `outcome` tells how it went."""
+        return await self._command(call_guid, "transfer/complete")
+
+    async def cancel_transfer(self, call_guid: str) -> CallOperationResult:
+        """Give up a transfer whose target has not been joined to the caller."""
+        return await self._command(call_guid, "transfer/cancel")
 
     # Events.
 
@@ -226,8 +291,14 @@ class CallsimClient:
         """
         async with aclosing(self._stream(cursor, types, call_guid)) as stream:
             async for event in stream:
-                if event is not None:
+                if isinstance(event, AnyEvent):
                     yield event
+
+    async def cursor(self) -> int:
+        """Where the stream of events is now: to `watch` from there on misses nothing."""
+        async with aclosing(self._stream(None, (), None)) as stream:
+            first = await anext(stream)
+            return first if isinstance(first, int) else first.cursor - 1
 
     async def wait_for(self, call_guid: str, *states: CallState) -> str:
         """Wait until a call is in one of these states, or over: the state, or ``ended``."""
@@ -248,124 +319,101 @@ class CallsimClient:
                     state = event.state
             return state
 
-    async def _stream(
-        self, cursor: int | None, types: Collection[str], call_guid: str | None
-    ) -> AsyncGenerator[AnyEvent | None, None]:
-        """Events; None where the stream has begun, and for each heartbeat."""
-        assert self._session is not None
-        query = {"type": ",".join(types)} if types else {}
-        if call_guid is not None:
-            query["callGuid"] = call_guid
-        timeout = aiohttp.ClientTimeout(total=None, sock_read=_SILENCE)
+    async def add_webhook(
+        self, url: str, event_types: Collection[EventType] = (), secret: str = ""
+    ) -> NewWebhook:
+        """Have events posted to `url`; the answer has the secret that they are signed with."""
+        body: dict[str, Any] = {"url": url, "eventTypes": list(event_types)}
+        if secret:
+            body["secret"] = secret
+        return await self._post(f"{_SIM}/webhooks", NewWebhook, body)
+
+    async def remove_webhook(self, webhook_id: str) -> None:
+        """Have no more events posted there."""
+        await self._connection.ask("DELETE", f"{_SIM}/webhooks/{part(webhook_id)}")
+
+    # Records and the dial plan.
+
+    async def records(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        called_number: str | None = None,
+        calling_number: str | None = None,
+        call_result: CallResult | None = None,
+        page: int = 1000,
+    ) -> AsyncIterator[CallDetailRecord]:
+        """Records of calls that began in a range of time, the oldest first."""
+        query = fields(
+            {
+                "start_time": utc(start),
+                "end_time": utc(end),
+                "called_number": called_number,
+                "calling_number": calling_number,
+                "call_result": call_result,
+            }
+        )
+        query |= {"sortOrder": "asc", "limit": str(page)}
+        offset = 0
         while True:
-            headers = {} if cursor is None else {"Last-Event-ID": str(cursor)}
-            try:
-                async with self._session.get(
-                    f"{self._url}{_SIM}/events",
-                    params=query,
-                    headers=headers,
-                    timeout=timeout,
-                    ssl=self._tls,
-                ) as response:
-                    if response.status != 200:
-                        raise _error(response.status, await response.read())
-                    async for after, event in _frames(response.content):
-                        cursor = after
-                        yield event
-            except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, TimeoutError):
-                if cursor is None:  # it has never begun
-                    raise
-            await asyncio.sleep(_PAUSE)
+            query["offset"] = str(offset)
+            data, _ = await self._connection.ask("GET", f"{_REPORTING}/cdr", query=query)
+            found = read(CdrQueryResult, data)
+            for record in found.records:
+                yield record
+            offset += len(found.records)
+            if len(found.records) < page:
+                return
+
+    async def record(self, call_guid: str) -> WholeCallDetailRecord:
+        """The record of a call that has ended, with its legs, events and applications."""
+        return await self._get(f"{_REPORTING}/cdr/{part(call_guid)}", WholeCallDetailRecord)
+
+    async def patterns(self) -> list[DialedNumberPattern]:
+        """The dialed number patterns in their order."""
+        data, _ = await self._connection.ask("GET", f"{_PLAN}/dialedNumberPattern")
+        return [read(DialedNumberPattern, one) for one in data]
+
+    async def add_pattern(
+        self,
+        pattern: str,
+        *,
+        application_name: str | None = None,
+        sip_server_group: str | None = None,
+        call_type: CallType = "preroute",
+        description: str | None = None,
+    ) -> DialedNumberPattern:
+        """Lead numbers to an application or a script, or to a server group, from now on."""
+        body = fields(
+            {
+                "pattern": pattern,
+                "call_type": call_type,
+                "application_name": application_name,
+                "sip_server_group": sip_server_group,
+                "description": description,
+            }
+        )
+        return await self._post(f"{_PLAN}/dialedNumberPattern", DialedNumberPattern, body)
+
+    async def remove_pattern(self, pattern_id: str) -> None:
+        """Take a pattern out of the plan."""
+        await self._connection.ask("DELETE", f"{_PLAN}/dialedNumberPattern/{part(pattern_id)}")
 
     # Requests.
 
+    def _stream(
+        self, cursor: int | None, types: Collection[str], call_guid: str | None
+    ) -> AsyncGenerator[AnyEvent | int, None]:
+        return self._connection.events(f"{_SIM}/events", cursor, types, call_guid)
+
     async def _get(self, path: str, model: type[Model]) -> Model:
-        return (await self._ask("GET", path, model))[0]
+        return read(model, (await self._connection.ask("GET", path))[0])
 
     async def _post(
         self, path: str, model: type[Model], body: Mapping[str, Any] | None = None
     ) -> Model:
-        return (await self._ask("POST", path, model, body=body))[0]
+        return read(model, (await self._connection.ask("POST", path, body=body))[0])
 
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        model: type[Model],
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-    ) -> tuple[Model, Mapping[str, str]]:
-        assert self._session is not None
-        headers = {"Idempotency-Key": uuid4().hex} if method == "POST" else {}
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                async with self._session.request(
-                    method,
-                    f"{self._url}{path}",
-                    params=query,
-                    json=body,
-                    headers=headers,
-                    ssl=self._tls,
-                ) as response:
-                    data = await response.read()
-                    if response.status >= 400:
-                        raise _error(response.status, data)
-                    return read(model, json.loads(data)), response.headers
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError):
-                if attempt == ATTEMPTS:
-                    raise
-        raise AssertionError
-
-
-def read(model: type[Model], data: Mapping[str, Any]) -> Model:
-    """An answer of the server as its model. Raises pydantic.ValidationError."""
-    values = {}
-    for name, field in model.model_fields.items():
-        shown = field.serialization_alias or name
-        if shown in data:
-            values[name] = _value(field.annotation, data[shown])
-    return model.model_validate(values)
-
-
-def _value(annotation: Any, data: Any) -> Any:
-    inner = get_args(annotation)
-    if isinstance(data, list) and inner:
-        return [_value(inner[0], one) for one in data]
-    known = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return read(annotation, data) if known and isinstance(data, Mapping) else data
-
-
-async def _frames(lines: aiohttp.StreamReader) -> AsyncIterator[tuple[int, AnyEvent | None]]:
-    """Server-sent events, each with where to go on after it; None says that alone."""
-    cursor, data = 0, b""
-    async for raw in lines:
-        line = raw.rstrip(b"\r\n")
-        name, _, value = line.partition(b": ")
-        if name == b"id":
-            cursor = int(value)
-        elif name == b"data":
-            data = value
-        elif not line:
-            yield cursor, _event(json.loads(data)) if data else None
-            data = b""
-
-
-def _event(data: Mapping[str, Any]) -> AnyEvent:
-    return read(_EVENTS.get(data["eventType"], AnyEvent), data)
-
-
-def _error(status: int, body: bytes) -> CallsimError:
-    try:
-        error = read(Error, json.loads(body))
-    except ValueError:  # it is not the server that answers, but something before it
-        return CallsimError(status, "", body[:200].decode(errors="replace"))
-    return CallsimError(status, error.code, error.details)
-
-
-def _next_cursor(headers: Mapping[str, str]) -> str | None:
-    """The cursor of the next page, by the Link of this one."""
-    target, _, relation = headers.get("Link", "").partition(">")
-    if 'rel="next"' not in relation:
-        return None
-    return URL(target.lstrip("<")).query.get("cursor")
+    async def _command(self, call_guid: str, command: str) -> CallOperationResult:
+        return await self._post(f"{_SIM}/calls/{part(call_guid)}/{command}", CallOperationResult)

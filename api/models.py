@@ -34,6 +34,9 @@ MAX_ECC: Final = 210
 MAX_ECC_NAME: Final = 64
 MAX_LIMIT: Final = 1000
 
+AS_SHOWN: Final = "as shown"
+"""The context in which a client makes models: of answers, not of views."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NO_CONTROL: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 _NOT_DIALABLE: Final = re.compile(r"[^!#-;=?-\[\]-~]")

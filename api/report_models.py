@@ -9,10 +9,27 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, RootModel, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    RootModel,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic.json_schema import SkipJsonSchema
 
-from api.models import OptionalText, PlainText, Query, Reply, Share, Text, Texts, WholeNumber
+from api.models import (
+    AS_SHOWN,
+    OptionalText,
+    PlainText,
+    Query,
+    Reply,
+    Share,
+    Text,
+    Texts,
+    WholeNumber,
+)
 from simulator.cdr_queries import ServerType, SortBy, SortOrder
 from simulator.cdr_records import CallResult, LegType
 
@@ -61,7 +78,10 @@ def shown_time(milliseconds: object) -> object:
     return at(milliseconds) if isinstance(milliseconds, int | float) else milliseconds
 
 
-def _seconds(value: object) -> object:
+def _seconds(value: object, info: ValidationInfo) -> object:
+    """Milliseconds of a record; an answer has seconds already."""
+    if info.context == AS_SHOWN:
+        return value
     return int(value // 1000) if isinstance(value, int | float) else value
 
 

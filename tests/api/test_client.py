@@ -1,21 +1,30 @@
-"""The client: what it asks for is what OpenAPI describes, and what it gives is typed."""
+"""The client with a server: what it does to calls, and what it gives back."""
 
 import asyncio
-import inspect
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 
-from api.app import GROUPS
 from api.client import CallsimClient, CallsimError
 from api.event_models import CallEnded, CallStateChanged
-from api.openapi import document
-from tests.api.support import GUID, RINGING_GUID, USER, FakeCallServer, call_view, run, serving
+from tests.api.support import (
+    GUID,
+    RINGING_GUID,
+    USER,
+    FakeCallServer,
+    FakeReports,
+    call_view,
+    run,
+    serving,
+)
+from tests.api.test_reporting import START, record
 from tests.simulator.flows.phones import Manner
 from tests.simulator.flows.world import World
 from tests.support.network import Network
+from tests.support.records import RecordsInMemory
 
 
 @asynccontextmanager
@@ -160,24 +169,6 @@ async def test_events_go_on_where_the_connection_broke() -> None:
     assert seen[1].call_result == "completed"
 
 
-def test_its_arguments_are_those_of_openapi() -> None:
-    """Every filter and every field of a body that the server takes."""
-    paths = document(GROUPS)["paths"]
-    schemas = document(GROUPS)["components"]["schemas"]
-    query = {one["name"] for one in paths["/call"]["get"]["parameters"] if one.get("in") == "query"}
-    taken = set(inspect.signature(CallsimClient.calls).parameters) - {"self", "page"}
-    assert {camel(name) for name in taken} == query - {"limit", "cursor"}
-    body = set(schemas["TransferRequest"]["properties"])
-    for method in (CallsimClient.transfer, CallsimClient.transfer_and_wait):
-        names = {camel(name) for name in inspect.signature(method).parameters}
-        assert names - {"self", "callGuid", "ecc"} == body - {"eccVariables"}
-
-
-def camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
 @run
 async def test_a_target_that_rings_for_long() -> None:
     """The wait for the outcome is as long."""
@@ -191,3 +182,91 @@ async def test_a_target_that_rings_for_long() -> None:
         assert not waiting.done()
         world.run(6.0)
         assert (await waiting).state == "completed"
+
+
+@run
+async def test_a_consultation_is_completed_once_both_talk() -> None:
+    world = World(Network(), transfer={"consultation": "manual", "replaces": False})
+    world.connected()
+    guid = world.call.guid
+    async with client_of(served(world)) as client:
+        asked = asyncio.create_task(client.consult(guid, "1002"))
+        await until(lambda: world.state == "transferring")
+        world.run(0.5)
+        assert not asked.done(), "it rings"
+        world.run(1.0)
+        assert (await asked).state == "pending"
+        await client.complete_transfer(guid)
+        waiting = asyncio.create_task(client.outcome(guid))
+        await until(lambda: world.server.events.readers)
+        world.run(1.0)
+        assert (await waiting).state == "completed"
+
+
+@run
+async def test_a_consultation_that_nobody_answers_has_failed() -> None:
+    world = World(Network(), transfer={"consultation": "manual"})
+    world.connected()
+    async with client_of(served(world)) as client:
+        asked = asyncio.create_task(client.consult(world.call.guid, "9486"))
+        await until(lambda: world.state == "transferring")
+        world.run(1.0)
+        outcome = await asked
+    assert (outcome.state, outcome.sip_code) == ("failed", 486)
+
+
+@run
+async def test_variables_that_somebody_else_has_changed() -> None:
+    async with client_of(FakeCallServer()) as client:
+        _, tag = await client.tagged_variables(GUID)
+        await client.set_variables(GUID, call={"callVariable1": "a"}, if_match=tag)
+        with pytest.raises(CallsimError) as caught:
+            await client.set_variables(GUID, call={"callVariable1": "b"}, if_match=tag)
+        assert caught.value.status == 412
+
+
+@run
+async def test_it_may_be_closed_and_goes_on() -> None:
+    async with client_of(FakeCallServer()) as client:
+        assert (await client.call(GUID)).state == "connected"
+        await client.close()
+        assert (await client.request("GET", "/cvp/rest/health"))["status"] == "healthy"
+
+
+@run
+async def test_patterns_and_webhooks_come_and_go() -> None:
+    async with client_of(FakeCallServer()) as client:
+        added = await client.add_pattern("4XXX", application_name="support")
+        assert added in await client.patterns()
+        await client.remove_pattern(added.pattern_id)
+        assert added not in await client.patterns()
+        await client.remove_pattern("7>")
+        assert "7>" not in [one.pattern for one in await client.patterns()]
+        hook = await client.add_webhook("http://127.0.0.1:9/", ["call.ended"])
+        assert hook.secret.startswith("whsec_")
+        await client.remove_webhook(hook.webhook_id)
+        assert (await client.request("GET", "/sim/v1/webhooks")) == {"webhooks": []}
+
+
+@run
+async def test_records_of_all_pages() -> None:
+    stored = [record(guid_of(n), START + n * 1000) for n in range(5)]
+    fake = FakeCallServer(reports=FakeReports(RecordsInMemory(stored)))
+    async with client_of(fake) as client:
+        found = [one.call_guid async for one in client.records(page=2)]
+        since = datetime.fromtimestamp(START / 1000 + 3, UTC)
+        late = [one.call_guid async for one in client.records(start=since)]
+    assert found == [guid_of(n) for n in range(5)]
+    assert late == found[3:]
+
+
+@run
+async def test_nothing_is_missed_from_a_cursor_on() -> None:
+    world = World(Network())
+    async with client_of(served(world)) as client:
+        now = await client.cursor()
+        world.connected()
+        async with aclosing(client.watch(cursor=now)) as events:  # type: ignore[type-var]
+            first = await anext(events)
+        assert (first.event_type, first.cursor) == ("call.started", now + 1)
+        assert await client.cursor() > now
