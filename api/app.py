@@ -1,7 +1,6 @@
 """The application: operations, documentation, and the guards in front of them."""
 
 import asyncio
-import json
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +10,8 @@ from typing import Final
 from aiohttp import web
 
 from api.auth import PASSWORD_FILE, Credentials, authentication, first_user
-from api.errors import Answer, error_middleware
+from api.documentation import PUBLIC, add_documentation
+from api.errors import error_middleware
 from api.guard import guard
 from api.handlers.administration import administration
 from api.handlers.agents import agents
@@ -55,7 +55,6 @@ GROUPS: Final = (
     administration, reporting, statistics, probes,
 )  # fmt: skip
 
-_DOCUMENT_PATH: Final = "/openapi.json"
 _HEALTH_PATHS: Final = frozenset(CONTRACT_PREFIX + operation.path for operation in health.declared)
 _PROBE_PATHS: Final = frozenset(operation.path for operation in probes.declared)
 
@@ -72,7 +71,7 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
         middlewares=[
             error_middleware,
             guard(options),
-            authentication(credentials, public | {_DOCUMENT_PATH}, _PROBE_PATHS),
+            authentication(credentials, public | PUBLIC, _PROBE_PATHS),
         ],
         client_max_size=options.max_body,
     )
@@ -85,12 +84,7 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
     app[LOOPBACK] = set()
     app.on_response_prepare.append(on_prepare)
     add_routes(app, GROUPS)
-    described = Answer(200, json.dumps(document(GROUPS, public | _PROBE_PATHS)).encode())
-
-    async def openapi(request: web.Request) -> web.Response:
-        return described.response()
-
-    app.router.add_get(_DOCUMENT_PATH, openapi)
+    add_documentation(app, document(GROUPS, public | _PROBE_PATHS))
 
     async def end_streams(app: web.Application) -> None:
         server.events.close()
