@@ -135,9 +135,10 @@ clean: ## remove the environments and what the tools left behind
 	@$(BIN)/python -m pip install -q -e '.[interop]'
 	@touch $@
 
-# SIPp places the calls, tshark reads the wire.
+# SIPp places the calls, tshark reads the wire, curl and jq run the examples of api/README.md.
 tools:
 	@packages=; \
 	command -v sipp >/dev/null || packages+=" sip-tester"; \
 	command -v tshark >/dev/null || packages+=" tshark"; \
+	for tool in curl jq; do command -v $$tool >/dev/null || packages+=" $$tool"; done; \
 	if [ -n "$$packages" ]; then $(call install,$$packages); fi

@@ -38,9 +38,8 @@ PIECES = [
     *',"<>;=[]:()?&@%\\./-+*_ \t0aA\0\xff\n\r', ";a", ";a=", ";a=b", " ;", "; ", '",', "<>", "[]",
     "::", "()", "\r\n ", "\r\n\t", " \r\n ", '\\"', "\\\\", "%41", "%E4", '"a",', "<a>,", "a,",
     'a="b",', "a = b , ", "1.", "a.", "a-", "sip:", "a=b&", ";;", ",,", '";', "--b\r\n", "--b",
-    "--b \r\n\r\n", "a=sendrecv\r\n", "m=audio 1 RTP/AVP 0\r\n", "a=rtpmap:0 a\r\n",
-    "c=IN IP4 a\r\n", " 0", "Via: a\r\n", "Content-Length: 0\r\n", "Content-Length: 0\r\n\r\n",
-    "\r\n", "\r\n\r\n",
+    "a=sendrecv\r\n", "m=audio 1 RTP/AVP 0\r\n", "a=rtpmap:0 a\r\n", "c=IN IP4 a\r\n", " 0",
+    "Via: a\r\n", "Content-Length: 0\r\n", "Content-Length: 0\r\n\r\n", "\r\n", "\r\n\r\n",
 ]  # fmt: skip
 
 ORIGIN = "v=0\r\no=- 1 1 IN IP4 a\r\ns=-\r\nt=0 0\r\n"
@@ -68,7 +67,6 @@ READERS: dict[str, Callable[[str], object]] = {
     "start line": lambda text: parse(f"{text} SIP/2.0\r\nVia: a\r\n\r\n".encode()),
     "status line": lambda text: parse(f"SIP/2.0 200 {text}\r\n\r\n".encode()),
     "header": whole,
-    "folded line": lambda text: whole(f"Subject: a\r\n b{text}"),
     "Via": lambda text: whole(f"Via: {text}"),
     "second Via value": lambda text: whole(f"Via: SIP/2.0/UDP a;branch=z9hG4bK2, {text}"),
     "From": lambda text: whole(f"From: {text}"),
@@ -140,22 +138,21 @@ def test_what_is_not_linear_is_seen() -> None:
         for _ in range(0, len(text), 4):
             text.count("b")
 
-    long = cost(read, "a" * 40_000)
-    assert long / min(cost(read, "a" * (40_000 // PART)) for _ in range(3)) > MOST
+    long = cost(read, "a" * 80_000)
+    assert long / min(cost(read, "a" * (80_000 // PART)) for _ in range(3)) > MOST
 
 
 def test_a_stream_in_single_octets_takes_linear_time() -> None:
     """The header is read once, however slowly the body comes."""
 
-    def cost(header: int, body: int) -> float:
-        head = f"X: {'a' * header}\r\nContent-Length: {body}\r\n\r\n".encode()
+    def cost(length: int) -> float:
+        head = f"X: {'a' * length}\r\nContent-Length: {length}\r\n\r\n".encode()
         framer = StreamFramer()
         started = thread_time()
-        for octet in head + b"b" * (body - 1):
+        for octet in head + b"b" * (length - 1):
             assert framer.feed(bytes((octet,))) == []
         assert len(framer.feed(b"b")) == 1
         return thread_time() - started
 
-    long, short = zip(*((cost(60_000, 140_000), cost(9, 240_000)) for _ in range(3)), strict=True)
-    # As many octets either way: 1 to 2, or 100 where each octet of the body has the header read.
-    assert min(long) < 6 * min(short)
+    growth = min(cost(60_000) for _ in range(2)) / min(cost(6_000) for _ in range(3))
+    assert growth < 20  # 10, or 36 where each octet has it read again

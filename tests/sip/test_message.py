@@ -1,5 +1,7 @@
 """Messages: scanned, folded, checked (RFC 3261 section 7), and written again."""
 
+from time import perf_counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,6 +94,13 @@ def test_a_fold_after_the_start_line() -> None:
     assert defect(request_text(headers=headers(Via=None)).replace(b"\r\n", b"\r\n ", 1)) == (
         "a folded line follows the start line"
     )
+
+
+def test_unfolding_takes_linear_time() -> None:
+    text = request_text(headers=headers(Subject=f"a\r\n b{' ' * 60_000}c"))
+    started = perf_counter()
+    assert parse(text).defect is None
+    assert perf_counter() - started < 0.5  # seconds where it is quadratic
 
 
 def test_values_of_several_lines() -> None:

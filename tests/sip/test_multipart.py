@@ -1,5 +1,7 @@
 """The session description among the parts of a body (RFC 2046, RFC 5621)."""
 
+from time import thread_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,3 +100,15 @@ def test_any_neighbours(others: list[bytes], content: bytes) -> None:
     plain = [b"Content-Type: a/b\r\n\r\n" + part.replace(b"--x", b"") for part in others]
     body = mixed(*plain, HEAD + b"\r\n" + content)
     assert sdp_part("multipart/mixed;boundary=x", body) == content
+
+
+@pytest.mark.parametrize("piece", [b"--x", b"--x\r\n", b"--x \r\n\r\n", b"\n", b"\r\n ", b":\r\n"])
+def test_it_takes_linear_time(piece: bytes) -> None:
+    def cost(length: int) -> float:
+        body = b"--x\r\n" + piece * (length // len(piece))
+        started = thread_time()
+        sdp_part("multipart/mixed;boundary=x", body)
+        return thread_time() - started
+
+    growth = min(cost(400_000) for _ in range(3)) / min(cost(50_000) for _ in range(3))
+    assert growth < 24  # 8 where it is linear, 64 where it is quadratic
