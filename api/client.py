@@ -355,16 +355,14 @@ class CallsimClient:
             }
         )
         query |= {"sortOrder": "asc", "limit": str(page)}
-        offset = 0
         while True:
-            query["offset"] = str(offset)
-            data, _ = await self._connection.ask("GET", f"{_REPORTING}/cdr", query=query)
-            found = read(CdrQueryResult, data)
-            for record in found.records:
+            data, headers = await self._connection.ask("GET", f"{_REPORTING}/cdr", query=query)
+            for record in read(CdrQueryResult, data).records:
                 yield record
-            offset += len(found.records)
-            if len(found.records) < page:
+            cursor = next_cursor(headers)
+            if cursor is None:
                 return
+            query["cursor"] = cursor
 
     async def record(self, call_guid: str) -> WholeCallDetailRecord:
         """The record of a call that has ended, with its legs, events and applications."""

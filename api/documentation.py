@@ -13,7 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 from swagger_ui_bundle import swagger_ui_path
 
-from api.errors import STANDARD_HEADERS, Answer, ApiError, shown
+from api.errors import Answer, ApiError, shown
 from api.openapi import with_full_paths
 
 _DOCUMENT: Final = "/openapi.json"
@@ -96,25 +96,15 @@ def add_documentation(app: web.Application, described: Mapping[str, Any]) -> Non
         return Answer(200, b'{"servers": %b, %b' % (servers, full[1:])).response()
 
     async def page(request: web.Request) -> web.Response:
-        headers = {
-            **STANDARD_HEADERS,
-            "Content-Security-Policy": _POLICY,
-            "Referrer-Policy": "no-referrer",
-        }
+        headers = {"Content-Security-Policy": _POLICY}
         return web.Response(text=_HTML, content_type="text/html", headers=headers)
 
     async def start(request: web.Request) -> web.Response:
-        return web.Response(
-            text=_START_SCRIPT, content_type="text/javascript", headers=STANDARD_HEADERS
-        )
+        return web.Response(text=_START_SCRIPT, content_type="text/javascript")
 
     async def asset(request: web.Request) -> web.FileResponse:
         file = _ASSETS[request.path]
-        headers = {
-            **STANDARD_HEADERS,
-            "Cache-Control": _FOR_GOOD,
-            "Content-Type": _TYPES[file.suffix],
-        }
+        headers = {"Cache-Control": _FOR_GOOD, "Content-Type": _TYPES[file.suffix]}
         return web.FileResponse(file, headers=headers)
 
     app.router.add_get(_DOCUMENT, document)
