@@ -13,7 +13,6 @@ from api.logins import FailedLogins
 from api.operations import Operations
 from api.report_models import (
     ApplicationFigures,
-    ApplicationQuery,
     ApplicationStatistics,
     CallDetailRecord,
     CallEvents,
@@ -21,26 +20,29 @@ from api.report_models import (
     CallLegs,
     CallsInProgress,
     CallSummaryStatistics,
-    CdrQuery,
     CdrQueryResult,
     HeaderField,
     LicencePorts,
     LoginFigures,
-    RangeQuery,
-    RealtimeQuery,
     RealtimeStatistics,
-    RecordsQuery,
     ServerFigures,
     ServerMetrics,
-    ServerQuery,
     ServerStatistics,
     ServiceStatistics,
     SipFigures,
     SummaryInterval,
-    SummaryQuery,
     VxmlSessions,
     WholeCallDetailRecord,
     at,
+)
+from api.report_queries import (
+    ApplicationQuery,
+    CdrQuery,
+    RangeQuery,
+    RealtimeQuery,
+    RecordsQuery,
+    ServerQuery,
+    SummaryQuery,
 )
 from simulator.cdr_queries import ApplicationLine, CdrFilter, CdrPage, SummaryLine
 from simulator.reports import IntervalView

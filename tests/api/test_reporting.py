@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.report_models import _moment
+from api.report_queries import _moment
 from simulator.cdr_records import CdrRecord, CdrStoreError, LegRecord
 from tests.api.support import GUID as CALL
 from tests.api.support import FakeCallServer, FakeReports, Reply, run, serving
