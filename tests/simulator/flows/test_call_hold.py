@@ -101,17 +101,21 @@ def test_not_while_ringing_or_transferring(world: World) -> None:
     ringing.cancel()
 
 
-def test_a_far_end_offers_meanwhile(world: World) -> None:
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_far_end_offers_meanwhile(world: World, method: str) -> None:
     """It is answered on hold; the other hears of it when the call is resumed."""
     caller = world.connected()
     agent = world.agents.line
     hold(world)
     world.forget()
     caller.media.port = 7000
-    caller.offer()
+    if method == "INVITE":
+        caller.offer()
+    else:
+        caller.request("UPDATE", caller.media.body())
     world.run()
-    assert direction_of(caller.received) == "sendonly"
-    assert not world.sent("INVITE", to="agents")
+    assert direction_of(world.the(f"200 {method}", to="caller").body) == "sendonly"
+    assert not world.sent(method, to="agents")
     assert world.state == "on_hold"
     resume(world)
     assert b"m=audio 7000 " in agent.received
@@ -203,25 +207,6 @@ def test_who_leaves_the_queue_while_it_is_held(world: World, who: str, transfer:
     world.run()
     assert world.cdr.call_result == "abandoned"
     world.over()
-
-
-def test_an_update_meanwhile(world: World) -> None:
-    """It is answered on hold like a re-INVITE, and the other hears of it at the end."""
-    caller = world.connected()
-    agent = world.agents.line
-    hold(world)
-    world.forget()
-    caller.media.port = 7000
-    caller.request("UPDATE", caller.media.body())
-    world.run()
-    answer = world.the("200 UPDATE", to="caller")
-    assert direction_of(answer.body) == "sendonly"
-    assert not world.sent("UPDATE", to="agents")
-    assert world.state == "on_hold"
-    resume(world)
-    assert b"m=audio 7000 " in agent.received
-    assert talk_to_each_other(caller, agent)
-    caller.hang_up()
 
 
 @pytest.mark.parametrize("by", ["operator", "caller", "transfer"])

@@ -4,6 +4,7 @@ import pytest
 
 from sip.usage.named import replaces_of
 from tests.simulator.flows.phones import Manner, Phone
+from tests.simulator.flows.test_call_consulted import talk_to_each_other
 from tests.simulator.flows.world import SILENT, Line, World
 
 WHO = ["caller", "agents"]
@@ -221,25 +222,10 @@ def test_the_place_with_an_application(world: World, desk: Phone) -> None:
     assert (line.heard[-1], old.heard[-1]) == ("Answered", "Hungup")
     assert (world.state, world.call.application) == ("self_service", "welcome")
     assert len(world.vxml.lines) == 1
-    assert f"m=audio {line.media.port}".encode() in gateway.received
-    assert f"m=audio {gateway.media.port}".encode() in line.received
+    assert talk_to_each_other(line, gateway)
     line.hang_up()
     world.run()
     assert gateway.heard[-1] == "Hungup"
-    world.over()
-
-
-def test_a_caller_who_leaves_the_application_meanwhile(world: World, desk: Phone) -> None:
-    old = world.self_service()
-    world.vxml.line.manner = Manner(reinvite=0)
-    line = take(world, desk, old)
-    world.run()
-    old.hang_up()
-    world.run()
-    world.vxml.line.refuse(488)
-    world.run()
-    assert line.heard[-1] == "Refused"
-    assert world.cdr.call_result == "completed"
     world.over()
 
 
@@ -251,8 +237,7 @@ def test_the_place_in_a_queue(world: World, desk: Phone) -> None:
     assert (line.heard[-1], old.heard[-1]) == ("Answered", "Hungup")
     assert world.state == "queued"
     assert len(world.vxml.lines) == 1
-    assert f"m=audio {line.media.port}".encode() in gateway.received
-    assert f"m=audio {gateway.media.port}".encode() in line.received
+    assert talk_to_each_other(line, gateway)
     world.run(5.0)
     assert world.state == "connected"
     assert f"m=audio {line.media.port}".encode() in world.agents.line.received
@@ -290,8 +275,13 @@ def test_an_agent_is_found_while_the_gateway_is_asked(world: World, desk: Phone)
     line.hang_up()
 
 
-def test_a_caller_who_leaves_the_queue_meanwhile(world: World, desk: Phone) -> None:
-    old = world.queued()
+@pytest.mark.parametrize(
+    ("start", "result"), [("queued", "abandoned"), ("self_service", "completed")]
+)
+def test_a_caller_who_leaves_the_gateway_meanwhile(
+    world: World, desk: Phone, start: str, result: str
+) -> None:
+    old: Line = getattr(world, start)()
     world.vxml.line.manner = Manner(reinvite=0)
     line = take(world, desk, old)
     world.run()
@@ -300,5 +290,5 @@ def test_a_caller_who_leaves_the_queue_meanwhile(world: World, desk: Phone) -> N
     world.vxml.line.refuse(488)
     world.run()
     assert line.heard[-1] == "Refused"
-    assert world.cdr.call_result == "abandoned"
+    assert world.cdr.call_result == result
     world.over()
