@@ -42,6 +42,7 @@ from simulator.cdr_records import (
     repaired,
 )
 from simulator.cdr_schema import COUNT_BEHIND, prepare
+from simulator.errors import ReportTooLong
 from simulator.journal import Journal
 
 __all__ = ["CallResult", "CdrRecord", "CdrStoreError", "LegRecord", "LegType", "SqliteCdrStore"]
@@ -61,14 +62,25 @@ _INSERT: Final = {
 }
 _SIZES: Final = tuple(sorted(_INSERT, reverse=True))
 
+_STEPS: Final = 100_000
+"""Of SQLite's machine, some 5 ms, from one look at the clock to the next: each waits for the
+interpreter, which the calls need.
+"""
+
 
 @contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """What is stored from now on is not seen: the figures of one report fit together."""
+def _snapshot(connection: sqlite3.Connection, longest: float) -> Iterator[sqlite3.Connection]:
+    """What is stored from now on is not seen: the figures of one report fit together.
+
+    It is interrupted after `longest` seconds.
+    """
     connection.execute("BEGIN")
+    end = time.monotonic() + longest
+    connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
     try:
         yield connection
     finally:
+        connection.set_progress_handler(None, 0)
         if connection.in_transaction:
             connection.execute("ROLLBACK")
 
@@ -90,6 +102,7 @@ class SqliteCdrStore:
     _CHECKPOINT_EVERY = 0.25  # seconds between looks at the log while it grows
     _LONG_LOG = 16_384  # pages of 2 KiB: the log is then cut at the next commit
     _LONGEST_BACKOFF = 2.0
+    _LONGEST_REPORT = 5.0  # seconds: the others wait meanwhile
 
     def __init__(
         self,
@@ -340,6 +353,7 @@ class SqliteCdrStore:
         return int(self._read("SELECT count(*) FROM cdr")[0][0])
 
     # Reports may take long: they have a connection of their own, and wait for one another.
+    # Each raises ReportTooLong after `_LONGEST_REPORT`.
 
     def page(self, wanted: CdrFilter) -> CdrPage:
         """How many records match, and those of one page. Raises CursorUnknown."""
@@ -368,9 +382,17 @@ class SqliteCdrStore:
 
     def _report(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
-            with self._report_lock, _snapshot(self._report_connection) as connection:
+            with (
+                self._report_lock,
+                _snapshot(self._report_connection, self._LONGEST_REPORT) as connection,
+            ):
                 return query(connection)
         except sqlite3.Error as error:
+            if str(error) == "interrupted" and not self._closing.is_set():
+                raise ReportTooLong(
+                    f"the report was given up after {self._LONGEST_REPORT:g} s; ask for a shorter "
+                    "range by startTime and endTime, or for records by callStartTime (sortBy)"
+                ) from error
             raise CdrStoreError(f"the CDR store {str(self.path)!r} cannot be read: {error}") from (
                 error
             )

@@ -3,7 +3,8 @@
 Whatever is asked, the ids of the page come from one index: one that has them in their order,
 or one that holds so few matches that these can be sorted. Which it is, counts decide. Those
 by time and result are kept (`cdr_quarter`); those by number are taken from the number's
-index, and only up to `MOST_COUNTED`. The records themselves are read for the page alone.
+index, and only up to `MOST_COUNTED`. The records themselves are read for the page alone,
+or where an index lacks what is asked of a number's: by the other number or in its order.
 
 A page begins behind a record (`CdrFilter.cursor`) at no cost, or after so many (`offset`),
 which walks over the entries of an index; by time alone the quarters of an hour are skipped
@@ -148,13 +149,24 @@ def _way_by_number(connection: sqlite3.Connection, wanted: CdrFilter, sort: str)
     if sort in numbers or sort == "call_start_time":
         return _Way(index, _OF_A_NUMBER, total, exact)
     way = _Way(index, _order(sort), total, exact)
+    # Some records looked up to sort them cost little next to another index, where they may be
+    # few among many.
     if sort == "call_end_time":
-        # The index of a number has the end as well, but not the other number.
-        if entries > (MOST_SORTED if len(numbers) == 1 else MOST_LOOKED_UP):
-            _walk_by_end(connection, wanted, way)
-    elif entries > MOST_LOOKED_UP:
+        if entries > MOST_SORTED:
+            of_one = _with_number(wanted, name)
+            _walk_by_end(connection, _where_it_calls(connection, index, of_one), way)
+    elif entries > MOST_SORTED:
         way.index = _INDEXES[sort]
     return way
+
+
+def _where_it_calls(connection: sqlite3.Connection, index: str, wanted: CdrFilter) -> CdrFilter:
+    """From the first to the last call of a number: it may be long out of use, or quite new."""
+    tests, values = replace(wanted, call_result=None).tests()
+    calls = f"FROM cdr INDEXED BY {index} WHERE {' AND '.join(tests)}"
+    (first,) = connection.execute(f"SELECT min(call_start_time) {calls}", values).fetchone()
+    (last,) = connection.execute(f"SELECT max(call_start_time) {calls}", values).fetchone()
+    return wanted if first is None else replace(wanted, start=first, end=last + 1)
 
 
 def _with_number(wanted: CdrFilter, name: str) -> CdrFilter:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from simulator.cdr_records import COLUMNS, CallResult, CdrRecord
-from simulator.cdr_schema import FIGURES, QUARTER, SUMS
+from simulator.cdr_schema import FIGURES, QUARTER, SUMS, begin_of
 
 SortBy: TypeAlias = Literal["callStartTime", "callEndTime", "calledNumber", "callingNumber"]
 SortOrder: TypeAlias = Literal["asc", "desc"]
@@ -147,7 +147,7 @@ def summary(connection: sqlite3.Connection, wanted: CdrFilter, interval: int) ->
         of_records = (
             f"SELECT call_start_time AS start, {SUMS} FROM cdr "
             "WHERE call_start_time >= ? AND call_start_time < ? "
-            f"GROUP BY call_start_time / {QUARTER}"
+            f"GROUP BY {begin_of('call_start_time', QUARTER)}"
         )
         source = (
             f"SELECT start, {', '.join(FIGURES)} FROM cdr_quarter WHERE start >= ? AND start < ? "
@@ -158,14 +158,15 @@ def summary(connection: sqlite3.Connection, wanted: CdrFilter, interval: int) ->
         tests, values = wanted.tests()
         source = (
             f"SELECT call_start_time AS start, {SUMS} FROM cdr WHERE {' AND '.join(tests)} "
-            f"GROUP BY call_start_time / {QUARTER}"
+            f"GROUP BY {begin_of('call_start_time', QUARTER)}"
         )
+    totals = ", ".join(f"total({name})" for name in FIGURES)
     rows = connection.execute(
-        f"SELECT start / ? AS part, {', '.join(f'total({name})' for name in FIGURES)} "
+        f"SELECT {begin_of('start', interval)} AS part, {totals} "
         f"FROM ({source}) GROUP BY part ORDER BY part",
-        [interval, *values],
+        values,
     )
-    return [_summary_line(part * interval, interval, figures) for part, *figures in rows]
+    return [_summary_line(part, interval, figures) for part, *figures in rows]
 
 
 def _summary_line(start: int, interval: int, figures: list[float]) -> SummaryLine:

@@ -3,8 +3,8 @@
 Every index serves queries that are offered (`simulator.cdr_pages` says which); each costs a
 page or more in every commit, so there is none to spare. `cdr_quarter` holds what was counted
 in each quarter of an hour, so that totals and summaries need not walk through records. Who
-stores records adds them to it (`COUNT_BEHIND`); those that are deleted, by hand, a trigger
-takes off.
+stores records adds them to it (`COUNT_BEHIND`); triggers follow what is deleted or changed by
+hand.
 """
 
 import logging
@@ -14,7 +14,7 @@ from typing import Final
 
 from simulator.cdr_records import COLUMNS, CdrStoreError
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 QUARTER: Final = 900_000
 """Milliseconds of a quarter of an hour, by which `cdr_quarter` counts."""
@@ -67,7 +67,16 @@ SUMS: Final = ", ".join(
 )
 """The same figures of records themselves."""
 
-_QUARTER_OF: Final = f"{{row}}call_start_time / {QUARTER} * {QUARTER}"
+
+def begin_of(column: str, interval: int) -> str:
+    """When the interval of so many milliseconds begins that a time is in, before 1970 too.
+
+    SQLite's division goes to zero, that of Python down.
+    """
+    return f"({column} - ({column} % {interval} + {interval}) % {interval})"
+
+
+_QUARTER_OF: Final = begin_of("{row}call_start_time", QUARTER)
 _QUARTERS: Final = f"""
 CREATE TABLE cdr_quarter (
     start INTEGER PRIMARY KEY,
@@ -79,25 +88,37 @@ CREATE TABLE cdr_quarter (
 _TAKEN: Final = ", ".join(
     f"{name} = {name} - ({added.format(row='OLD.')})" for name, added in _ADDED.items()
 )
-_UNCOUNT: Final = f"""
-CREATE TRIGGER cdr_uncounted AFTER DELETE ON cdr BEGIN
+_TAKE_OFF: Final = f"""
     UPDATE cdr_quarter SET {_TAKEN} WHERE start = {_QUARTER_OF.format(row="OLD.")};
     DELETE FROM cdr_quarter WHERE start = {_QUARTER_OF.format(row="OLD.")} AND total = 0;
-END
 """
-COUNT_BEHIND: Final = f"""
+_UNCOUNT: Final = f"CREATE TRIGGER cdr_uncounted AFTER DELETE ON cdr BEGIN {_TAKE_OFF} END"
+_COUNT: Final = f"""
 INSERT INTO cdr_quarter
 SELECT {_QUARTER_OF.format(row="")}, {SUMS}, min(call_end_time), max(call_end_time)
-FROM cdr WHERE id > ? GROUP BY 1
+FROM cdr WHERE {{which}} GROUP BY 1
 ON CONFLICT (start) DO UPDATE SET
     {", ".join(f"{name} = {name} + excluded.{name}" for name in FIGURES)},
     first_end = min(first_end, excluded.first_end),
     last_end = max(last_end, excluded.last_end)
 """
+COUNT_BEHIND: Final = _COUNT.format(which="id > ?")
 """Adds the records behind an id to the figures: once for each group that is stored."""
 
+_RECOUNT: Final = f"""
+CREATE TRIGGER IF NOT EXISTS cdr_recounted AFTER UPDATE OF call_start_time, call_end_time,
+    call_result, self_service_duration, queue_duration, transfer_count ON cdr
+BEGIN {_TAKE_OFF} {_COUNT.format(which="id = NEW.id")}; END
+"""
+
 # From a table that is filled already: indexes and figures are then made in one go.
-COMPLETION: Final = (*INDEXES.values(), _QUARTERS, COUNT_BEHIND.replace("?", "-1"), _UNCOUNT)
+COMPLETION: Final = (
+    *INDEXES.values(),
+    _QUARTERS,
+    COUNT_BEHIND.replace("?", "-1"),
+    _UNCOUNT,
+    _RECOUNT,
+)
 
 VERSION: Final = (
     "CREATE TABLE schema_version (version INTEGER NOT NULL)",
@@ -109,6 +130,7 @@ VERSION: Final = (
 _MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
     1: ("ALTER TABLE cdr ADD COLUMN marks",),
     2: (*(f"DROP INDEX IF EXISTS {name}" for name in INDEXES), *COMPLETION),
+    3: (_RECOUNT,),
 }
 
 

@@ -17,6 +17,10 @@ class CursorUnknown(CallServerError, LookupError):
     """No page of records ended where this cursor says that one did."""
 
 
+class ReportTooLong(CallServerError):
+    """A report was given up, so that others have their turn; the text says how to narrow it."""
+
+
 class SessionNotFound(CallServerError, LookupError):
     """No SIP session has this id."""
 

@@ -11,6 +11,7 @@ from simulator import cdr_schema
 from simulator.cdr import SqliteCdrStore
 from simulator.cdr_queries import CdrFilter, SortBy
 from simulator.cdr_records import COLUMNS, CdrRecord, CdrStoreError, to_row
+from simulator.errors import ReportTooLong
 from tests.support.records import RecordsInMemory
 
 HOUR = 3_600_000
@@ -110,6 +111,23 @@ def test_a_summary_by_intervals() -> None:
     assert store.summary(CdrFilter(end=0), HOUR) == []
 
 
+def test_calls_before_1970_are_counted_where_they_are() -> None:
+    """A wrong clock may say so; SQLite and Python round such times otherwise."""
+    starts = [-HOUR - 1, -HOUR, -1, 0, 1]
+    store = RecordsInMemory(
+        CdrRecord(f"{number:032X}", start, start + 5) for number, start in enumerate(starts)
+    )
+    expected = [(-2 * HOUR, 1), (-HOUR, 2), (0, 2)]
+    for wanted in (CdrFilter(), CdrFilter(start=-HOUR - 1, end=2)):
+        found = [(line.start, line.total) for line in store.summary(wanted, HOUR)]
+        assert found == expected
+    for start in range(-2, 3):
+        page = store.page(CdrFilter(start=start))
+        assert page.total == len(page.records) == sum(start <= one for one in starts)
+        for offset in range(page.total):
+            assert len(store.page(CdrFilter(start=start, offset=offset)).records) > 0
+
+
 def test_applications() -> None:
     served = {"application_count": 1, "self_service_duration": 2000}
     store = RecordsInMemory(
@@ -162,6 +180,15 @@ def test_the_store_answers_reports(tmp_path: Path) -> None:
         store._report_connection.close()
         with pytest.raises(CdrStoreError, match="cannot be read"):
             store.page(CdrFilter())
+
+
+def test_a_report_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    with SqliteCdrStore(tmp_path / "cdr.sqlite", lambda _: None) as store:
+        monkeypatch.setattr(SqliteCdrStore, "_LONGEST_REPORT", 0.1)
+        with pytest.raises(ReportTooLong, match=r"after 0\.1 s; ask for a shorter range by start"):
+            store._report(lambda connection: connection.execute(endless).fetchone())
+        assert store.page(CdrFilter()).total == 0, "the next one has its turn"
 
 
 def test_the_figures_of_one_report_fit_together(tmp_path: Path) -> None:
