@@ -1,8 +1,9 @@
 """The export of records: an answer of any length, of which a piece at a time is in memory.
 
 The next piece is read once the client has taken most of the one before. One who takes nothing
-for a while, or has gone, is dropped. Where an export cannot go on, the connection is closed
-before the end that HTTP marks, so that nobody takes the part for the whole.
+for a while, takes longer than an hour, or has gone, is dropped. Where an export cannot go on,
+the connection is closed before the end that HTTP marks, so that nobody takes the part for the
+whole.
 """
 
 import asyncio
@@ -36,14 +37,18 @@ class CsvExport(Stream):
         response.headers[hdrs.CONTENT_DISPOSITION] = 'attachment; filename="cdr.csv"'
         response.content_type = self.media_type
         response.charset = "utf-8"
+        longest = request.app[OPTIONS].longest_export
         async with self._reports.export(self._wanted) as pieces:
             first = await anext(pieces)  # a fault until here has an answer of its own
+            whole = asyncio.timeout(longest)
             try:
                 await response.prepare(request)
                 if request.method != hdrs.METH_HEAD:
-                    await self._send(request, response, first, pieces)
+                    async with whole:
+                        await self._send(request, response, first, pieces)
             except TimeoutError:
-                _log.warning("%s takes nothing of its export, which ends here", request.remote)
+                late = f"more than {longest:g} s for" if whole.expired() else "nothing of"
+                _log.warning("%s takes %s its export, which ends here", request.remote, late)
                 abort(request)
             except ConnectionError:  # it has gone
                 pass

@@ -133,7 +133,8 @@ class ApiOptions:
     `users` must not be empty. `listen` are the addresses it will be served at: their hosts
     are good names for it, besides loopback, this machine's name and `allowed_hosts` (``*``
     stands for any). `max_body` is in bytes, `body_timeout` in seconds. A reader of events hears
-    something every `heartbeat` seconds, and is dropped when it takes nothing for `patience`.
+    something every `heartbeat` seconds, and is dropped when it takes nothing for `patience`,
+    as is who exports records, and who has not taken them all after `longest_export` seconds.
     What a webhook does not take is posted again after `retry` seconds first. An address may send
     `failed_logins` wrong passwords before it is slowed; 0: any number.
     """
@@ -146,6 +147,7 @@ class ApiOptions:
     body_timeout: float = 30.0
     heartbeat: float = 15.0
     patience: float = 30.0
+    longest_export: float = 3600.0
     retry: float = 1.0
     failed_logins: int = 20
 

@@ -4,10 +4,13 @@ SQLite makes the lines itself: the interpreter, which the calls need meanwhile, 
 them on. A piece begins behind the last record of the one before, so none needs a snapshot
 that would keep the log of the store from being tidied for as long as somebody reads.
 
-Text is always quoted. A spreadsheet takes what begins with ``= + - @``, a tab or a line end
-for a formula; it gets an apostrophe in front.
+Text is always quoted. A spreadsheet takes what begins with ``= + - @``, in either width and
+perhaps behind blanks, or with a tab or a line end, for a formula: it gets an apostrophe in
+front. So does what follows a semicolon, a tab or a line end, where one that separates by these
+would begin a cell. Control characters, which some leave out, are left out.
 """
 
+import re
 import sqlite3
 from dataclasses import dataclass
 from typing import Final
@@ -15,11 +18,28 @@ from typing import Final
 from simulator.cdr_pages import behind, page_ids, rows_of
 from simulator.cdr_queries import CdrFilter
 
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# Not seen, or taken for the quotes of a cell. What ends a cell begins the next look.
+_BLANKS: Final = r"(?:[^\S\t\r\n]|[\"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff])*"
+_SIGN: Final = r"[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212]"
+_FORMULA: Final = re.compile(rf"(\A(?=[\t\r\n])|(?:\A|[;\t\r\n])(?={_BLANKS}{_SIGN}))")
+
+
+def _harmless(text: str) -> str:
+    """`text` as no spreadsheet takes it for a formula."""
+    return _FORMULA.sub(r"\1'", _CONTROL.sub("", text))
+
+
+# What may need it begins with a sign or a blank, or has a semicolon or what is not plain
+# ASCII. GLOB sees nothing behind a NUL.
+_ODD: Final = "({0} GLOB '[ \"=+@-]*' OR {0} GLOB '*[^ -:<-~]*' OR instr({0}, char(0)) > 0)"
+
 
 def _text(column: str) -> str:
-    formula = f"substr({column}, 1, 1) IN ('=', '+', '-', '@', char(9), char(10), char(13))"
-    escaped = f"replace(ifnull({column}, ''), '\"', '\"\"')"
-    return f"'\"' || CASE WHEN {formula} THEN '''' ELSE '' END || {escaped} || '\"'"
+    harmless = (
+        f"CASE WHEN {_ODD.format(column)} THEN harmless(CAST({column} AS TEXT)) ELSE {column} END"
+    )
+    return f"'\"' || replace(ifnull({harmless}, ''), '\"', '\"\"') || '\"'"
 
 
 def _time(column: str) -> str:
@@ -79,6 +99,7 @@ class CsvPiece:
 
 def csv_piece(connection: sqlite3.Connection, wanted: CdrFilter) -> CsvPiece:
     """The lines of one page, without that of names. Raises CursorUnknown."""
+    connection.create_function("harmless", 1, _harmless, deterministic=True)
     ids = page_ids(connection, wanted)
     rows = rows_of(connection, ids[: wanted.limit], _LINE)
     return CsvPiece("".join(f"{line}\r\n" for (line,) in rows), behind(ids, wanted))

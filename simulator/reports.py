@@ -122,7 +122,8 @@ class Reports:
         """All records that match and are stored by now, in order, as pieces of CSV.
 
         A piece is read when it is asked for, so who is slow holds up nobody; the first has the
-        line of names as well. Raises ReportsBusy, as the pieces do.
+        line of names as well. Raises ReportsBusy, as the first piece does: an export under way
+        waits for its turn behind any number.
         """
         if self._exports >= MOST_EXPORTS:
             raise ReportsBusy(f"{MOST_EXPORTS} exports run already; ask again later")
@@ -139,7 +140,8 @@ class Reports:
         piece = await self._run(partial(store.csv, wanted))
         yield HEAD + piece.text
         while piece.cursor is not None:
-            piece = await self._run(partial(store.csv, replace(wanted, cursor=piece.cursor)))
+            more = replace(wanted, cursor=piece.cursor)
+            piece = await self._run(partial(store.csv, more), under_way=True)
             yield piece.text
 
     async def record(self, guid: str) -> "CdrRecord":
@@ -167,8 +169,8 @@ class Reports:
         """Figures by server."""
         return await self._run(lambda: self._server.store.servers(start, end))
 
-    async def _run(self, query: Callable[[], T]) -> T:
-        if self._waiting >= MOST_WAITING:
+    async def _run(self, query: Callable[[], T], *, under_way: bool = False) -> T:
+        if self._waiting >= MOST_WAITING and not under_way:
             raise ReportsBusy(f"{MOST_WAITING} queries wait already; ask again later")
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, "cdr-reports")

@@ -68,6 +68,7 @@ async def get_call_detail_records(server: CallServer, query: CdrQuery) -> Json[C
     number it counts 100,000 at most, and totalIsMinimum says so. Where there are more, Link
     (rel="next") leads to them: its cursor costs nothing, however far it is, while an offset is
     skipped record by record where a number or another order than by callStartTime is asked for.
+    What takes longer than 5 s is given up, so that others have their turn: ask for a shorter range.
     """
     if query.cursor and query.offset:
         details = "cursor and offset exclude each other; leave offset out"
@@ -119,8 +120,10 @@ def _page(page: CdrPage, wanted: CdrFilter) -> CdrQueryResult:
 async def export_call_detail_records(server: CallServer, query: RecordsQuery) -> CsvExport:
     """All records that match and are stored by now, as CSV.
 
-    Text that begins with = + - @, a tab or a line end has an apostrophe before it, so that no
-    spreadsheet takes it for a formula. Two exports run at a time.
+    Text that begins with = + - @ (in either width, or behind blanks), a tab or a line end has
+    an apostrophe before it, so that no spreadsheet takes it for a formula; so has what would
+    where a semicolon, a tab or a line end separates. Control characters are left out. Two exports
+    run at a time, an hour each at most.
     """
     return CsvExport(server.reports, _wanted(query))
 

@@ -166,12 +166,12 @@ class FakeReports(Reports):
         self.router = SimpleNamespace(utc_offset=lambda wall: 120 if wall else 60)
         super().__init__(cast(RealCallServer, self))
 
-    async def _run(self, query: Callable[[], T]) -> T:
+    async def _run(self, query: Callable[[], T], *, under_way: bool = False) -> T:
         def run() -> T:
             self.before()
             return query()
 
-        return await super()._run(run)
+        return await super()._run(run, under_way=under_way)
 
     def realtime(self) -> RealtimeView:
         return RealtimeView("callsim", 21, 1, 2, 3, 4, 5, 6, 2.5, 30, 1.5, 3.5, 2.5)

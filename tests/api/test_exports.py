@@ -14,6 +14,8 @@ import pytest
 from simulator.cdr_csv import CsvPiece
 from simulator.cdr_queries import CdrFilter
 from simulator.cdr_records import CdrRecord, CdrStoreError
+from simulator.errors import ReportTooLong
+from simulator.reports import ReportsBusy
 from tests.api.support import USER, Client, FakeCallServer, FakeReports, basic, run, serving
 from tests.support.records import RecordsInMemory
 
@@ -134,6 +136,47 @@ async def test_who_takes_nothing_is_dropped(caplog: pytest.LogCaptureFixture) ->
         connection.close()
     assert store.asked < 100, "no more is read than is taken"
     assert "takes nothing of its export" in caplog.text
+
+
+@run
+async def test_who_takes_too_long_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    """However steadily it reads: others wait for its place."""
+    reports = WatchedReports(Endless())
+    async with serving(FakeCallServer(reports=reports), longest_export=0.3) as client:
+        with pytest.raises(aiohttp.ClientError):
+            await client("get", EXPORT)
+        await reports.over.wait()
+    assert "takes more than 0.3 s for its export" in caplog.text
+
+
+@run
+async def test_an_export_under_way_goes_on_while_many_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("simulator.reports.EXPORTED_AT_ONCE", 10)
+    reports = FakeReports(RecordsInMemory(records(25)))
+    async with reports.export(CdrFilter()) as pieces:
+        text = await anext(pieces)
+        monkeypatch.setattr("simulator.reports.MOST_WAITING", 0)
+        with pytest.raises(ReportsBusy):
+            await reports.page(CdrFilter())
+        text += "".join([piece async for piece in pieces])
+        assert len(rows(text)) == 25
+        async with reports.export(CdrFilter()) as others:
+            with pytest.raises(ReportsBusy):
+                await anext(others)
+
+
+@run
+async def test_a_report_that_takes_too_long_has_an_answer() -> None:
+    def late() -> None:
+        raise ReportTooLong("given up after 5 s; ask for a shorter range by startTime")
+
+    fake = FakeCallServer(reports=FakeReports(RecordsInMemory(), before=late))
+    async with serving(fake) as client:
+        for path in (EXPORT, "/cvp-reporting/rest/cdr", "/cvp-reporting/rest/statistics/server"):
+            told = (await client("get", path)).error(503, "REPORT_TOO_LONG")
+            assert "shorter range by startTime" in told
 
 
 @run

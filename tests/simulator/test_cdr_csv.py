@@ -99,7 +99,38 @@ def test_a_formula_gets_an_apostrophe(begin: str) -> None:
     assert not any(value.startswith(begin) for value in line.values())
 
 
-@pytest.mark.parametrize("text", ['a "b", c', "two\r\nlines", "a=b", "ä,\u2028", "'"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\0=1+1", "'=1+1"),
+        ("\x1f\0\x7f@a", "'@a"),
+        (" \u00a0\ufeff\u200b=1", "' \u00a0\ufeff\u200b=1"),
+        *((f"{sign}1", f"'{sign}1") for sign in "\uff1d\uff0b\uff0d\uff20"),
+        ("a;=1;b", "a;'=1;b"),
+        ('a; "+1;c', "a;' \"+1;c"),
+        ("a\0;\0=1", "a;'=1"),
+        ("a\t-1\r\n@b", "a\t'-1\r\n'@b"),
+        ("\x01a\0b\x85", "ab"),
+        ("\t=1", "'\t'=1"),
+        (-1, "'-1"),
+    ],
+)
+def test_no_way_around_leads_to_a_formula(text: str, expected: str) -> None:
+    """Controls, blanks, wide signs, and cells where something else than a comma separates."""
+    (line,) = lines(RecordsInMemory([record(1, {"application_name": text})]), CdrFilter())
+    assert line["applicationName"] == expected
+
+
+def test_a_long_text_is_looked_through_once() -> None:
+    text = "\n;\t " * 20_000 + " " * 40_000
+    (line,) = lines(RecordsInMemory([record(1, {"uui": text})]), CdrFilter())
+    assert line["uui"] == f"'{text}"
+
+
+PLAIN = ['a "b", c', "two\r\nlines", "a=b", "ä,\u2028", "'", "a; b", " a", "+".join("ab")]
+
+
+@pytest.mark.parametrize("text", PLAIN)
 def test_other_text_comes_back_as_it_was(text: str) -> None:
     (line,) = lines(RecordsInMemory([record(1, {"application_name": text})]), CdrFilter())
     assert line["applicationName"] == text
