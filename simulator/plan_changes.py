@@ -6,7 +6,6 @@ patterns by an id of their own.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 from simulator.config import Config, ConfigError, Problem
 from simulator.config_dial_plan import ServerGroupSection
 from simulator.config_plan import DialedNumber
+from simulator.durable import rewrite
 
 FILE: Final = "plan-changes.json"
 
@@ -131,13 +131,7 @@ class PlanChanges:
             "dialedNumberPattern": {name: dumped(one) for name, one in self.numbers.items()},
             "sipserver": {name: dumped(one) for name, one in self.groups.items()},
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{path.name}.new")
-        with open(beside, "w", encoding="utf-8") as file:
-            json.dump(tree, file, indent=1, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        rewrite(path, json.dumps(tree, indent=1, ensure_ascii=False), 0o666)
 
 
 def dumped(section: DialedNumber | ServerGroupSection | None) -> dict[str, Any] | None:
