@@ -182,7 +182,7 @@ class Webhooks:
             _log.warning(
                 "webhook %s: %s is too slow: %d events are lost; raise events.kept",
                 hook.webhook_id,
-                hook.url,
+                origin(hook.url),
                 lost,
             )
             return reader.take(AT_ONCE)
@@ -206,7 +206,7 @@ class Webhooks:
         hook.last_delivery = time.time()
 
     async def _post(self, hook: Webhook, event: EventView, body: bytes) -> str:
-        """Post it once; what went wrong, if anything."""
+        """Post it once; what went wrong, if anything, without path and query of the URL."""
         if self._session is None:
             connector = aiohttp.TCPConnector(resolver=HostResolver(DefaultResolver()))
             timeout = aiohttp.ClientTimeout(total=_PATIENCE)
@@ -223,6 +223,10 @@ class Webhooks:
                 return "" if 200 <= answer.status < 300 else f"answered {answer.status}"
         except TimeoutError:
             return f"no answer within {_PATIENCE:g} s"
+        except aiohttp.InvalidURL:
+            return "cannot be reached: its URL is none that can be posted to"
+        except aiohttp.ClientResponseError as error:
+            return f"answered what is not HTTP: {' '.join(error.message.split())}"[:300]
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return f"cannot be reached: {error}"[:300]
 
@@ -237,6 +241,12 @@ def signed(secret: str, message_id: str, timestamp: int, body: bytes) -> Mapping
         "webhook-timestamp": str(timestamp),
         "webhook-signature": f"v1,{signature}",
     }
+
+
+def origin(url: str) -> str:
+    """`url` without path and query, which may be secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def check_url(url: str) -> str:

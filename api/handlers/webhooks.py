@@ -1,7 +1,6 @@
 """Webhooks: who gets events posted, and what could not be delivered."""
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from api.handlers.transfers import SIM_PREFIX
 from api.keys import CallServer
@@ -16,7 +15,7 @@ from api.webhook_models import (
 )
 from api.webhook_models import Webhooks as WebhookList
 from api.webhooks import Webhook as Hook
-from api.webhooks import Webhooks
+from api.webhooks import Webhooks, origin
 from simulator.audit_trail import Requester
 
 webhooks: Final = Operations("Webhooks", SIM_PREFIX)
@@ -24,7 +23,8 @@ webhooks: Final = Operations("Webhooks", SIM_PREFIX)
 _UNKNOWN: Final = "no such webhook"
 
 
-@webhooks.add("GET", "/webhooks", "webhooks")
+# A URL can hold what lets its owner in, so that looking takes as much as changing.
+@webhooks.add("GET", "/webhooks", "webhooks", role="admin")
 async def list_webhooks(server: CallServer, webhooks: Webhooks) -> WebhookList:
     """The webhooks, and how their deliveries go."""
     return WebhookList(
@@ -57,7 +57,7 @@ async def create_webhook(
     return NewWebhook.model_validate(_shown(hook) | {"secret": hook.secret})
 
 
-@webhooks.add("GET", "/webhooks/{webhookId}", "the webhook", errors={404: _UNKNOWN})
+@webhooks.add("GET", "/webhooks/{webhookId}", "the webhook", errors={404: _UNKNOWN}, role="admin")
 async def get_webhook(server: CallServer, webhooks: Webhooks, webhook_id: str) -> Webhook:
     """One webhook, and how its deliveries go."""
     return Webhook.model_validate(_shown(webhooks.find(webhook_id)))
@@ -74,7 +74,13 @@ async def delete_webhook(
     await trail.record(who, "delete", "webhook", webhook_id, before)
 
 
-@webhooks.add("GET", "/webhooks/{webhookId}/dead-letters", "dead letters", errors={404: _UNKNOWN})
+@webhooks.add(
+    "GET",
+    "/webhooks/{webhookId}/dead-letters",
+    "dead letters",
+    errors={404: _UNKNOWN},
+    role="admin",
+)
 async def list_dead_letters(server: CallServer, webhooks: Webhooks, webhook_id: str) -> DeadLetters:
     """The last 1000 events that a receiver did not take."""
     dead = webhooks.find(webhook_id).dead
@@ -116,5 +122,4 @@ def _shown(hook: Hook) -> dict[str, object]:
 
 def _recorded(hook: Hook) -> dict[str, object]:
     """What the audit trail shows: path and query of a URL may be secrets."""
-    parts = urlsplit(hook.url)
-    return {"url": f"{parts.scheme}://{parts.netloc}", "eventTypes": sorted(hook.types or ())}
+    return {"url": origin(hook.url), "eventTypes": sorted(hook.types or ())}

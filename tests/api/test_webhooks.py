@@ -202,6 +202,30 @@ async def test_nobody_is_there() -> None:
 
 
 @run
+async def test_no_error_shows_the_path_of_a_url(caplog: pytest.LogCaptureFixture) -> None:
+    """It may be a secret, and errors are in the log too."""
+
+    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"nonsense\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    there = await asyncio.start_server(nonsense, "127.0.0.1", 0)
+    port = there.sockets[0].getsockname()[1]
+    fake = FakeCallServer()
+    async with there, serving(fake, retry=0.0001) as client:
+        hook = await subscribe(client, f"http://127.0.0.1:{port}/hidden?token=hidden")
+        put(fake, event(1))
+        found = await until(client, hook, deadLetters=1)
+        path = f"{PATH}/{hook.json['webhookId']}/dead-letters"
+        (letter,) = (await client("GET", path)).json["deadLetters"]
+    assert found["lastError"] == letter["error"]
+    assert letter["error"].startswith("answered what is not HTTP: ")
+    assert letter["error"] in caplog.text
+    assert "hidden" not in letter["error"] + caplog.text
+
+
+@run
 async def test_dead_letters_are_bounded() -> None:
     """The oldest go. A webhook that is to end tries each event once."""
     bus = events_bus(2000)
