@@ -8,7 +8,9 @@ known again by a keyed digest, whether they were right or wrong.
 import asyncio
 import base64
 import binascii
+import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,16 +25,17 @@ from api.errors import ApiError
 from api.files import read_private, write_private
 from api.headers import request_id
 from api.keys import LOOPBACK, REQUESTER, ROLE, SERVER
-from api.logins import FailedLogins
+from api.logins import Charge, FailedLogins, network_of
 from simulator.audit_trail import Requester
 from simulator.config_base import Role, User
-from simulator.passwords import hash_of
+from simulator.passwords import PasswordHash, hash_of, is_hash
 
 PASSWORD_FILE: Final = "password"
 MOST_CHECKED: Final = 16
 """Logins that wait for their hash at a time; more get 503."""
 
 _MOST_WRONG: Final = 1000  # wrong ones that are known again
+_CONTROL: Final = re.compile(r"[\0-\x1f\x7f]")
 _FIRST_USER: Final = "admin"
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="callsim", charset="UTF-8"'}
 
@@ -81,9 +84,14 @@ class Credentials:
         self._failed = failed
         self._hashes = {user.name: hash_of(user.password) for user in users}
         self._roles = {user.name: user.role for user in users}
-        # Compared with for an unknown name, so that this takes no less than for a known one.
-        slowest = max(self._hashes.values(), key=lambda one: one.cost)
-        self._nobody = replace(slowest, digest=secrets.token_bytes(len(slowest.digest)))
+        self._stand_ins = [
+            replace(one, digest=secrets.token_bytes(len(one.digest)))
+            for one in self._hashes.values()
+        ]
+        # The same after a restart, as the costs of the users are. Only hashes make it: they differ
+        # in cost only where some are configured, and passwords could be guessed from what it does.
+        configured = sorted(user.password for user in users if is_hash(user.password))
+        self._stand_in_key = hashlib.sha256("\n".join(configured).encode()).digest()
         self._digest_key = secrets.token_bytes(32)
         self._right: dict[bytes, Login] = {}
         self._wrong: dict[bytes, None] = {}
@@ -125,20 +133,30 @@ class Credentials:
             self._failed.busy += 1
             details = "too many logins are being checked; try again in a second"
             raise ApiError(503, details, code="LOGINS_BUSY", headers={"Retry-After": "1"})
-        self._failed.charge(address)
-        task = asyncio.create_task(self._check(digest, name, password, address))
+        charge = self._failed.charge(address)
+        task = asyncio.create_task(self._check(digest, name, password, address, charge))
         self._checking[digest] = task
         return task
 
-    async def _check(self, digest: bytes, name: str, password: str, address: str) -> Login | None:
-        hashed = self._hashes.get(name, self._nobody)
+    def _stand_in(self, name: str) -> PasswordHash:
+        """What an unknown name is compared with: always at the same cost, which a user has too.
+
+        Were it one cost for all of them, the names at another would be known for users' by time.
+        """
+        digest = hmac.digest(self._stand_in_key, name.encode(), "sha256")
+        return self._stand_ins[int.from_bytes(digest) % len(self._stand_ins)]
+
+    async def _check(
+        self, digest: bytes, name: str, password: str, address: str, charge: Charge
+    ) -> Login | None:
+        hashed = self._hashes.get(name) or self._stand_in(name)
         loop = asyncio.get_running_loop()
         try:
             right = await loop.run_in_executor(self._thread, hashed.matches, password)
         finally:
             del self._checking[digest]
         if right:
-            self._failed.refund(address)
+            self._failed.refund(address, charge)
             login = self._right[digest] = Login(name, self._roles[name])
             return login
         self._wrong[digest] = None
@@ -156,6 +174,8 @@ def _decode(header: str) -> tuple[str, str]:
     name, colon, password = text.partition(":")
     if scheme.lower() != "basic" or not colon:
         raise _refused("the Authorization header is not Basic with NAME:PASSWORD in Base64")
+    if _CONTROL.search(text):  # RFC 7617, 2; HMAC, and so scrypt, takes "x" and "x\0" for the same
+        raise _refused("name and password must be without control characters; leave them out")
     return name, password
 
 
@@ -182,20 +202,14 @@ def authentication(
                 login = await credentials.login(header, address)
             except WrongPassword as wrong:
                 if wrong.new:
-                    await _tell(request, wrong.user)
+                    logins = request.app[SERVER].administration.logins
+                    logins.record(network_of(address), request_id(request), wrong.user)
                 raise
             request[REQUESTER] = Requester(login.name, address, request_id(request))
             request[ROLE] = login.role
         return await handler(request)
 
     return authenticate
-
-
-async def _tell(request: web.Request, user: str | None) -> None:
-    """Record a login that failed. Names that are no user's may be passwords: they stay out."""
-    who = Requester(user or "", request.remote or "", request_id(request))
-    trail = request.app[SERVER].administration.trail
-    await trail.record(who, "refuse", "login", user or "unknown user")
 
 
 def _on_loopback(request: web.Request) -> bool:

@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from api.errors import ApiError
 
@@ -30,6 +30,13 @@ class _Address:
     failures: int = 0
     last: float = 0.0
     until: float = 0.0
+
+
+class Charge(NamedTuple):
+    """What an attempt cost: the time of the next one as it was, and as it is since."""
+
+    former: float
+    until: float
 
 
 class FailedLogins:
@@ -55,7 +62,7 @@ class FailedLogins:
 
     def check(self, address: str) -> None:
         """ApiError 429 while `address` has to wait."""
-        known = self._addresses.get(_network(address))
+        known = self._addresses.get(network_of(address))
         wait = 0.0 if known is None else known.until - self._clock()
         if wait > 0:
             self.slowed += 1
@@ -64,15 +71,16 @@ class FailedLogins:
             headers = {"Retry-After": str(seconds)}
             raise ApiError(429, details, code="TOO_MANY_FAILED_LOGINS", headers=headers)
 
-    def charge(self, address: str) -> None:
+    def charge(self, address: str) -> Charge:
         """Count an attempt as failed, before it is known: many at once do not slip through."""
         if not self._free:
-            return
+            return Charge(0.0, 0.0)
         now = self._clock()
         self._forget(now)
-        network = _network(address)
+        network = network_of(address)
         known = self._addresses.pop(network, None) or _Address()
         self._addresses[network] = known
+        former = known.until
         known.failures += 1
         known.last = now
         surplus = known.failures - self._free
@@ -80,15 +88,17 @@ class FailedLogins:
             known.until = now + min(LONGEST, 2.0 ** min(surplus, 10))
         if surplus == 0:
             _log.warning("%s is slowed: %d wrong passwords came from there", address, self._free)
+        return Charge(former, known.until)
 
-    def refund(self, address: str) -> None:
-        """The attempt that was counted last was right after all."""
-        known = self._addresses.get(_network(address))
+    def refund(self, address: str, charge: Charge) -> None:
+        """The attempt was right after all. A wait that a later one brought stays."""
+        known = self._addresses.get(network_of(address))
         if known is not None:
             known.failures -= 1
-            known.until = 0.0
+            if known.until == charge.until:
+                known.until = charge.former
             if known.failures <= 0:
-                del self._addresses[_network(address)]
+                del self._addresses[network_of(address)]
 
     def clear(self) -> None:
         """Forget all addresses."""
@@ -103,7 +113,7 @@ class FailedLogins:
             self._addresses.popitem(last=False)
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """What counts as one address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

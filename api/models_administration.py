@@ -16,7 +16,7 @@ _LOGGER_NAMES: Final = r"^(api|simulator|sip)(\.[a-z0-9_]+)*$"
 class AuditQuery(Query):
     """How much of the audit trail to show."""
 
-    limit: WholeNumber = Field(100, ge=1, le=KEPT, description="How many entries: the last ones.")
+    limit: WholeNumber = Field(100, ge=1, le=KEPT, description="How many of each: the last ones.")
 
 
 class AuditEntry(Reply):
@@ -36,11 +36,29 @@ class AuditEntry(Reply):
     after: dict[str, Any] | SkipJsonSchema[None] = None
 
 
+class FailedLogin(Reply):
+    """Different wrong passwords from an address, for `users` and names that are no user's.
+
+    An address of IPv6 is its /64. `requestId` is the last one's.
+    """
+
+    first: datetime
+    last: datetime
+    address: Text
+    request_id: Text
+    attempts: int
+    users: list[Text]
+
+
 class AuditEntries(Reply):
-    """The last entries, the oldest first; `total_entries` counts all that are kept."""
+    """The last changes and failed logins, the oldest first.
+
+    `total_entries` counts all changes that are kept.
+    """
 
     total_entries: int
     entries: list[AuditEntry]
+    failed_logins: list[FailedLogin]
 
 
 class Logger(Reply):

@@ -15,6 +15,7 @@ from simulator.config import Config, ConfigError, Problem
 from simulator.config_dial_plan import ServerGroupSection
 from simulator.config_plan import DialedNumber
 from simulator.errors import PlanConflict, PlanEntryNotFound, PlanNotStored
+from simulator.login_trail import LoginTrail
 from simulator.plan_changes import FILE, Kind, PlanChanges, dumped
 from simulator.reload import changed, kept
 from simulator.routing import DialPlan
@@ -44,7 +45,8 @@ class Administration:
 
     `base` is what the configuration file says, `changes` what was done over REST, `dress`
     what is laid over both (the routes to embedded neighbours); `path` is where changes are
-    kept, None: nowhere. `trail` records who changed what.
+    kept, None: nowhere. `trail` records who changed what, `logins` who
+    could not log in.
     """
 
     def __init__(
@@ -56,11 +58,13 @@ class Administration:
         dress: Dress = _as_it_is,
         path: Path | None = None,
         trail: AuditTrail | None = None,
+        logins: LoginTrail | None = None,
     ) -> None:
         self.server = server
         self.base = base
         self.changes = changes or PlanChanges()
         self.trail = trail or AuditTrail()
+        self.logins = logins or LoginTrail()
         self._dress = dress
         self._path = path
         self._turn = asyncio.Lock()

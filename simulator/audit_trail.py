@@ -1,13 +1,13 @@
 """The audit trail: who changed what in a running server, and when, from where, from what to what.
 
 Each entry is a line of JSON: in the log, whatever its level, and in a file of the data folder,
-which keeps the last ones over a restart. No secret is in one.
+which keeps the last ones over a restart. No secret is in one. Failed logins are not among
+them: see `simulator.login_trail`.
 """
 
 import asyncio
 import json
 import logging
-import os
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
+
+from simulator.durable import append, rewrite
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,9 @@ _trail_log.setLevel(logging.INFO)  # whatever --log-level says
 FILE: Final = "audit.jsonl"
 KEPT: Final = 1000
 """Entries that can be looked at; the file has twice as many at most."""
+
+MOST_BYTES: Final = 4 << 20
+"""What they may take as JSON, but for the last one; the file twice as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,20 @@ def _line(entry: AuditEntry) -> str:
     return json.dumps(_ENTRY.dump_python(entry, mode="json"))
 
 
+def _save(path: Path, entries: list[AuditEntry]) -> None:
+    rewrite(path, "".join(f"{_line(one)}\n" for one in entries))
+
+
 class AuditTrail:
     """The last entries. `path` is the file that keeps them, None: nowhere."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.entries: deque[AuditEntry] = deque(maxlen=KEPT)
+        self.entries: deque[AuditEntry] = deque()
+        self._sizes: deque[int] = deque()  # of each as a line
+        self._size = 0
         self._path = path
         self._lines = 0  # of the file
+        self._written = 0  # bytes of the file
         self._turn = asyncio.Lock()
         if path is not None:
             self._load(path)
@@ -95,19 +107,28 @@ class AuditTrail:
             )
             line = _line(entry)
             _trail_log.info("%s", line)
-            self.entries.append(entry)
+            self._keep(entry, len(line) + 1)
             if self._path is None:
                 return
             try:
-                if self._lines >= 2 * KEPT:
-                    whole = "".join(f"{_line(one)}\n" for one in self.entries)
-                    await asyncio.to_thread(_replace, self._path, whole)
-                    self._lines = len(self.entries)
+                if self._lines >= 2 * KEPT or self._written + len(line) >= 2 * MOST_BYTES:
+                    await asyncio.to_thread(_save, self._path, list(self.entries))
+                    self._lines, self._written = len(self.entries), self._size
                 else:
-                    await asyncio.to_thread(_append, self._path, f"{line}\n")
+                    await asyncio.to_thread(append, self._path, f"{line}\n")
                     self._lines += 1
+                    self._written += len(line) + 1
             except OSError as error:
                 log.error("%s: %s: an entry is in the log alone", self._path, error.strerror)
+
+    def _keep(self, entry: AuditEntry, size: int) -> None:
+        """Add an entry of `size` bytes; the oldest go."""
+        self.entries.append(entry)
+        self._sizes.append(size)
+        self._size += size
+        while len(self.entries) > (KEPT if self._size <= MOST_BYTES else 1):
+            self.entries.popleft()
+            self._size -= self._sizes.popleft()
 
     def _load(self, path: Path) -> None:
         """Read the last entries; a file with something else in it is written anew next time."""
@@ -120,30 +141,11 @@ class AuditTrail:
             return
         whole = lines.pop() == ""
         self._lines = len(lines)
+        self._written = sum(len(line) + 1 for line in lines)  # ours are ASCII
         for line in lines[-KEPT:]:
             try:
-                self.entries.append(_ENTRY.validate_json(line))
+                self._keep(_ENTRY.validate_json(line), len(line) + 1)
             except ValidationError:
                 whole = False
         if not whole:
             self._lines = max(self._lines, 2 * KEPT)
-
-
-def _append(path: Path, text: str) -> None:
-    _write(path, text, os.O_APPEND)
-
-
-def _replace(path: Path, text: str) -> None:
-    beside = path.with_name(f"{path.name}.new")
-    _write(beside, text, os.O_TRUNC)
-    os.replace(beside, path)
-
-
-def _write(path: Path, text: str, how: int) -> None:
-    """Write to a file that its owner alone may read, down to the disk. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600)
-    with open(handle, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

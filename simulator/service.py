@@ -21,6 +21,8 @@ from simulator.errors import ServiceError
 from simulator.journal import FILE as JOURNAL
 from simulator.journal import Journal
 from simulator.lab.lab import Lab
+from simulator.login_trail import FILE as LOGINS_FILE
+from simulator.login_trail import LoginTrail
 from simulator.plan_changes import FILE
 from simulator.server import CallServer
 from simulator.webhook import HttpRouter
@@ -79,9 +81,9 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         changes, whole = merged(config, dress)
         server = CallServer(whole, stack, store, version_)
         folder = config.server.data_dir
-        trail = AuditTrail(folder / AUDIT_FILE)
+        trail, logins = AuditTrail(folder / AUDIT_FILE), LoginTrail(folder / LOGINS_FILE)
         server.administration = Administration(
-            server, config, changes, dress=dress, path=folder / FILE, trail=trail
+            server, config, changes, dress=dress, path=folder / FILE, trail=trail, logins=logins
         )
         server.webhook = webhook = HttpRouter(server)
         webhook.watch = server.news.icm
@@ -100,6 +102,7 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
             server.prober.stop()
             await server.drain(0.0 if server.draining else server.config.server.grace)
             await webhook.close()
+            await logins.close()
     finally:
         if lab is not None:
             await lab.close()

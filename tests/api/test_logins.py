@@ -1,6 +1,7 @@
 """Wrong passwords are counted and slowed; who is known is not kept waiting by them."""
 
 import asyncio
+import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -11,12 +12,20 @@ import pytest
 from api.auth import MOST_CHECKED
 from api.errors import ApiError
 from api.logins import KEPT_SECONDS, MAX_ADDRESSES, FailedLogins
+from simulator.audit_trail import KEPT, Requester
 from simulator.config_base import User
+from simulator.login_trail import MOST_LOGINS
 from simulator.passwords import PasswordHash
 from tests.api.support import USER, Client, FakeCallServer, Reply, basic, run, serving
 
 CALLS = "/cvp/rest/call"
 OTHER = User("other", "also right", "read")
+
+
+@pytest.fixture(autouse=True)
+def long_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address has one entry in the trail, however long a test takes."""
+    monkeypatch.setattr("simulator.login_trail.INTERVAL", 10**9)
 
 
 class Clock:
@@ -74,9 +83,21 @@ def test_one_address_does_not_slow_another() -> None:
 def test_a_right_password_does_not_count() -> None:
     logins = FailedLogins(2, Clock())
     for _ in range(10):
-        logins.charge("10.0.0.1")
-        logins.refund("10.0.0.1")
+        logins.refund("10.0.0.1", logins.charge("10.0.0.1"))
     assert (wait(logins), logins.addresses) == (0, 0)
+
+
+def test_a_right_password_does_not_end_the_wait_for_a_wrong_one() -> None:
+    clock = Clock()
+    logins = FailedLogins(1, clock)
+    right = logins.charge("10.0.0.1")
+    clock.now += wait(logins)  # it waits for its hash all the while
+    wrong = logins.charge("10.0.0.1")
+    assert wait(logins) == 2
+    logins.refund("10.0.0.1", right)
+    assert wait(logins) == 2
+    logins.refund("10.0.0.1", wrong)
+    assert wait(logins) == 0
 
 
 def test_the_table_is_bounded_and_the_longest_quiet_goes_first() -> None:
@@ -147,7 +168,7 @@ async def test_the_same_wrong_password_is_hashed_and_counted_once(
             shown = (await client("get", "/sim/v1/statistics")).json["logins"]
     assert hashed == ["old", USER.password]
     assert shown["failed"] == 20
-    assert [entry.what for entry in fake.administration.trail.entries] == ["login"]
+    assert [entry.attempts for entry in fake.administration.logins.entries] == [1]
 
 
 @contextmanager
@@ -234,16 +255,47 @@ def test_the_log_and_the_trail_tell_it_without_passwords(
         async with serving(fake, failed_logins=2) as client:
             await guess(client, "topsecret")
             await guess(client, "x", "geheimes-passwort")  # typed in the wrong place, say
+        await fake.administration.logins.close()
 
-    with caplog.at_level(logging.WARNING, "api"):
+    with caplog.at_level(logging.INFO, "api"):
         attempt()
     assert "127.0.0.1 is slowed: 2 wrong passwords came from there" in caplog.text
-    first, second = fake.administration.trail.entries
-    assert (first.user, first.action, first.what, first.id) == (
-        USER.name, "refuse", "login", USER.name,
-    )  # fmt: skip
-    assert (second.user, second.id) == ("", "unknown user")
-    assert first.address == second.address == "127.0.0.1"
-    assert first.request_id != second.request_id
+    (entry,) = fake.administration.logins.entries
+    assert (entry.address, entry.attempts, entry.users) == ("127.0.0.1", 2, (USER.name,))
+    (told,) = [one.getMessage() for one in caplog.records if one.name == "simulator.changes"]
+    assert json.loads(told)["attempts"] == 2
     for secret in ("topsecret", "geheimes-passwort"):
         assert secret not in caplog.text
+
+
+@pytest.mark.parametrize("end", ["\0", "\0\0", "\x7f", "\n"])
+@run
+async def test_a_password_with_a_control_character_is_no_other_way_to_write_it(end: str) -> None:
+    """HMAC pads its key with zeros, so that scrypt takes "x" and "x\\0" for the same."""
+    fake = FakeCallServer()
+    async with serving(fake, failed_logins=1) as client:
+        for name, password in ((USER.name, USER.password + end), (USER.name + end, "x")):
+            details = (await guess(client, password, name)).error(401)
+            assert details == "name and password must be without control characters; leave them out"
+        assert await known(client) == 200  # it was no attempt
+    assert fake.administration.logins.entries == []
+
+
+@run
+async def test_whoever_guesses_pushes_no_change_out_of_the_trail() -> None:
+    fake = FakeCallServer()
+    await fake.administration.trail.record(Requester("ada"), "create", "thing", "1")
+    for number in range(MOST_LOGINS + KEPT):
+        fake.administration.logins.record(f"10.0.{number >> 8}.{number & 255}", "r", None)
+    async with serving(fake, failed_logins=0) as client:
+        for number in range(3):
+            (await guess(client, number)).error(401)
+        shown = (await client("get", "/sim/v1/audit")).json
+        two = (await client("get", "/sim/v1/audit?limit=2")).json["failedLogins"]
+    assert (shown["totalEntries"], [one["id"] for one in shown["entries"]]) == (1, ["1"])
+    last = shown["failedLogins"][-1]
+    assert last.pop("first") <= last.pop("last")
+    assert last.pop("requestId")
+    assert last == {"address": "127.0.0.1", "attempts": 3, "users": [USER.name]}
+    assert len(two) == 2
+    assert len(fake.administration.logins.entries) == MOST_LOGINS

@@ -9,6 +9,7 @@ import pytest
 
 from api import app
 from api.handlers import reporting
+from api.models_administration import AuditEntries
 from api.plan_models import DialedNumberPattern
 from api.tls import server_context
 from simulator.cdr_records import CdrRecord
@@ -108,3 +109,18 @@ async def test_long_lists_are_written_beside_the_loop(monkeypatch: pytest.Monkey
         summary = "/cvp-reporting/rest/statistics/summary?startTime=1970-01-01T00:00:00Z"
         assert len((await client("get", summary)).json["intervals"]) == 1
     assert slow.calls == 10
+
+
+@run
+async def test_the_audit_trail_is_written_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow()
+
+    class SlowEntries(AuditEntries):
+        def __init__(self, **fields: Any) -> None:
+            slow()
+            super().__init__(**fields)
+
+    monkeypatch.setattr("api.handlers.administration.AuditEntries", SlowEntries)
+    async with serving(FakeCallServer()) as client:
+        assert (await client("get", "/sim/v1/audit")).status == 200
+    assert slow.calls == 1

@@ -94,6 +94,23 @@ def test_the_file_stays_bounded(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_memory_and_file_are_bounded_by_bytes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_trail, "MOST_BYTES", 5000)
+    path = tmp_path / FILE
+    trail = AuditTrail(path)
+    for number in range(30):
+        run(trail.record(ADA, "create", "thing", str(number), None, {"text": "x" * 800}))
+        assert sum(len(line) for line in path.read_text().splitlines()) <= 10_000
+    kept = ids(trail)
+    assert kept == list(range(30 - len(kept), 30))
+    assert 4 <= len(kept) <= 6
+    assert ids(AuditTrail(path)) == kept
+    run(trail.record(ADA, "create", "thing", "30", None, {"text": "x" * 20_000}))
+    assert ids(trail) == ids(AuditTrail(path)) == [30]
+
+
 def test_entries_that_come_at_once_are_all_there_in_order(tmp_path: Path) -> None:
     path = tmp_path / FILE
     trail = AuditTrail(path)
