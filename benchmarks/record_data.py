@@ -3,7 +3,8 @@
 Calls come by the hour of the day and the day of the week. Some dialed numbers and callers are
 far more frequent than others, one in 25 callers is anonymous; most calls have two or three
 legs, those that an application served have its events. As in a real store, ids follow the
-end of the calls, not their start.
+end of the calls, not their start. One week is made; the others are copies of it, later, but
+for the times of their legs.
 """
 
 import sqlite3
@@ -20,13 +21,26 @@ from simulator.cdr_schema import COMPLETION, TABLE, VERSION
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
-DAYS: Final = 90
+WEEK: Final = 7 * DAY
+WEEKS: Final = 13
 FIRST: Final = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp()) * 1000
 """A Monday."""
+
+END: Final = FIRST + WEEKS * WEEK
+"""When the last of them has begun."""
 
 ANONYMOUS: Final = "anonymous"
 
 _AT_ONCE: Final = 50_000
+_MOVED: Final = {
+    "call_guid": "printf('%012X', call_start_time + :later) || substr(call_guid, 13)",
+    "call_start_time": "call_start_time + :later",
+    "call_end_time": "call_end_time + :later",
+}
+_COPY: Final = (
+    f"INSERT INTO cdr ({', '.join(COLUMNS)}) "
+    f"SELECT {', '.join(_MOVED.get(name, name) for name in COLUMNS)} FROM cdr WHERE id <= :week"
+)
 _BY_HOUR: Final = (2, 1, 1, 1, 2, 4, 10, 25, 60, 85, 95, 90, 75, 80, 90, 92, 88, 70, 50, 35, 25, 15,
                    8, 4)  # fmt: skip
 _BY_WEEKDAY: Final = (1.15, 1.05, 1.0, 1.0, 0.95, 0.4, 0.25)
@@ -58,7 +72,7 @@ class _World:
         ]  # 160 seconds in the median
 
 
-def rows(count: int, *, first: int = FIRST, days: int = DAYS, seed: int = 1) -> Iterator[Row]:
+def rows(count: int, *, first: int = FIRST, days: int = 7, seed: int = 1) -> Iterator[Row]:
     """`count` rows of as many calls, in the order in which they ended."""
     random = Random(seed)
     world = _World(random, count)
@@ -133,7 +147,7 @@ def _row(number: int, start: int, duration: int, caller: str, dialed: str, resul
 
 
 def make_store(path: Path, count: int) -> None:
-    """A file with `count` records, indexes and all; not safe against a crash while it is made."""
+    """A file with `count` records, which `WEEKS` divides; a crash may spoil it while it is made."""
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         for pragma in ("page_size=2048", "journal_mode=OFF", "synchronous=OFF"):
@@ -143,11 +157,13 @@ def make_store(path: Path, count: int) -> None:
             connection.execute(statement)
         marks = ", ".join("?" * len(COLUMNS))
         insert = f"INSERT INTO cdr ({', '.join(COLUMNS)}) VALUES ({marks})"
-        made = rows(count)
+        made = rows(count // WEEKS)
         while some := list(islice(made, _AT_ONCE)):
             connection.execute("BEGIN")
             connection.executemany(insert, some)
             connection.execute("COMMIT")
+        for week in range(1, WEEKS):
+            connection.execute(_COPY, {"later": week * WEEK, "week": count // WEEKS})
         for statement in COMPLETION:
             connection.execute(statement)
     finally:

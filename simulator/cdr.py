@@ -158,7 +158,8 @@ class SqliteCdrStore:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connections += [self._connect() for _ in range(4)]
             connections[0].execute("PRAGMA journal_mode=WAL").fetchone()
-            connections[0].execute("PRAGMA cache_size=-16384")  # KiB: the index of GUIDs is wide
+            for connection in (connections[0], connections[3]):  # who writes, and who reports
+                connection.execute("PRAGMA cache_size=-16384")  # KiB: the indexes are wide
             prepare(connections[0], str(self.path))
             for connection in connections:  # one that has read nothing has no log to tidy
                 connection.execute("SELECT version FROM schema_version").fetchone()

@@ -21,11 +21,11 @@ from simulator.cdr_records import from_row
 from simulator.cdr_schema import QUARTER
 from simulator.errors import CursorUnknown
 
-MOST_COUNTED: Final = 100_000
-"""Calls of a number that are counted: some 10 ms."""
+MOST_COUNTED: Final = 50_000
+"""Calls of a number that are counted: some 5 ms."""
 
 MOST_SORTED: Final = 50_000
-"""Entries of an index that may be sorted: as long."""
+"""Entries of an index that may be sorted: some 20 ms."""
 
 MOST_LOOKED_UP: Final = 5_000
 """Records that may be read to be counted or sorted: as long."""
@@ -212,10 +212,12 @@ def _counted(connection: sqlite3.Connection, index: str, wanted: CdrFilter) -> t
     """
     tests, values = replace(wanted, call_result=None).tests()
     some = f"SELECT call_result FROM cdr INDEXED BY {index} WHERE {' AND '.join(tests)} LIMIT ?"
-    fits = "1" if wanted.call_result is None else f"call_result IS '{wanted.call_result}'"
-    query = f"SELECT count(*), total({fits}) FROM ({some})"
+    fits = "count(*)"
+    if wanted.call_result is not None:
+        fits = f"count(*) FILTER (WHERE call_result = '{wanted.call_result}')"
+    query = f"SELECT count(*), {fits} FROM ({some})"
     calls, fitting = connection.execute(query, [*values, MOST_COUNTED + 1]).fetchone()
-    return calls, min(int(fitting), MOST_COUNTED)
+    return calls, min(fitting, MOST_COUNTED)
 
 
 def _counted_of_both(

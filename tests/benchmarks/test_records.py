@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from benchmarks import records
-from benchmarks.record_data import DAY, DAYS, FIRST, make_store, rows
+from benchmarks.record_data import DAY, END, FIRST, WEEK, WEEKS, make_store, rows
 from benchmarks.records import REST, Times, ask_all, ask_rest, outcome_of, samples
 from benchmarks.rest_client import RestClient, RestError
 from benchmarks.subjects import Callsim
@@ -14,7 +14,7 @@ from simulator.cdr import SqliteCdrStore
 from simulator.cdr_queries import CdrFilter
 from simulator.cdr_records import from_row, to_row
 
-COUNT = 2000
+COUNT = 150 * WEEKS
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_the_records_are_like_real_ones() -> None:
     starts = [record.call_start_time for record in found]
     assert starts != sorted(starts)
     assert FIRST <= min(starts) < FIRST + DAY
-    assert FIRST + (DAYS - 1) * DAY < max(starts) < FIRST + DAYS * DAY
+    assert FIRST + 6 * DAY < max(starts) < FIRST + WEEK
     assert {len(record.legs) for record in found} == {1, 2, 3}
     assert sum(1 for record in found if record.vxml_sessions) > COUNT / 2
     assert all(record.events for record in found)
@@ -53,7 +53,8 @@ def test_the_store_that_is_made_is_one(path: Path) -> None:
         assert store.page(CdrFilter()).total == store.count() == store.newest() == COUNT
         days = store.summary(CdrFilter(), DAY)
     assert sum(day.total for day in days) == COUNT
-    assert len(days) == DAYS
+    assert len(days) == 7 * WEEKS
+    assert [day.total for day in days[:7]] * WEEKS == [day.total for day in days]
 
 
 def test_every_kind_of_query_is_asked(path: Path) -> None:
@@ -83,14 +84,16 @@ def test_some_are_asked_by_rest(path: Path) -> None:
 def test_what_a_record_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "_WRITTEN", 200)
     path = tmp_path / "cdr.sqlite"
-    make_store(path, 100)
-    assert records.write_cost(path, FIRST + DAYS * DAY, as_before=False) > 0
+    make_store(path, 10 * WEEKS)
+    assert records.write_cost(path, END, as_before=False) > 0
     with SqliteCdrStore(path, lambda _: None) as store:
-        assert store.page(CdrFilter()).total == store.count() == 300
-    assert records.write_cost(path, FIRST + (DAYS + 1) * DAY, as_before=True) > 0
+        assert store.page(CdrFilter()).total == store.count() == 10 * WEEKS + 200
+    assert records.write_cost(path, END + WEEK, as_before=True) > 0
     with SqliteCdrStore(path, lambda _: None) as store:
-        assert store.count() == 500
-        assert store.page(CdrFilter()).total == 300, "the figures are left as they were"
+        assert store.count() == 10 * WEEKS + 400
+        assert store.page(CdrFilter()).total == 10 * WEEKS + 200, (
+            "the figures are left as they were"
+        )
         left = store._read("SELECT name FROM sqlite_master WHERE type = 'index'")
     assert sorted(left) == [("cdr_guid",), ("cdr_start",)]
 
