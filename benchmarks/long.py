@@ -32,7 +32,7 @@ SETTLING: Final = 300.0
 
 _WINDOW: Final = 60.0
 _EVERY: Final = 10.0
-_BYTES_PER_CDR: Final = 900  # twice what is usual is there during a checkpoint, at most
+_BYTES_PER_CDR: Final = 1100  # twice what is usual is there during a checkpoint, at most
 _TELL_EVERY: Final = 60.0
 
 Sample = tuple[float, int]

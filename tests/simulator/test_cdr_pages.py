@@ -59,6 +59,7 @@ def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     limits = str(request.param)
     if limits == "many":
         monkeypatch.setattr(cdr_pages, "MOST_LOOKED_UP", 3)
+        monkeypatch.setattr(cdr_pages, "MOST_COMPARED", 3)
         monkeypatch.setattr(cdr_pages, "MOST_SORTED", 6)
         monkeypatch.setattr(cdr_pages, "MOST_COUNTED", 9)
     return limits
