@@ -31,6 +31,7 @@ def let_go(call: "Call") -> None:
     if call.ivr is not None:
         call.ivr.call = server.nobody
         call.ivr.leg = None
+        call.ivr.untaken = (None, 0, 0, 0)
 
 
 def late(event: Event | Responded, now: float) -> None:

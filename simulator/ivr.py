@@ -21,6 +21,7 @@ from sip.message import Response
 
 if TYPE_CHECKING:
     from simulator.call import Call
+    from simulator.treatment import Treatment
 
 MICROAPP: Final = "user.microapp."
 _TO: Final = f"{MICROAPP}ToExtVXML["
@@ -36,7 +37,17 @@ class Ivr:
     RUN_SCRIPT_REQ.
     """
 
-    __slots__ = ("applications", "asked", "call", "due", "errors", "leg", "number", "timeouts")
+    __slots__ = (
+        "applications",
+        "asked",
+        "call",
+        "due",
+        "errors",
+        "leg",
+        "number",
+        "timeouts",
+        "untaken",
+    )
 
     def __init__(self, call: "Call") -> None:
         self.call = call
@@ -47,6 +58,8 @@ class Ivr:
         self.due = ""  # the application that waits until the caller is joined to the gateway
         self.asked = 0  # the number of the last request
         self.number = 0  # of the request that a result is awaited for
+        # Leg, number, timeouts and errors as they were before `take_over`.
+        self.untaken: tuple[Leg | None, int, int, int] = (None, 0, 0, 0)
 
     def run(self, application: str, now: float) -> None:
         """RUN_SCRIPT_REQ, where the gateway takes it: once the ACK of the caller is through."""
@@ -79,14 +92,33 @@ class Ivr:
             return  # its time was over
         self.number = 0
         self.errors += 1
-        if status not in (408, 481) and call.treatment is not None:  # else the leg is lost
-            call.treatment.application_refused(status, now)
+        if status in (408, 481):
+            return  # the leg is lost
+        for script in self._scripts():
+            if script.application_refused(status, now):
+                return
+
+    def _scripts(self) -> "list[Treatment]":
+        """Whose application may run: what brings the gateway here may bring its script along."""
+        work = self.call.work
+        run = work.run if isinstance(work, Connection) else None
+        return [script for script in (self.call.treatment, run) if script is not None]
 
     def take_over(self, other: "Ivr") -> None:
         """The caller is coming to the gateway of another call, in its place."""
+        self.untaken = (self.leg, self.number, self.timeouts, self.errors)
         self.leg = other.leg
         self.asked = max(self.asked, other.asked)
         self.number = other.number
+
+    def give_back(self, other: "Ivr") -> None:
+        """It has not come about: what the gateway has said meanwhile was for the other call."""
+        other.number = self.number
+        other.asked = max(self.asked, other.asked)
+        self.leg, self.number, timeouts, errors = self.untaken
+        other.timeouts += self.timeouts - timeouts
+        other.errors += self.errors - errors
+        self.timeouts, self.errors = timeouts, errors
 
     def result(self, leg: Leg, event: Requested, now: float) -> None:
         """RUN_SCRIPT_RESULT of a gateway."""
@@ -103,13 +135,10 @@ class Ivr:
         self.timeouts += found.timeouts
         self.errors += found.errors + found.failed
         values = {_full_name(name): value for name, value in found.values.items()}
-        work = self.call.work  # what brings the gateway here may bring the script along
-        scripts = (self.call.treatment, work.run if isinstance(work, Connection) else None)
-        if not any(
-            script is not None and script.application_result(values, now, failed=found.failed)
-            for script in scripts
-        ):
-            self.call.log(now, "result_dropped", "no application is running")
+        for script in self._scripts():
+            if script.application_result(values, now, failed=found.failed):
+                return
+        self.call.log(now, "result_dropped", "no application is running")
 
 
 def run_script(call: "Call", application: str, now: float) -> None:

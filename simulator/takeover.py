@@ -185,6 +185,8 @@ class Takeover(PhoneTransfer):
             return
         self.call.legs.remove(target)
         target.call = handover.call
+        if handover.run is not None and self.call.ivr is not None and target.call.ivr is not None:
+            self.call.ivr.give_back(target.call.ivr)
         status = self.status or 487
         handover.undone(now, status, f"call {self.call.guid}: SIP {status} {self.reason}")
         if target.up:

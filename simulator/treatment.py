@@ -227,15 +227,19 @@ class Treatment(ScriptRun):
         self._move_on(target, "application_result", now)
         return True
 
-    def application_refused(self, status: int, now: float) -> None:
-        """The gateway does not run it: on to the branch for that, or wait what else it plays."""
+    def application_refused(self, status: int, now: float) -> bool:
+        """The gateway does not run it: on to the branch for that, or wait what else it plays.
+
+        False when no application of this script is running.
+        """
         node = self._node
         if node is None or node.kind != SELF_SERVICE or self._over or self._due is not None:
-            return
+            return False
         if node.failure is not None:
             self._stop_timer()
             self._tell(f"failed, SIP {status}", now)
             self._move_on(self._after_failure(node.failure, now), "application_result", now)
+        return True
 
     def agent_found(self, agent: "Agent", now: float) -> None:
         """CONNECT: the queue has an agent for the call."""

@@ -17,6 +17,7 @@ PLAN: dict[str, Any] = {
         {"pattern": "7>", "script": "sales"},
         {"pattern": "3>", "script": "bank"},
         {"pattern": "4>", "script": "menu"},
+        {"pattern": "2>", "script": "spare"},
     ],
     "icm": {
         "scripts": {
@@ -27,6 +28,10 @@ PLAN: dict[str, Any] = {
             ],
             "bank": [{"self_service": {"application": "bank"}}],
             "menu": [{"run_application": {"application": "menu"}}, {"label": "{result}"}],
+            "spare": [
+                {"self_service": {"application": "gone", "on_failure": "agent"}},
+                {"name": "agent", "connect": {"label": "1003"}},
+            ],
         },
         "skill_groups": {"sales": {"wait": 0, "agents": ["1002"]}},
         "agents": {"1002": {"max_calls": 1, "state": "not_ready"}},
@@ -37,12 +42,14 @@ PLAN: dict[str, Any] = {
 class Desk:
     """The agent 1001 with two calls: `first` of the caller, `second` its own in a queue."""
 
-    def __init__(self, build: Build, number: str = "7000", package: str = "") -> None:
+    def __init__(
+        self, build: Build, number: str = "7000", package: str = "", *, info: int = 200
+    ) -> None:
         self.world = world = build(**PLAN)
         self.caller = world.connected()
         self.first = world.call
         self.agent = world.agents.line
-        world.vxml.behaves(answer=None)
+        world.vxml.behaves(answer=None, info=info)
         self.consult = world.agents.dial(f"sip:{number}@{world.address}", "1001")
         world.run()
         self.second = world.call
@@ -238,11 +245,17 @@ def test_one_leaves_meanwhile(desk: Desk, who: str) -> None:
 # An application: it goes on where it is.
 
 
-def result(desk: Desk, **values: str) -> None:
+def result(desk: Desk, *, timeouts: int = 0, errors: int = 0, **values: str) -> None:
     """RUN_SCRIPT_RESULT of the application that runs."""
     body = {"type": "RUN_SCRIPT_RESULT", "id": 1, "result": values}
+    body |= {"timeouts": timeouts, "errors": errors}
     desk.gateway.request("INFO", json.dumps(body).encode(), JSON, INFO_PACKAGE)
     desk.world.run()
+
+
+def counts(call: Call) -> tuple[int, int]:
+    """The timeouts and errors of its applications."""
+    return (call.ivr.timeouts, call.ivr.errors) if call.ivr is not None else (0, 0)
 
 
 def requests(desk: Desk) -> int:
@@ -298,7 +311,42 @@ def test_a_result_meanwhile(build: Build, agrees: str) -> None:
     if agrees == "gateway":
         desk.caller.manner = Manner(reinvite=488)
     desk.refer()
-    result(desk, result="1003", caller_input="5")
+    result(desk, result="1003", caller_input="5", timeouts=2, errors=1)
+    assert desk.states == ("transferring", "transferring")
+    desk.gateway.manner = Manner()
+    if agrees == "caller":
+        desk.gateway.refuse(488)
+    else:
+        desk.gateway.answer()
+    if agrees != "both":  # it is not awaited any more
+        result(desk, result="1002", timeouts=1, errors=1)
+    desk.world.run(2.0)
+    assert desk.states == ("connected", "ended" if agrees == "both" else "connected")
+    there, elsewhere = desk.first, desk.second
+    if agrees != "both":
+        there, elsewhere = elsewhere, there
+    assert (counts(there), counts(elsewhere)) == ((2, 1), (0, 0))
+    assert there.variables is not None
+    assert there.variables.ecc["user.microapp.caller_input"] == "5"
+    other = desk.caller if agrees == "both" else desk.consult
+    assert f"m=audio {other.media.port}".encode() in desk.world.agents.line.received
+    assert "Hungup" in desk.gateway.heard
+    desk.leave()
+
+
+@pytest.mark.parametrize("agrees", ["both", "caller", "gateway"])
+def test_an_application_that_is_refused_meanwhile(build: Build, agrees: str) -> None:
+    """The script takes its branch for that in the call that the gateway is in afterwards."""
+    desk = Desk(build, "2000", PACKAGE, info=0)
+    assert (desk.states, requests(desk)) == (("connected", "self_service"), 1)
+    info = desk.gateway.transaction
+    assert info is not None
+    desk.gateway.manner = Manner(reinvite=0)
+    if agrees == "gateway":
+        desk.caller.manner = Manner(reinvite=488)
+    desk.refer()
+    info.transaction.respond(488, desk.world.network.now)
+    desk.world.run()
     assert desk.states == ("transferring", "transferring")
     if agrees == "caller":
         desk.gateway.refuse(488)
@@ -307,11 +355,11 @@ def test_a_result_meanwhile(build: Build, agrees: str) -> None:
     desk.gateway.manner = Manner()
     desk.world.run(2.0)
     assert desk.states == ("connected", "ended" if agrees == "both" else "connected")
-    there = desk.first if agrees == "both" else desk.second
-    assert there.variables is not None
-    assert there.variables.ecc["user.microapp.caller_input"] == "5"
-    other = desk.caller if agrees == "both" else desk.consult
-    assert f"m=audio {other.media.port}".encode() in desk.world.agents.line.received
+    assert desk.world.agents.line.invite.uri.startswith("sip:1003@")
+    there, elsewhere = desk.first, desk.second
+    if agrees != "both":
+        there, elsewhere = elsewhere, there
+    assert (counts(there), counts(elsewhere)) == ((0, 1), (0, 0))
     assert desk.gateway.heard[-1] == "Hungup"
     desk.leave()
 
