@@ -13,7 +13,8 @@ _unsendable: Final = re.compile(r"[\r\n\x00\ud800-\udc7f\udd00-\udfff]").search
 
 def check_lines(*texts: str) -> None:
     """A line break in a value would add header fields of its own. Raises InvalidValue."""
-    if found := _unsendable(" ".join(texts)):
+    text = " ".join(texts)
+    if not text.isprintable() and (found := _unsendable(text)):  # the first is much quicker
         raise InvalidValue(f"{found[0]!r} cannot stand in a SIP header line: remove it")
 
 

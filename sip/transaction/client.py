@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from sip.grammar import check_header
 from sip.message import Request, Response
 from sip.transaction.machine import (
     ACCEPTED,
@@ -152,7 +151,6 @@ class ClientTransaction(Transaction):
 
 def cancel_for(invite: Request, lines: str) -> Request:
     """The CANCEL of an INVITE: its fields, its branch (section 9.1); `lines` are further ones."""
-    check_header(lines)
     number, _ = invite.cseq
     routes = "".join([f"Route: {route}\r\n" for route in invite.all("route")])
     head = (

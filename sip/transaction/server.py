@@ -160,6 +160,12 @@ class ServerTransaction(Transaction):
         Raises InvalidValue for a text that would be more than a line.
         """
         check_answer(lines, reason)
+        return self.reply(status, now, lines, body, reason)
+
+    def reply(
+        self, status: int, now: float, lines: str = "", body: bytes = b"", reason: str = ""
+    ) -> bytes | None:
+        """`respond` with texts that are the stack's own, or that a verb has checked."""
         head = (
             f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n{self.prefix}{lines}"
             f"Content-Length: {len(body)}\r\n\r\n"
@@ -182,7 +188,7 @@ class ServerTransaction(Transaction):
     def try_it(self, now: float) -> None:
         """100 Trying, with the request's Timestamp (section 8.2.6.1)."""
         timestamp = self.request.get("timestamp")
-        self.respond(100, now, "" if timestamp is None else f"Timestamp: {timestamp}\r\n")
+        self.reply(100, now, "" if timestamp is None else f"Timestamp: {timestamp}\r\n")
         self.trying = len(self.layer.outbox) - 1
 
     @property

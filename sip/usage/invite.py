@@ -2,8 +2,8 @@
 
 The program above calls the verbs (`ring`, `answer`, `reject`, `cancel`,
 `acknowledge`, `reinvite`, `bye`, ...) and reads `sip.events`. Each verb takes
-``now``, the time in seconds, and raises InvalidState where the session is not in a
-state for it; then nothing was sent. `lines` are header lines, each ended by CRLF.
+``now``, the time in seconds, and raises InvalidState where the session is not in a state for
+it, InvalidValue for `lines` that are not header lines, each ended by CRLF; nothing is sent then.
 """
 
 from collections.abc import Callable
@@ -26,6 +26,7 @@ from sip.events import (
     Responded,
     Withdrawn,
 )
+from sip.grammar import check_header
 from sip.message import Request, Response, reason_phrase
 from sip.transaction.client import ClientTransaction, cancel_for
 from sip.transaction.machine import PROCEEDING
@@ -98,7 +99,7 @@ class InviteSession(ProvisionalSession):
         timing = "" if self.timer is None else self.timer.answer(invite.request, now)
         lines = self.response_lines(endpoint.capability_lines + timing + lines, body)
         number, _ = invite.request.cseq
-        data = invite.respond(200, now, lines, body)
+        data = invite.reply(200, now, lines, body)
         if data is not None:
             self._final = UnacknowledgedAnswer(self, data, invite.address, number, now)
 
@@ -107,7 +108,7 @@ class InviteSession(ProvisionalSession):
         invite = self.unanswered("reject", lines, reason)
         self.server_invite = None
         self.described(OVER)
-        invite.respond(status, now, lines, b"", reason)
+        invite.reply(status, now, lines, b"", reason)
         if self.state != CONFIRMED:
             self._end(now)
         else:
@@ -121,6 +122,7 @@ class InviteSession(ProvisionalSession):
         CANCEL goes out after the first provisional response; a 2xx that crosses it is
         acknowledged and ended by BYE.
         """
+        check_header(lines)
         invite = self.client_invite
         if invite is None or self.state >= CONFIRMED:
             raise InvalidState("cancel: no INVITE of ours waits for a final response")
@@ -155,6 +157,7 @@ class InviteSession(ProvisionalSession):
         way, and comes again after a 491 (section 14.1). A later offer replaces one that
         still waits.
         """
+        check_header(lines)
         if self.state != CONFIRMED or self._leaving:
             raise InvalidState("reinvite: the session is not established")
         if self._offers is None:
@@ -182,20 +185,17 @@ class InviteSession(ProvisionalSession):
         lines = f"{self.contact}{self.endpoint.capability_lines}{timing}{lines}"
         self.described(SEND_OFFER if body else SEND_INVITE)
         self._invite_number = self.dialog.local_cseq + 1
-        self.client_invite = self.send_request(
-            now, "INVITE", lines, body, SDP if body else "", user=self
-        )
+        self.client_invite = self.send_request(now, "INVITE", lines, body, SDP, user=self)
 
     def withdraw(self, now: float) -> None:
         """Give up a re-INVITE that the peer only promises to answer (section 9.1)."""
         invite = self.client_invite
         if invite is not None and invite.state == PROCEEDING:
-            cancel = cancel_for(invite.request, "")
-            self.endpoint.start_client(cancel, invite.listener, invite.address, self, now)
-            invite.cancelled(now)
+            self._send_cancel(invite, now)
 
     def bye(self, now: float, lines: str = "") -> None:
         """End the session. While our 2xx waits for its ACK, BYE waits too (section 15)."""
+        check_header(lines)
         if self.state != CONFIRMED or self._leaving:
             raise InvalidState("bye: the session is not established")
         self._leave(now)
@@ -434,10 +434,10 @@ class InviteSession(ProvisionalSession):
 
     def confirm_bye(self, now: float, lines: str = "") -> None:
         """Answer the BYE that `Hungup` reported; once, further calls do nothing."""
-        tx = self._pending_bye
+        check_header(lines)
+        tx, self._pending_bye = self._pending_bye, None
         if tx is not None:
-            self._pending_bye = None
-            tx.respond(200, now, lines)
+            tx.reply(200, now, lines)
 
     # The end.
 

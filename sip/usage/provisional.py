@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from sip.dialog import Dialog
 from sip.errors import InvalidState
-from sip.grammar import check_answer
+from sip.grammar import check_answer, check_header
 from sip.message import Request, Response
 from sip.transaction.client import ClientTransaction
 from sip.transaction.server import ServerTransaction
@@ -106,7 +106,7 @@ class ProvisionalSession(Session):
                 self.reliable = ReliableResponses(self._whole, invite)
             self.reliable.send(now, status, body, lines, reason)
         else:
-            invite.respond(status, now, lines, body, reason)
+            invite.reply(status, now, lines, body, reason)
 
     def unanswered(self, verb: str, lines: str, reason: str = "") -> ServerTransaction:
         """The INVITE that waits for our answer, with `lines` and a `reason` phrase.
@@ -164,6 +164,7 @@ class ProvisionalSession(Session):
         With `holds_prack` any such response waits for this, and `body` may be a new offer
         once the first is answered (RFC 3262 section 5). With a `context` see `Responded`.
         """
+        check_header(lines)
         if self.early is None:
             raise InvalidState("prack: no response waits for a PRACK")
         self.early.acknowledge(response, now, body, lines, context)
@@ -215,6 +216,7 @@ class ProvisionalSession(Session):
         answered, in an early dialog by reliable responses (RFC 3311 section 5.1). After 491
         or 500 it is for the program to try again.
         """
+        check_header(lines)
         if self._leaving or self.dialog.remote_tag is None or self.state == INITIAL:
             raise InvalidState("update: no dialog yet or any more")
         timing = ""

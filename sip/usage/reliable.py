@@ -156,7 +156,7 @@ class ReliableResponses:
         if body:
             self._session.negotiate().apply(SEND_SDP)
         lines = f"Require: {OPTION}\r\nRSeq: {self._number}\r\n{lines}"
-        self._data = self.invite.respond(status, now, lines, body, reason)
+        self._data = self.invite.reply(status, now, lines, body, reason)
         self._interval = endpoint.timers.t1
         self._deadline = now + endpoint.timers.timeout
         self._stop()

@@ -124,6 +124,7 @@ class Session:
         context: object = None,
     ) -> None:
         """Send INFO, UPDATE or another request in the dialog; see `Responded`."""
+        check_header(lines)
         if self._leaving or self.dialog.remote_tag is None:
             raise InvalidState(f"{method}: no dialog yet or any more")
         self.send_request(now, method, lines, body, content_type, context=context, user=self)
@@ -136,13 +137,12 @@ class Session:
         Without `subscribe` the peer is asked for no NOTIFY, and may send them all the same
         (RFC 4488). For an attended transfer see `Replaces.in_uri`.
         """
+        check_header(lines)
         if self.state != CONFIRMED or self._leaving:
             raise InvalidState("refer: the session is not established")
         if not subscribe:
             lines += "Refer-Sub: false\r\nSupported: norefersub\r\n"
-        check_header(lines)
         lines = f"{self.contact}Refer-To: {NameAddr(target)}\r\n{lines}"
-        check_header(lines)  # before the REFER is noted
         refer = SentRefer(self, target)
         refer.number = self.dialog.local_cseq + 1
         if self.refers is None:
@@ -164,9 +164,8 @@ class Session:
     ) -> ClientTransaction:
         """Send a request with the next CSeq in a client transaction of its own.
 
-        Raises InvalidValue, and nothing is sent, where `lines` are not header lines.
+        The verb has checked `lines`, as far as they are the program's.
         """
-        check_header(lines)
         dialog = self.dialog
         dialog.local_cseq += 1
         dialog.last_cseq = dialog.local_cseq

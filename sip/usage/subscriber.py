@@ -74,7 +74,9 @@ class SentSubscription:
         self.event = event
         self.expires = expires
         self.accept = accept
-        self.lines = lines
+        media_types = f"Accept: {', '.join(accept)}\r\n" if accept else ""
+        self.lines = media_types + lines
+        check_header(self.lines)
         self.state = WAITING
         self.status = 0  # of the response that ended it
         self.reason = ""
@@ -135,12 +137,10 @@ class SentSubscription:
         self._wait(RENEW, seconds - min(30.0, seconds / 2), now)
 
     def _send(self, now: float) -> None:
-        accept = f"Accept: {', '.join(self.accept)}\r\n" if self.accept else ""
         self.session.send_request(
             now,
             "SUBSCRIBE",
-            f"{self.session.contact}Event: {self.event}\r\nExpires: {self.expires}\r\n"
-            f"{accept}{self.lines}",
+            f"{self.session.contact}Event: {self.event}\r\nExpires: {self.expires}\r\n{self.lines}",
             user=self,
         )
 
@@ -278,7 +278,6 @@ def subscribe(
     when the destination cannot be used or a text cannot stand in a header line.
     """
     check_lines(uri, from_, to)
-    check_header(lines)
     host, listener = endpoint.way_to(next_hop or uri)
     tag = endpoint.new_tag()
     call_id = f"{endpoint.ids.hex(32)}@{listener.local_host(host)}"
@@ -286,7 +285,7 @@ def subscribe(
     session = SubscriptionSession(endpoint, dialog, listener, outgoing=True)
     session.contact = endpoint.contact_line(listener, host, "")
     session.first_hop = next_hop
-    session.enter()
     subscription = SentSubscription(session, event, expires, accept, lines)
+    session.enter()
     subscription.start(now)
     return subscription

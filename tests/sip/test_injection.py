@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from sip.endpoint import Endpoint
 from sip.errors import InvalidValue, SipError
-from sip.events import Invited, Referred
+from sip.events import Invited, Progressed, Referred
 from sip.message import Response, build_request, parse
 from sip.registration import Registration
 from sip.replaces import Replaces
 from sip.usage.invite import InviteSession
-from sip.usage.subscriber import subscribe
+from sip.usage.subscriber import subscribe, subscribe_in
 from sip.values import EventType, NameAddr, Reason, WarningValue, sipfrag
 from tests.sip.usage.calls import SOON, established, ringing
 from tests.support.builders import PEER, request
@@ -127,13 +127,60 @@ def test_lines_that_are_none(alice: Party, bob: Party, lines: str) -> None:
 
 @pytest.mark.parametrize("lines", LINES, ids=ascii)
 def test_lines_of_a_farewell(alice: Party, bob: Party, lines: str) -> None:
+    """All is as it was: the verb may be tried again."""
+    network = alice.network
     session, _ = ringing(alice, bob)
     with pytest.raises(InvalidValue):
         session.cancel(alice.now, lines)
-    session, _ = established(alice, bob)
+    session.cancel(alice.now)
+    network.run(SOON)
+    assert session.state == 3
+    session, peer = established(alice, bob)
     with pytest.raises(InvalidValue):
         session.bye(alice.now, lines)
+    with pytest.raises(InvalidValue):
+        session.reinvite(alice.now, b"", lines)
+    assert (network.log, session.busy) == ([], False)
+    session.bye(alice.now)
+    network.run(SOON)
+    with pytest.raises(InvalidValue):
+        peer.confirm_bye(bob.now, lines)
+    peer.confirm_bye(bob.now)
+    network.run(SOON)
+    assert network.packets("200 BYE") != []
+
+
+@pytest.mark.parametrize("lines", LINES, ids=ascii)
+def test_lines_of_prack(alice: Party, bob: Party, lines: str) -> None:
+    for party in (alice, bob):
+        party.endpoint.support("100rel")
+    session = alice.call(bob, lines="Require: 100rel\r\n")
+    session.holds_prack = True
+    alice.network.run(SOON)
+    peer = bob.take(Invited).session
+    peer.ring(bob.now, 183, reliable=True)
+    alice.network.run(SOON)
+    response = alice.take(Progressed).response
+    with pytest.raises(InvalidValue):
+        session.prack(alice.now, response, lines=lines)
+    session.prack(alice.now, response)
+    alice.network.run(SOON)
+    assert len(alice.network.packets("200 PRACK")) == 1
+
+
+@pytest.mark.parametrize("lines", LINES, ids=ascii)
+def test_lines_of_a_subscription(alice: Party, bob: Party, lines: str) -> None:
+    """Nothing is noted that a second try would find in its way."""
+    session, _ = established(alice, bob)
+    event = EventType("dialog")
+    with pytest.raises(InvalidValue):
+        subscribe_in(session, alice.now, event, lines=lines)
+    with pytest.raises(InvalidValue):
+        subscribe_in(session, alice.now, event, accept=("a/b\r\n",))
     assert alice.network.log == []
+    subscribe_in(session, alice.now, event)
+    alice.network.run(SOON)
+    assert len(alice.network.packets("SUBSCRIBE")) == 1
 
 
 @pytest.mark.parametrize("bad", [*CONTROLS, *SURROGATES[:3], *INJECTIONS], ids=ascii)
