@@ -26,7 +26,7 @@ PASSWORD: Final = "test"
 _START: Final = 30.0
 _STOP: Final = 30.0
 _TIMEOUT: Final = 15.0
-_AUTHORIZATION: Final = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+AUTHORIZATION: Final = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 _FAULT: Final = re.compile(r"^Traceback|\b(ERROR|CRITICAL)\b", re.MULTILINE)
 
 Address = tuple[str, int]
@@ -150,7 +150,7 @@ class ServerProcess:
         return answer
 
     def _exchange(self, method: str, path: str, data: bytes | None) -> tuple[int, bytes]:
-        headers = {"Authorization": _AUTHORIZATION, "Content-Type": "application/json"}
+        headers = {"Authorization": AUTHORIZATION, "Content-Type": "application/json"}
         for fresh in (False, True):
             if self._connection is None:
                 host = urlsplit(self.api).netloc
