@@ -123,6 +123,16 @@ QUERIES: dict[str, list[Row]] = {
         ("callGuid=%00", "callGuid has the character '\\x00' at place 1"),
         ("foo=1", "foo is not known; known in the query: cursor, type, callGuid"),
     ],
+    "/sim/v1/audit": [
+        ("limit=0", "limit must be at least 1"),
+        ("limit=x", "limit must be a whole number"),
+        ("user=x", "user is not known; known in the query: limit"),
+    ],
+    f"{CDR}.csv": [
+        ("startTime=x", f"startTime {TIME}"),
+        ("callResult=good", "callResult must be 'completed', 'abandoned'"),
+        ("foo=1", "foo is not known; known in the query: startTime, endTime"),
+    ],
     CDR: [
         ("startTime=x", f"startTime {TIME}", "%2B"),
         ("startTime=2026-01-15", f"startTime {TIME}"),
