@@ -396,7 +396,7 @@ def parse(data: bytes) -> Request | Response:
     start = head if at < 0 else head[:at]
     message: Request | Response
     parts = start.split(" ")
-    if len(parts) == 3 and parts[2] == VERSION:
+    if len(parts) == 3 and parts[2] == VERSION != parts[0]:
         message = Request(parts[0], parts[1], head, body)
         message._check(len(body))
         _check_request(message)

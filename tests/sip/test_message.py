@@ -333,3 +333,9 @@ def test_writing_is_stable(fields: list[tuple[str, str, str, str]], body: bytes,
 def test_lists_of_tokens_are_read_whatever_stands_there(lines: str, found: list[str]) -> None:
     parsed = parse(response_text(request(), 200, lines=lines))
     assert parsed.tokens("allow") == found
+
+
+def test_a_reason_phrase_that_looks_like_the_end_of_a_request_line() -> None:
+    parsed = parse(b"SIP/2.0 200 SIP/2.0\r\n\r\n")
+    assert isinstance(parsed, Response)
+    assert (parsed.status, parsed.reason) == (200, "SIP/2.0")
