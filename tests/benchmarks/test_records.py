@@ -13,6 +13,7 @@ from benchmarks.subjects import Callsim
 from simulator.cdr import SqliteCdrStore
 from simulator.cdr_queries import CdrFilter
 from simulator.cdr_records import from_row, to_row
+from simulator.errors import ReportTooLong
 
 COUNT = 150 * WEEKS
 
@@ -64,6 +65,15 @@ def test_every_kind_of_query_is_asked(path: Path) -> None:
         assert len(one.values) == 2
         assert all(value > 0 for value in one.values)
         assert any("cdr" in step for steps in one.plans for step in steps), one.what
+
+
+def test_what_is_given_up_has_its_time_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def given_up(store: SqliteCdrStore, sample: records.Sample) -> object:
+        raise ReportTooLong("after 5 s")
+
+    monkeypatch.setattr(records, "LINEAR", {"servers of a day": given_up})
+    (servers,) = [one for one in ask_all(path, 1) if one.what == "servers of a day"]
+    assert len(servers.values) == 1
 
 
 def test_some_are_asked_by_rest(path: Path) -> None:

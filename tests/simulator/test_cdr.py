@@ -427,6 +427,8 @@ def test_the_store_is_durable_and_indexed(store: SqliteCdrStore, told: Told) -> 
     assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert writer.execute("PRAGMA synchronous").fetchone() == (2,)
     assert writer.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
+    for connection in (writer, store._report_connection):
+        assert connection.execute("PRAGMA cache_size").fetchone() == (-16384,)
     for column in ("call_guid", "call_start_time"):
         query = f"EXPLAIN QUERY PLAN SELECT id FROM cdr WHERE {column} = 1"
         (plan,) = store._read(query)
