@@ -25,7 +25,7 @@ LOGIN: Final = "CALLSIM_LOGIN"
 
 HOOKS: Final = Path(__file__).with_name("document_hooks.py")
 # A schema cannot say that a range must not end before it begins, what the plan routes,
-# which ETag there is, which URLs are good, or which loggers there are.
+# which ETag or logger there is, which URLs are good, or that a variable has two names.
 # A link may put right what was to be wrong, and the check does not know.
 SETTINGS: Final = """
 [phases.stateful.checks.negative_data_rejection]
@@ -41,7 +41,7 @@ checks.positive_data_acceptance.expected-statuses = [202, 400, 404, 409]
 
 [[operations]]
 include-name = "PUT /call/{callGuid}/variables"
-checks.positive_data_acceptance.expected-statuses = [200, 404, 412]
+checks.positive_data_acceptance.expected-statuses = [200, 400, 404, 412]
 
 [[operations]]
 include-path-regex = "^/cvp-reporting/"
