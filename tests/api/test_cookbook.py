@@ -125,6 +125,11 @@ class Python:
                 await asyncio.wait_for(result, PATIENCE)
         return output.getvalue()
 
+    async def close(self) -> None:
+        """Close the client, which an example that failed has left open."""
+        if "server" in self._names:
+            await self._names["server"].close()
+
 
 def free_port() -> str:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -152,6 +157,7 @@ async def run_all(server: ServerProcess, directory: Path) -> None:
             assert prints(example.output, output), f"{example.task}:\n{code}\n\n{output}\n{errors}"
     finally:
         await shell.close()
+        await python.close()
 
 
 def test_every_example_does_what_it_says(callsim_server: ServerFactory, tmp_path: Path) -> None:
