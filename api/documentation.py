@@ -92,7 +92,8 @@ def add_documentation(app: web.Application, described: Mapping[str, Any]) -> Non
         if wanted != "full":
             details = f'paths is {shown(wanted)}; give "full", or leave it out'
             raise ApiError(400, details, code="INVALID_REQUEST")
-        servers = json.dumps([{"url": str(request.url.origin())}]).encode()
+        # Host as it came: the guard has seen it, and request.url raises where it is no address.
+        servers = json.dumps([{"url": f"{request.scheme}://{request.host}"}]).encode()
         return Answer(200, b'{"servers": %b, %b' % (servers, full[1:])).response()
 
     async def page(request: web.Request) -> web.Response:

@@ -34,6 +34,8 @@ class Hosts:
         match = _HOST.fullmatch(header)
         if match is None:
             return False
+        if match["port"] is not None and not 1 <= int(match["port"]) <= 65535:
+            return False
         host = _bare(match["host"])
         if self._any or host in self._names:
             return True

@@ -122,6 +122,15 @@ async def test_a_document_for_tools_that_heed_one_server_only() -> None:
     assert full["components"] == plain["components"]
 
 
+@pytest.mark.parametrize("host", ["lab.example", "[....]", "[::::]"])
+@run
+async def test_that_server_is_the_one_that_was_asked(host: str) -> None:
+    async with serving(FakeCallServer(), allowed_hosts=("*",)) as client:
+        headers = {"Host": host}
+        full = await client("GET", "/openapi.json?paths=full", login=False, headers=headers)
+    assert full.json["servers"] == [{"url": f"http://{host}"}]
+
+
 # In a browser.
 
 

@@ -18,7 +18,16 @@ def hosts(*listen: str, allowed: tuple[str, ...] = ()) -> Hosts:
 
 @pytest.mark.parametrize(
     "header",
-    ["localhost", "LOCALHOST:8080", "localhost.", "127.0.0.1:1", "127.9.9.9", "[::1]:8000", NAME],
+    [
+        "localhost",
+        "LOCALHOST:8080",
+        "localhost:65535",
+        "localhost.",
+        "127.0.0.1:1",
+        "127.9.9.9",
+        "[::1]:8000",
+        NAME,
+    ],
 )
 def test_this_machine_is_always_a_good_name(header: str) -> None:
     assert hosts("http://127.0.0.1:8080").allow(header)
@@ -35,6 +44,9 @@ def test_this_machine_is_always_a_good_name(header: str) -> None:
         "",
         "localhost:",
         "localhost:x",
+        "localhost:0",
+        "localhost:65536",
+        "localhost:99999",
         "user@localhost",
         "localhost/",
         "localhost, localhost",
@@ -65,6 +77,7 @@ def test_a_wildcard_takes_every_address_but_no_name(wildcard: str) -> None:
 def test_a_star_takes_every_name() -> None:
     assert hosts(allowed=("*",)).allow("any.example")
     assert not hosts(allowed=("*",)).allow("no host")
+    assert not hosts(allowed=("*",)).allow("any.example:99999")
 
 
 @run
@@ -73,6 +86,10 @@ async def test_another_host_is_refused_before_the_password_is_asked() -> None:
         for path in ("/cvp/rest/health", "/openapi.json", "/livez", "/nowhere"):
             reply = await client("get", path, headers={"Host": "evil.example"})
             assert "evil.example" in reply.error(403, "HOST_NOT_ALLOWED")
+        for port in ("0", "99999"):
+            headers = {"Host": f"localhost:{port}"}
+            reply = await client("get", "/openapi.json?paths=full", login=False, headers=headers)
+            assert f"localhost:{port}" in reply.error(403, "HOST_NOT_ALLOWED")
 
 
 @run
