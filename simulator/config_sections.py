@@ -304,7 +304,7 @@ class CdrSection(Section):
         ge=1,
         le=4096,
         description="MiB of calls.journal in data_dir, where records wait while they cannot be "
-        "stored: 1000 to 2000 each.",
+        "stored: 600 to 2000 each.",
     )
 
 
