@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ CALLER: Final = Path(__file__).with_name("caller.xml")
 HOLD: Final = 0.5
 """Seconds from the answer of a call to its BYE."""
 
-_LONGEST: Final = 60.0  # seconds that SIPp has for the rest
+_LONGEST: Final = 60.0  # seconds that SIPp has for the rest, and for each kill
 
 
 class Stage:
@@ -81,7 +82,7 @@ class Stage:
         if not self._log.exists():
             return 0
         text = self._log.read_text("utf-8", "replace")
-        return sum(line.startswith(what) for line in text.splitlines())
+        return sum(line.startswith(what) and line[-6:] != "INVITE" for line in text.splitlines())
 
     def wait_for_more(self, what: str, count: int) -> None:
         """Wait until the log says this of so many more calls."""
@@ -96,6 +97,12 @@ class Stage:
     def status(self) -> str:
         """What the server says of its health."""
         return str(self.server.rest("GET", "/health")["status"])
+
+    def place_no_more(self) -> None:
+        """The callers end what they have begun, and begin nothing."""
+        limiter = self.caller.pid  # `timeout`, which would not pass the signal on
+        sipp = Path(f"/proc/{limiter}/task/{limiter}/children").read_text()
+        os.kill(int(sipp), signal.SIGUSR1)
 
     def stop(self) -> None:
         """Stop the server as one should."""
@@ -117,12 +124,13 @@ def kill_often(folder: Path, *, kills: int, rate: float, seed: int) -> Verdict:
     """So many kills, each at a random moment of half a second to two after the start."""
     random = Random(seed)
     pauses = [random.uniform(0.5, 2.0) for _ in range(kills)]
-    with Stage(folder, rate=rate, seconds=sum(pauses) + 2.0 * kills + 2.0) as stage:
+    with Stage(folder, rate=rate, seconds=_LONGEST * kills) as stage:
         for pause in pauses:
             time.sleep(pause)  # the moment is what the test is about
             stage.kill()
             stage.start()
         stage.wait_for_more("ended", int(rate * HOLD))
+        stage.place_no_more()
         return stage.finish()
 
 

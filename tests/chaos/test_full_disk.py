@@ -41,7 +41,7 @@ def judged(stage: Stage) -> None:
     stage.start()
     verdict = stage.finish()
     assert verdict.good, verdict
-    assert verdict.ended == stage.caller.calls
+    assert verdict.answered == stage.caller.calls
 
 
 @pytest.fixture

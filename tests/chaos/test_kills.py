@@ -68,7 +68,7 @@ def record(call_id: str, at: float, error: str | None = None) -> CdrRecord:
     )
 
 
-LOG = ["answered 1@h", "ended 1@h", "answered 2@h"]
+LOG = ["answered 1@h", "ended 1@h BYE", "answered 2@h", "ended 2@h INVITE"]
 
 
 def test_the_judge_is_content() -> None:

@@ -44,8 +44,8 @@ def judge(log: Iterable[str], records: Iterable[CdrRecord], kills: list[float]) 
     """
     said: dict[str, set[str]] = {"answered": set(), "ended": set()}
     for line in log:
-        what, _, call_id = line.strip().partition(" ")
-        if what in said:
+        what, call_id, method = (*line.split(), "", "", "")[:3]
+        if what in said and method in ("", "BYE"):  # or 200 to INVITE came once more
             said[what].add(call_id)
     answered, ended = said["answered"], said["ended"]
     by_call: dict[str, list[CdrRecord]] = defaultdict(list)
