@@ -480,7 +480,7 @@ TEXTS = st.lists(st.sampled_from(PIECES) | st.characters(), max_size=6).map("".j
 
 
 @given(deed=st.sampled_from(DEEDS), text=TEXTS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_text_is_refused_or_harmless(hall: Hall, deed: Deed, text: str) -> None:
     reply, packets = hall.do(deed, text)
     assert reply.status in (200, 201, 202, 400), reply.text

@@ -114,7 +114,7 @@ class Machine:
         max_size=40,
     )
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_crash_loses_or_doubles_a_record(
     tmp_path_factory: pytest.TempPathFactory, deeds: list[Callable[[Machine], None]]
 ) -> None:

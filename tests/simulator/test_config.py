@@ -148,7 +148,7 @@ def test_a_loaded_configuration_survives_being_written(write: Write) -> None:
 
 
 @given(st.text(max_size=60), st.floats(0.001, 60), st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_survives_being_written(
     write: Write, text: str, seconds: float, enabled: bool
 ) -> None:
@@ -560,7 +560,7 @@ def test_a_fault_of_the_file_that_an_option_may_have_made_names_both(write: Writ
 
 
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}&*!,#'\"\n \tsip>0"), max_size=60))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_file_makes_the_check_fail(write: Write, text: str) -> None:
     check_config(write(text))
 

@@ -194,7 +194,7 @@ def test_a_record_larger_than_the_ring(disk: Disk) -> None:
         max_size=60,
     )
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_ring_is_a_queue_that_crashes_do_not_touch(
     tmp_path_factory: pytest.TempPathFactory, deeds: list[tuple[str, int]]
 ) -> None:
@@ -221,7 +221,7 @@ def test_the_ring_is_a_queue_that_crashes_do_not_touch(
 
 
 @given(st.integers(0, 3), st.integers(0, 10_000), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_torn_write_is_there_whole_or_not_at_all(
     tmp_path_factory: pytest.TempPathFactory, before: int, cut: int, backwards: bool
 ) -> None:
@@ -245,7 +245,7 @@ def test_a_torn_write_is_there_whole_or_not_at_all(
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_damage_hurts_nothing_but_what_it_hits(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

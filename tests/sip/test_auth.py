@@ -25,7 +25,7 @@ from sip.ids import IdSource
 from sip.message import Request, Response, parse
 from tests.support.builders import request, response_text
 
-relaxed = settings(deadline=None)
+relaxed = settings()
 
 URI = "sip:bob@192.0.2.1"
 PASSWORD = "zanzibar-77"

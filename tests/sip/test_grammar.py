@@ -8,7 +8,7 @@ from sip import grammar
 from sip.errors import InvalidValue, ParseError
 from tests.support.injection import CONTROLS, INJECTIONS, SURROGATES, placed
 
-relaxed = settings(deadline=None)
+relaxed = settings()
 
 TOKEN_CHARACTERS = (
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~"  # section 25.1

@@ -235,7 +235,7 @@ def test_a_request_that_is_built() -> None:
 
 
 @given(text=st.text(st.characters()), verb=st.sampled_from(sorted(VERBS)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_text_is_refused_or_in_its_place(text: str, verb: str) -> None:
     network = Network()
     alice, bob = network.add("alice"), network.add("bob")
@@ -263,7 +263,7 @@ def test_any_text_is_refused_or_in_its_place(text: str, verb: str) -> None:
 
 
 @given(reason=st.binary(max_size=30), lines=st.binary(max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_words_of_a_peer_in_our_answer(reason: bytes, lines: bytes) -> None:
     """What is told on from a response that could be read makes one of the same shape."""
     data = b"SIP/2.0 486 %b\r\nX-A: %b\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\n" % (reason, lines)

@@ -299,7 +299,7 @@ _names = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,12}", fullmatch=True)
 _folds = st.sampled_from(["", "\r\n ", " \r\n\t"])
 
 
-@settings(deadline=None)
+@settings()
 @given(
     fields=st.lists(st.tuples(_names, _texts, _folds, _texts), max_size=5),
     body=st.binary(max_size=40),

@@ -188,7 +188,7 @@ def test_no_octets_crash_a_reader(data: bytes) -> None:
     assert rewrite_origin(data, b"o=x") is not None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(MESSAGES, max_size=3))
 def test_no_message_crashes_the_endpoint(messages: list[Request | Response]) -> None:
     scene = Scene()

@@ -16,7 +16,7 @@ from sip.sdp import (
     same_media,
 )
 
-relaxed = settings(deadline=None)
+relaxed = settings()
 ORIGIN = Origin("-", 7, 1, "IN", "IP4", "192.0.2.9")
 DIRECTIONS: tuple[Direction, ...] = ("sendrecv", "sendonly", "recvonly", "inactive")
 

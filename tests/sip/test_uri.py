@@ -10,7 +10,7 @@ from sip import grammar
 from sip.errors import InvalidValue, ParseError
 from sip.uri import OtherUri, SipUri, TelUri, parse_uri
 
-relaxed = settings(deadline=None)
+relaxed = settings()
 
 plain_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 printable = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)

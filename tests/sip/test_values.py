@@ -22,7 +22,7 @@ from sip.values import (
     sipfrag,
 )
 
-relaxed = settings(deadline=None)
+relaxed = settings()
 
 tokens = st.text("aB1-.!%*_+`'~", min_size=1)
 wire_text = st.binary().map(lambda octets: octets.decode("utf-8", "surrogateescape"))

@@ -192,7 +192,7 @@ def test_a_result_that_an_application_brings_back(
 
 
 @given(text=st.lists(st.sampled_from(NOT_IN_A_LINE + ESCAPES) | st.characters(), max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_result_is_a_label_or_nothing(text: list[str]) -> None:
     world = menu()
     result = {"type": "RUN_SCRIPT_RESULT", "id": 1, "result": {"result": f"1{''.join(text)}"}}
@@ -218,7 +218,7 @@ CARRIED = ["User-to-User", "X-Any", "P-Asserted-Identity", "Remote-Party-ID", "S
 
 
 @given(name=st.sampled_from(CARRIED), value=OCTETS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_header_field_goes_on_as_it_is(name: str, value: str) -> None:
     """Escapes stay escapes; what has a NUL stays behind."""
     world = World(Network())
@@ -242,7 +242,7 @@ def test_a_header_field_goes_on_as_it_is(name: str, value: str) -> None:
 
 
 @given(value=OCTETS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_reason_of_a_bye_goes_on_as_it_is(value: str) -> None:
     world = World(Network())
     world.connected()
