@@ -20,6 +20,8 @@ import os
 import struct
 import zlib
 from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,6 +40,9 @@ BLOCK: Final = 512
 
 CHUNK: Final = 1024
 """Slots that the file has at first, and by how many it grows."""
+
+NEVER: Final = -2
+"""The place of a record that is larger than the whole ring."""
 
 _SPARE: Final = 512  # slots that are to be free, for calls that come before there are more
 
@@ -169,12 +174,18 @@ class Journal:
         _, version, blocks = _HEAD.unpack_from(head)
         if version != _VERSION:
             return f"it is of version {version}, this Callsim writes {_VERSION}"
-        slots = os.fstat(file).st_size - _HEAD_SIZE - blocks * BLOCK
-        if slots < CHUNK * BLOCK or slots % (CHUNK * BLOCK):
-            return "its length is wrong"
         self._blocks = blocks
-        os.posix_fallocate(file, 0, os.fstat(file).st_size)  # a copy may have holes
+        found = os.fstat(file).st_size
+        size = self._size(max(1, (found - self._size(0)) // (CHUNK * BLOCK)))
+        if found != size:  # slots that were being added as the server ended, or a copy cut short
+            _log.warning("%s has %d octets in place of %d; set right", self.path, found, size)
+            os.ftruncate(file, size)
+        os.posix_fallocate(file, 0, size)  # a copy may have holes
         return None
+
+    def _size(self, chunks: int) -> int:
+        """Octets of a file with so many chunks of slots."""
+        return _HEAD_SIZE + (self._blocks + chunks * CHUNK) * BLOCK
 
     def _format(self, file: int) -> None:
         self._blocks = (self._wanted_size - _HEAD_SIZE) // BLOCK - CHUNK
@@ -230,7 +241,8 @@ class Journal:
             self.unnoted += 1
             return False
         memory, at = slot = free.pop()
-        text = f"{guid}\0{start}\0{calling}\0{called}\0{call_id}"
+        fields = (guid, str(start), calling, called, call_id)
+        text = "\0".join([one.replace("\0", "\ufffd") for one in fields])
         _SLOT.pack_into(memory, at + 1, text.encode("utf-8", "backslashreplace"))
         memory[at] = _TAKEN
         self._slots[guid, start] = slot
@@ -250,10 +262,15 @@ class Journal:
         return len(self._free) < _SPARE
 
     def grow(self) -> None:
-        """Add slots. Raises OSError where there is no room for them."""
-        size = os.fstat(self._file).st_size
-        os.posix_fallocate(self._file, size, CHUNK * BLOCK)
-        chunk = mmap.mmap(self._file, CHUNK * BLOCK, offset=size)
+        """Add slots. Raises OSError, or ValueError of mmap, where there is no room for them."""
+        size = self._size(len(self._chunks))
+        try:
+            os.posix_fallocate(self._file, size, CHUNK * BLOCK)
+            chunk = mmap.mmap(self._file, CHUNK * BLOCK, offset=size)
+        except (OSError, ValueError):
+            with suppress(OSError):  # what there was room for stays otherwise
+                os.ftruncate(self._file, size)
+            raise
         self._chunks.append(chunk)
         # Behind those that were in use already: their pages are there.
         self._free[:0] = [(chunk, at) for at in range(0, CHUNK * BLOCK, BLOCK)]
@@ -283,9 +300,14 @@ class Journal:
         return len(self._sizes)
 
     def put(self, row: Row) -> int:
-        """Write a record; its place, or -1 where there is no room. `sync` brings it to disk."""
+        """Write a record; its place, -1 where there is no room now, or NEVER.
+
+        `sync` brings it to disk.
+        """
         data = json.dumps(row, default=str).encode()  # ASCII: never like a mark
         need = -(-(_ENTRY_HEAD + len(data)) // BLOCK)
+        if need > self._blocks:
+            return NEVER
         block = self._room(need)
         if block < 0:
             return -1
@@ -304,6 +326,12 @@ class Journal:
         self._sizes[place] = blocks
         self._head = (place - _HEAD_SIZE) // BLOCK + blocks
 
+    def renew(self, places: Iterable[int]) -> None:
+        """Write records again: Linux takes pages for written that a `sync` failed to write."""
+        for place in places:
+            end = place + self._sizes[place] * BLOCK
+            self._ring[place:end] = self._ring[place:end]
+
     def remove(self, place: int) -> None:
         """The record at a place is in the store."""
         del self._sizes[place]
@@ -314,7 +342,7 @@ class Journal:
     def _room(self, need: int) -> int:
         """The first of `need` free blocks in a row; -1 without."""
         if not self._used:
-            return 0 if need <= self._blocks else -1
+            return 0
         head = self._head
         oldest = (self._used[0] - _HEAD_SIZE) // BLOCK
         if head <= oldest:

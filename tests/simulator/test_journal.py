@@ -5,6 +5,7 @@ A crash is a copy of the file as it was: pages outlive the process.
 
 import errno
 import json
+import mmap
 import os
 import shutil
 import zlib
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from simulator.cdr_events import ERROR
 from simulator.cdr_records import COLUMNS, CdrRecord, Row, from_row, to_row
 from simulator.errors import ServiceError
-from simulator.journal import BLOCK, CHUNK, CUT_OFF, FILE, CutOff, Journal
+from simulator.journal import BLOCK, CHUNK, CUT_OFF, FILE, NEVER, CutOff, Journal
 
 GUID = "F13437331000013A5FCA33210A4244A9"
 START = 1_700_000_000_000
@@ -90,6 +91,7 @@ def test_its_record_says_what_happened() -> None:
     [
         ("", "", "", ("", "", "")),
         ("\udce9t", "ä", "1@h", ("\\udce9t", "ä", "1@h")),
+        ("1\0\0", "2\0x", "\0", ("1\ufffd\ufffd", "2\ufffdx", "\ufffd")),
         ("1", "2", "c" * 1000, ("1", "2", "c" * (BLOCK - 52))),
         ("1", "2", "c" + "ä" * 1000, ("1", "2", "c" + "ä" * 229 + "\ufffd")),
         ("1" * 1000, "2", "3", ("1" * (BLOCK - 48), "", "")),
@@ -125,6 +127,58 @@ def test_more_slots_are_made_before_they_are_needed(disk: Disk) -> None:
         journal.end(call.guid, call.start)
     disk.crash()
     assert (disk.folder / FILE).stat().st_size == size  # as small as at first, once empty
+
+
+def test_slots_that_there_is_no_room_for_leave_no_trace(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ext4 extends a file by what there is room for, and then says that there is none."""
+    size = (disk.folder / FILE).stat().st_size
+
+    def full(file: int, offset: int, length: int) -> None:
+        os.ftruncate(file, offset + length // 3)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def unmapped(*_: object, **__: object) -> None:
+        raise ValueError("mmap offset is greater than file size")
+
+    for module, name, fault in ((os, "posix_fallocate", full), (mmap, "mmap", unmapped)):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, fault)
+            with pytest.raises((OSError, ValueError), match=r"No space|mmap offset"):
+                disk.journal.grow()
+        assert (disk.folder / FILE).stat().st_size == size
+    disk.journal.grow()
+    assert (disk.folder / FILE).stat().st_size == size + CHUNK * BLOCK
+
+
+@pytest.mark.parametrize(
+    ("more", "chunks"),
+    [(BLOCK, 1), (1, 1), (CHUNK * BLOCK + 7, 2), (-BLOCK, 1), (1 - CHUNK * BLOCK, 1)],
+)
+def test_an_odd_tail_harms_nothing(
+    disk: Disk, caplog: pytest.LogCaptureFixture, more: int, chunks: int
+) -> None:
+    """Slots were being added as the server ended, or a copy was cut short: records stay."""
+    size = (disk.folder / FILE).stat().st_size
+    disk.journal.put(row(1))
+    os.truncate(disk.folder / FILE, size + more)
+    journal = disk.crash()
+    assert numbers(journal) == [1]
+    assert (disk.folder / FILE).stat().st_size == size + (chunks - 1) * CHUNK * BLOCK
+    assert not (disk.folder / f"{FILE}.damaged").exists()
+    assert f"has {size + more} octets in place of" in caplog.text
+    for number in range(chunks * CHUNK):
+        journal.begin(GUID, START + number, "1", "2", "3")
+    assert len(disk.crash().calls) == chunks * CHUNK
+
+
+def test_a_ring_that_is_cut_short_keeps_what_is_there(disk: Disk) -> None:
+    for number in range(8):
+        disk.journal.put(row(number))
+    disk.journal.close()
+    os.truncate(disk.folder / FILE, 4096 + 5 * BLOCK + 40)
+    assert numbers(disk.crash()) == list(range(5))
 
 
 def test_calls_without_a_slot_are_counted_and_go_on(disk: Disk) -> None:
@@ -180,7 +234,7 @@ def test_a_full_ring_keeps_the_oldest(disk: Disk) -> None:
 
 
 def test_a_record_larger_than_the_ring(disk: Disk) -> None:
-    assert disk.journal.put(row(size=RING)) == -1
+    assert disk.journal.put(row(size=RING)) == NEVER
     assert disk.journal.waiting == 0
 
 
@@ -290,8 +344,6 @@ def test_the_file_is_reserved_whole(disk: Disk) -> None:
         (lambda data: b"something else" * 500, "it is no journal"),
         (lambda data: data[:20], "it is no journal"),
         (lambda data: data[:16] + b"\2" + data[17:], "its head is damaged"),
-        (lambda data: data[:-BLOCK], "its length is wrong"),
-        (lambda data: data[:5000], "its length is wrong"),
     ],
 )
 def test_a_file_that_is_none_is_set_aside(
