@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from simulator.cdr_records import Row
-from simulator.journal import Journal
+from simulator.journal import NEVER, Journal
 
 Done: TypeAlias = Callable[[], None]
 Notify: TypeAlias = Callable[[list[Done]], None]
@@ -26,6 +26,9 @@ LOOK: Final = 0.05
 
 CALM: Final = 10.0
 """Seconds without a late record, after which the store is in time again: not with each one."""
+
+RETRY: Final = 1.0
+"""Seconds until the disk is asked again for what it has refused."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,12 +70,17 @@ class Backlog:
 
     def __init__(self, notify: Notify, journal: Journal | None) -> None:
         self.watch: Callable[[str], None] | None = None
+        self.full = False
+        """Whether records wait in memory alone, so that there should not be more."""
         self.calm = CALM
         self._latest = 0.0  # when a record was late last
         self._notify = notify
         self._journal = journal
         self._fresh: deque[Waiting] = deque()  # those not in the journal; some are stored by now
         self._unsynced: list[Waiting] = []
+        self._sync_failed = False
+        self._sync_at = 0.0  # not to be tried before
+        self._grow_at = 0.0
         self._lock = threading.Lock()  # of the places in the ring, and who is told
         self._troubles: dict[str, str] = {}
         self._news = threading.Lock()
@@ -83,6 +91,7 @@ class Backlog:
     def start(self) -> None:
         """From now on records go to the journal when it is time, if there is one."""
         if self._journal is not None:
+            self._busy.set()  # of a former run there may be some
             self._keeper = threading.Thread(target=self._run, name="cdr-journal", daemon=True)
             self._keeper.start()
 
@@ -108,11 +117,9 @@ class Backlog:
         one = Waiting(row, done, time.monotonic())
         if self._journal is not None:
             self._fresh.append(one)
+            if not self._busy.is_set():  # looked at after the record is there, cleared before
+                self._busy.set()
         return one
-
-    def storing(self) -> None:
-        """The store is about to take records: it may take long."""
-        self._busy.set()
 
     def stored(self, group: Iterable[Waiting]) -> None:
         """The store has these; whoever waits for them is told."""
@@ -127,9 +134,14 @@ class Backlog:
         self._tell(told)
 
     def dropped(self, one: Waiting) -> None:
-        """This is no record, and lost. Its call stays noted, to have one at the next start."""
+        """This is no record, and lost; whoever waits for it is told, as no other comes.
+
+        Its call stays noted, to have one at the next start.
+        """
+        told: list[Done] = []
         with self._lock:
-            self._release(one, [])
+            self._release(one, told)
+        self._tell(told)
 
     def _release(self, one: Waiting, told: list[Done]) -> None:
         one.stored = True
@@ -154,6 +166,7 @@ class Backlog:
             self._keeper.join(timeout)
             if self._keeper.is_alive():  # the disk does not answer
                 return journal.waiting - len(self._unsynced)
+        self._sync_at = 0.0
         self.look(float("inf"))
         kept = journal.waiting - len(self._unsynced)
         journal.close()
@@ -203,7 +216,7 @@ class Backlog:
                 self.report(LATE, "")
 
     def _keep(self, one: Waiting) -> bool:
-        """Whether a record is in the ring now, or in the store."""
+        """Whether a record is in the ring now, or in the store, or can be in no ring."""
         journal = self._journal
         assert journal is not None
         if one.stored:
@@ -211,8 +224,13 @@ class Backlog:
         with self._lock:
             if one.stored:  # meanwhile
                 return True
-            one.place = journal.put(one.row)
-        if one.place < 0:
+            place = journal.put(one.row)
+            one.place = max(place, -1)
+        if place == NEVER:
+            text = "a CDR is larger than %s, and waits in memory alone: %s"
+            _log.critical(text, journal.path, one.row[0])
+            return True
+        if place < 0:
             self.report(FULL, f"{journal.path} is full")
             return False
         self._unsynced.append(one)
@@ -223,11 +241,19 @@ class Backlog:
         return True
 
     def _sync(self, journal: Journal) -> None:
+        if time.monotonic() < self._sync_at:
+            return
+        if self._sync_failed:
+            with self._lock:
+                journal.renew([one.place for one in self._unsynced if one.place >= 0])
         try:
             journal.sync()
         except OSError as error:
+            self._sync_failed = True
+            self._sync_at = time.monotonic() + RETRY
             self.report(JOURNAL, f"{journal.path}: {error.strerror or error}")
             return
+        self._sync_failed = False
         self.report(JOURNAL, "")
         told: list[Done] = []
         with self._lock:
@@ -239,10 +265,13 @@ class Backlog:
         self._tell(told)
 
     def _grow(self, journal: Journal) -> None:
+        if time.monotonic() < self._grow_at:
+            return
         try:
             journal.grow()
-        except OSError as error:
-            self.report(SLOTS, f"{journal.path}: {error.strerror or error}")
+        except (OSError, ValueError) as error:
+            self._grow_at = time.monotonic() + RETRY
+            self.report(SLOTS, f"{journal.path}: {error}")
         else:
             self._noted(journal)
 
@@ -273,6 +302,8 @@ class Backlog:
             else:
                 self._troubles.pop(what, None)
             after = self.reason
+            now = self._troubles
+            self.full = FULL in now or (STORE in now and JOURNAL in now)
         if reason:
             level, words = _NEWS[what]
             _log.log(level, "%s: %s", words, reason)

@@ -102,6 +102,7 @@ class SqliteCdrStore:
     _CHECKPOINT_EVERY = 0.25  # seconds between looks at the log while it grows
     _LONG_LOG = 16_384  # pages of 2 KiB: the log is then cut at the next commit
     _LONGEST_BACKOFF = 2.0
+    _PIECE = 1024  # records of a transaction at most: many may wait once it has failed
     _LONGEST_REPORT = 5.0  # seconds: the others wait meanwhile
 
     def __init__(
@@ -119,6 +120,7 @@ class SqliteCdrStore:
         self._incoming: SimpleQueue[Waiting | None] = SimpleQueue()
         self._submitted = 0
         self._stored = 0
+        self.malformed = 0  # records that could not be stored whatever was mended, and are lost
         self._kept = 0  # in the journal, at the end
         self._closing = threading.Event()
         self._written = threading.Event()
@@ -192,7 +194,12 @@ class SqliteCdrStore:
     @property
     def pending(self) -> int:
         """How many records were submitted and are not on disk yet."""
-        return self._submitted - self._stored
+        return self._submitted - self._stored - self.malformed
+
+    @property
+    def full(self) -> bool:
+        """Whether records wait in memory alone: there should be no new calls."""
+        return self.backlog.full
 
     def _write_all(self) -> None:
         """The writer thread: until the end mark and all that came before it."""
@@ -202,7 +209,6 @@ class SqliteCdrStore:
             first = self._incoming.get()
             if first is None:
                 break
-            self.backlog.storing()
             pause = earliest - time.monotonic()
             if pause > 0.0:
                 self._closing.wait(pause)
@@ -222,50 +228,54 @@ class SqliteCdrStore:
         return False
 
     def _store(self, group: _Group, open_ended: bool) -> bool:
-        """Commit `group`, trying again until it succeeds or the store closes."""
+        """Commit `group` by pieces, trying again until it succeeds or the store closes."""
         backoff = 0.05
         mended = False
         while True:
             try:
-                self._commit([one.row for one in group])
-                break
+                if not self._commit_piece(group):
+                    return open_ended
+                mended = False
             except Exception as error:
                 if isinstance(error, UnicodeEncodeError) and not mended:
                     mended = True  # a peer's octets, no fault of the store: at once, unnoticed
-                    group[:] = self._sound(group)
+                    self._mend_piece(group)
                     continue
                 self._failed(error)
                 if not isinstance(error, sqlite3.OperationalError):
-                    group[:] = self._sound(group)
+                    self._mend_piece(group)
                 if not open_ended or self._closing.wait(backoff):
                     return self._last_try(group)
                 backoff = min(2 * backoff, self._LONGEST_BACKOFF)
                 open_ended = self._take_all(group)
-        self._succeeded(group)
-        return open_ended
 
-    def _sound(self, group: _Group) -> _Group:
-        """`group` made storable; what cannot be made so is lost, and logged whole."""
-        sound: _Group = []
-        for one in group:
+    def _commit_piece(self, group: _Group) -> bool:
+        """Store the first of `group`; whether others are left in it."""
+        piece = group[: self._PIECE]
+        self._commit([one.row for one in piece])
+        del group[: self._PIECE]
+        self._succeeded(piece)
+        return bool(group)
+
+    def _mend_piece(self, group: _Group) -> None:
+        """Make the first storable; what cannot be made so is lost, and logged whole."""
+        for one in group[: self._PIECE]:
             try:
                 one.row = repaired(one.row)
             except Exception:
                 _log.exception("this CDR is malformed and lost: %r", one.row)
+                group.remove(one)
+                self.malformed += 1
                 self.backlog.dropped(one)
-            else:
-                sound.append(one)
-        return sound
 
     def _last_try(self, group: _Group) -> bool:
         """The store closes while it fails: once more, with all there is; then give up."""
         self._take_all(group)
         try:
-            self._commit([one.row for one in group])
+            while self._commit_piece(group):
+                pass
         except Exception as error:
             self._failed(error)
-        else:
-            self._succeeded(group)
         return False
 
     def _commit(self, rows: list[Row]) -> None:
@@ -410,8 +420,8 @@ class SqliteCdrStore:
     def close(self, timeout: float = 5.0) -> int:
         """Store all that waits, end the threads, close the files; how many records are lost.
 
-        `timeout` is in seconds. Records are lost only when the store fails to the end, and
-        the journal too. Nothing may be submitted afterwards; a second call does nothing.
+        `timeout` is in seconds. Lost are those that are malformed, and where the store fails to
+        the end those that the journal has not. Nothing may be submitted afterwards.
         """
         if not self._closing.is_set():
             self._closing.set()
@@ -431,7 +441,7 @@ class SqliteCdrStore:
                 self._report_connection.execute("SELECT 1")  # closing is not to be interrupted
             self._report_connection.close()
             self._report_lock.release()
-        return self.pending - self._kept
+        return self.pending - self._kept + self.malformed
 
     def __enter__(self) -> "SqliteCdrStore":
         return self

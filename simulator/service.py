@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from simulator.administration import Administration, merged
 from simulator.audit_trail import FILE as AUDIT_FILE
 from simulator.audit_trail import AuditTrail
-from simulator.backlog import Notify
+from simulator.backlog import Done, Notify
 from simulator.cdr import CdrStoreError, SqliteCdrStore
 from simulator.config import Config
 from simulator.config_sections import Neighbour, TlsSection
@@ -54,13 +54,8 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
     timers = Timers(config.sip.t1, config.sip.t2, config.sip.t4)
     stack = SipStack(timers, user_agent=f"Callsim/{version_}")
 
-    def notify(done: list[Callable[[], None]]) -> None:
-        loop.call_soon_threadsafe(run, done)
-
-    def run(done: list[Callable[[], None]]) -> None:
-        for one in done:
-            one()
-        stack.pump()
+    def notify(done: list[Done]) -> None:
+        loop.call_soon_threadsafe(tell, done, stack.pump)
 
     if config.sip.nameservers:
         known = [split_address(one, 53, any_port=False) for one in config.sip.nameservers]
@@ -110,6 +105,18 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         stack.close()
 
 
+def tell(done: list[Done], pump: Callable[[], None]) -> None:
+    """Call those that wait for records, each whatever becomes of the others, then send."""
+    try:
+        for one in done:
+            try:
+                one()
+            except Exception:
+                log.exception("what was to come after a CDR has failed")
+    finally:
+        pump()
+
+
 def open_store(config: Config, notify: Notify) -> SqliteCdrStore:
     """The store of CDRs, which gets those that a crash kept from it.
 
@@ -131,6 +138,8 @@ def open_store(config: Config, notify: Notify) -> SqliteCdrStore:
             len(cut_off),
             len(journal.rows),
         )
+    cut_off.clear()
+    journal.rows.clear()
     return store
 
 

@@ -277,6 +277,39 @@ def test_a_full_disk_delays_records_and_loses_none(
     assert [one.call_start_time for one in store.recent(300)] == list(range(200, -1, -1))
 
 
+def test_many_that_wait_are_stored_by_pieces(
+    store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a failure costs does not grow with what waits."""
+    failed = failing(store, monkeypatch)
+    monkeypatch.setattr(store, "_LONGEST_BACKOFF", 0.01)
+    monkeypatch.setattr(store, "_PIECE", 10)
+    broken = threading.Event()
+    broken.set()
+    sizes: list[int] = []
+    commit = store._commit
+
+    def sometimes(rows: list[Row]) -> None:
+        sizes.append(len(rows))
+        if broken.is_set():
+            raise sqlite3.OperationalError("disk I/O error")
+        commit(rows)
+
+    monkeypatch.setattr(store, "_commit", sometimes)
+    store.submit(row(start=0), told.done)
+    assert failed.wait(WAIT)
+    for n in range(1, 35):
+        odd = record(start=n)
+        odd.called_number = "7\udce9" if n % 16 == 0 else "7"
+        store.submit(to_row(odd), told.done)
+    store.submit((GUID, "not a row"), told.done)
+    broken.clear()
+    told.wait(36)
+    assert max(sizes) == 10
+    assert [one.call_start_time for one in store.recent(100)] == list(range(34, -1, -1))
+    assert (store.pending, store.malformed) == (0, 1)
+
+
 def test_a_locked_file_delays_records(
     store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,10 +393,12 @@ def test_octets_of_a_peer_are_no_fault_of_the_store(
 def test_a_record_that_is_none_is_lost_alone(
     store: SqliteCdrStore, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store.submit((GUID, "not a row"))
+    """Who waits for it is told: a BYE would have no answer, and no other record comes."""
+    store.submit((GUID, "not a row"), told.done)
     store.submit(row(start=1), told.done)
-    told.wait()
+    told.wait(2)
     assert store.count() == 1
+    assert (store.pending, store.malformed) == (0, 1)
     assert "malformed and lost" in caplog.text
     assert store.close() == 1
 
