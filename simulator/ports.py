@@ -38,6 +38,11 @@ class Store(Protocol):
         """Whether records can be stored, and in time."""
         ...
 
+    @property
+    def full(self) -> bool:
+        """Whether records wait in memory alone: there should be no new calls."""
+        ...
+
     def begun(self, guid: str, start: int, calling: str, called: str, call_id: str) -> None:
         """A call has begun, at `start` in ms since the epoch: it has a record from now on,
         if only one that says that the server was restarted."""

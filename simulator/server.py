@@ -247,7 +247,7 @@ class CallServer(Commands):
         if 0 < licences.limit <= self._licensed:
             licences.deny()
             return False
-        return not 0 <= self.config.server.max_calls <= len(self.calls)
+        return not (self.store.full or 0 <= self.config.server.max_calls <= len(self.calls))
 
     def _admitted(self, session: InviteSession, hops: int, now: float) -> bool:
         """Whether anybody may come in now; who may not is refused here."""

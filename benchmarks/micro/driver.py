@@ -39,6 +39,7 @@ class Store:
     """Takes CDRs at once."""
 
     healthy = True
+    full = False
 
     def __init__(self) -> None:
         self.stored = 0

@@ -66,6 +66,7 @@ class MemoryStore(RecordsInMemory):
     def __init__(self) -> None:
         super().__init__()
         self.healthy = True
+        self.full = False
         self.slow = False
         self.alive: set[tuple[str, int]] = set()  # calls without a record
         self._waiting: list[tuple[Row, Callable[[], None]]] = []

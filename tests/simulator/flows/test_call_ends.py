@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from simulator.errors import NotAdmitted
 from sip.message import Request
 from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.world import World
@@ -282,6 +283,27 @@ def test_the_bye_is_answered_once_the_record_is_stored(world: World) -> None:
     assert world.sent("200 BYE")
     world.run(1.0)
     assert len(world.sent("200 BYE")) == 1
+    world.over()
+
+
+def test_no_new_calls_while_records_wait_in_memory_alone(world: World) -> None:
+    """Those that are up go on; the store may have room for their records by then."""
+    caller = world.connected()
+    world.store.full = True
+    refused = world.dial("6000")
+    world.run(0.5)
+    assert refused.statuses == [503]
+    assert refused.responses[-1].get("retry-after") == "5"
+    with pytest.raises(NotAdmitted, match="full"):
+        world.server.originate("1001", "6000")
+    assert world.server.reports.service().total.counts.rejected == 1
+    world.store.full = False
+    taken = world.dial("6000")
+    world.run(2.0)
+    assert taken.statuses[-1] == 200
+    caller.hang_up()
+    taken.hang_up()
+    world.run()
     world.over()
 
 
