@@ -45,8 +45,8 @@ test-stack: tools .venv/.dev ## run the tests of the SIP stack, with its branch 
 	@$(BIN)/coverage run -m pytest tests/sip
 	@$(BIN)/coverage report
 
-test-server: tools .venv/.dev ## run all other tests
-	@$(BIN)/pytest --ignore=tests/sip
+test-server: tools .venv/.dev ## run all other tests, two files at a time
+	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --ignore=tests/sip
 
 # Needs all of the strangers: nothing is skipped here. Most of the time is waiting: four at a time.
 test-interop: tools .venv/.interop ## run the tests against other people's phones and proxies

@@ -394,8 +394,11 @@ def test_every_status_of_our_document_has_a_case_too() -> None:
     assert listed(OURS) - {case.key for case in CASES} == set()
 
 
-def test_who_is_in_the_way_of_the_store_is_500_and_503(scene: Scene) -> None:
+def test_who_is_in_the_way_of_the_store_is_500_and_503(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The call has ended, but nobody can say that its record is on disk; later it is."""
+    monkeypatch.setattr("simulator.journal.Journal.put", lambda *_: -1)  # as when it is full
     guid = scene.steered()
     path = scene.directory / "data" / "cdr.sqlite"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -407,6 +410,7 @@ def test_who_is_in_the_way_of_the_store_is_500_and_503(scene: Scene) -> None:
         scene.ask("GET", f"/cvp-reporting/rest/cdr/{guid}").error(404, "CDR_NOT_FOUND")
         other.execute("ROLLBACK")
         scene.live.wait_for(lambda server: server.store.get(guid) is not None, "record")
+        scene.live.wait_for(lambda server: not server.store.full, "room for new calls")
         assert scene.ask("GET", f"/cvp-reporting/rest/cdr/{guid}").status == 200
         other.execute("ALTER TABLE cdr RENAME TO elsewhere")
         try:

@@ -58,7 +58,7 @@ def test_records_need_room(
     assert needed_bytes(2000, 1800) > 2000 * 1800 * 600
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000_000))
     assert main(["--rate", "2000"]) == 2
-    assert "has 0.0 GB; the records take 4.3 GB" in capsys.readouterr().err
+    assert "has 0.0 GB; the records take 5.0 GB" in capsys.readouterr().err
 
 
 def test_minutes_have_limits(capsys: pytest.CaptureFixture[str]) -> None:
