@@ -19,7 +19,7 @@ from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
 from pydantic import BaseModel
 
 from api.connection import CallsimError as CallsimError
-from api.connection import Connection, fields, next_cursor, part, read, utc
+from api.connection import Connection, fields, part, read, utc
 from api.event_models import AnyEvent, CallEnded, CallStateChanged
 from api.models import (
     ActiveCall,
@@ -115,14 +115,9 @@ class CallsimClient:
     ) -> AsyncIterator[ActiveCall]:
         """The active calls that match, the oldest first; `page` are asked for at a time."""
         query = fields(filters) | {"limit": str(page)}
-        while True:
-            data, headers = await self._connection.ask("GET", f"{_CONTRACT}/call", query=query)
+        async for data in self._connection.pages(f"{_CONTRACT}/call", query):
             for call in read(ActiveCalls, data).calls:
                 yield call
-            cursor = next_cursor(headers)
-            if cursor is None:
-                return
-            query["cursor"] = cursor
 
     async def call(self, call_guid: str) -> ActiveCallDetail:
         """One active call, with its history and variables."""
@@ -355,14 +350,9 @@ class CallsimClient:
             }
         )
         query |= {"sortOrder": "asc", "limit": str(page)}
-        while True:
-            data, headers = await self._connection.ask("GET", f"{_REPORTING}/cdr", query=query)
+        async for data in self._connection.pages(f"{_REPORTING}/cdr", query):
             for record in read(CdrQueryResult, data).records:
                 yield record
-            cursor = next_cursor(headers)
-            if cursor is None:
-                return
-            query["cursor"] = cursor
 
     async def record(self, call_guid: str) -> WholeCallDetailRecord:
         """The record of a call that has ended, with its legs, events and applications."""

@@ -93,6 +93,17 @@ class Connection:
                     raise
         raise AssertionError
 
+    async def pages(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[Any, None]:
+        """The JSON of a list, a page at a time, as far as Link leads. Raises CallsimError."""
+        wanted = dict(query)
+        while True:
+            data, headers = await self.ask("GET", path, query=wanted)
+            yield data
+            cursor = _next_cursor(headers)
+            if cursor is None:
+                return
+            wanted["cursor"] = cursor
+
     async def events(
         self, path: str, cursor: int | None, types: Collection[str], call_guid: str | None
     ) -> AsyncGenerator[AnyEvent | int, None]:
@@ -187,7 +198,7 @@ def utc(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def next_cursor(headers: Mapping[str, str]) -> str | None:
+def _next_cursor(headers: Mapping[str, str]) -> str | None:
     """The cursor of the next page, by the Link of this one."""
     target, _, relation = headers.get("Link", "").partition(">")
     if 'rel="next"' not in relation:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from simulator.durable import append, rewrite
+from simulator.durable import append, read, rewrite
 
 log = logging.getLogger(__name__)
 
@@ -133,9 +133,7 @@ class AuditTrail:
     def _load(self, path: Path) -> None:
         """Read the last entries; a file with something else in it is written anew next time."""
         try:
-            lines = path.read_text("utf-8", "replace").split("\n")
-        except FileNotFoundError:
-            return
+            lines = read(path).split("\n")
         except OSError as error:
             log.error("%s: %s: what was changed before cannot be shown", path, error.strerror)
             return

@@ -7,6 +7,14 @@ PRIVATE = 0o600
 """The mode of files that their owner alone may read."""
 
 
+def read(path: Path) -> str:
+    """What is in a file of text, "" where there is none. Raises OSError."""
+    try:
+        return path.read_text("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+
+
 def append(path: Path, text: str) -> None:
     """Write to the end of a file, which is made PRIVATE where it is not there. Raises OSError."""
     _make_folder(path.parent)

@@ -17,7 +17,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from simulator.audit_trail import TRAIL_LOGGER
-from simulator.durable import rewrite
+from simulator.durable import read, rewrite
 
 log = logging.getLogger(__name__)
 
@@ -122,9 +122,7 @@ class LoginTrail:
     def _load(self, path: Path) -> None:
         """Read what can be read; the file is written anew next time."""
         try:
-            lines = path.read_text("utf-8", "replace").split("\n")
-        except FileNotFoundError:
-            return
+            lines = read(path).split("\n")
         except OSError as error:
             log.error("%s: %s: former failed logins cannot be shown", path, error.strerror)
             return
