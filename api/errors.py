@@ -25,6 +25,7 @@ from api.models import Error
 from simulator.cdr_records import CdrStoreError
 from simulator.errors import (
     AgentNotFound,
+    BanNotFound,
     CallNotFound,
     CallNotQueued,
     CallStateError,
@@ -57,6 +58,7 @@ ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (SessionNotFound, 404, "SESSION_NOT_FOUND", "the SIP session is not known or has ended"),
     (AgentNotFound, 404, "AGENT_NOT_FOUND", "there is no such agent"),
     (SkillGroupNotFound, 404, "SKILL_GROUP_NOT_FOUND", "there is no such skill group"),
+    (BanNotFound, 404, "BAN_NOT_FOUND", "there is no such ban"),
     (CallNotQueued, 409, "CALL_NOT_QUEUED", "the call waits in no queue"),
     (CallStateError, 409, "CALL_STATE", "the state of the call does not allow this"),
     (NotAdmitted, 503, "NOT_ADMITTED", "no new call is taken now"),
@@ -81,6 +83,7 @@ _LISTS: Final[Mapping[str, str]] = MappingProxyType(
         "SESSION_NOT_FOUND": "GET /cvp/rest/sip/session lists the sessions",
         "AGENT_NOT_FOUND": "GET /sim/v1/agents lists the agents",
         "SKILL_GROUP_NOT_FOUND": "GET /sim/v1/skill-groups lists them",
+        "BAN_NOT_FOUND": "GET /sim/v1/bans lists them",
         "PLAN_ENTRY_NOT_FOUND": "GET /oamp/rest/dialedNumberPattern and /oamp/rest/sipserver list "
         "what there is",
     }

@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from api.log_levels import LevelName, WantedLevel
-from api.models import Query, Reply, Request, Text, WholeNumber
+from api.models import PlainText, Query, Reply, Request, Text, WholeNumber
 from simulator.audit_trail import KEPT
 
 _LOGGER_NAMES: Final = r"^(api|simulator|sip)(\.[a-z0-9_]+)*$"
@@ -59,6 +59,30 @@ class AuditEntries(Reply):
     total_entries: int
     entries: list[AuditEntry]
     failed_logins: list[FailedLogin]
+
+
+class BansQuery(Query):
+    """Whose ban to lift."""
+
+    address: PlainText | SkipJsonSchema[None] = Field(
+        None, description="As listed, or any address in it. Without: all."
+    )
+
+
+class Ban(Reply):
+    """A source that SIP does not hear, and why; an address of IPv6 is its /64."""
+
+    address: Text
+    reason: Text
+    since: datetime
+    until: datetime
+    refused: int = Field(description="Requests that were dropped.")
+
+
+class Bans(Reply):
+    """The bans, the oldest first."""
+
+    bans: list[Ban]
 
 
 class Logger(Reply):

@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING
 from simulator.config_base import covers
 from simulator.errors import ServiceError
 from simulator.patterns import PatternTable
+from simulator.routing import NotRoutable
 from sip.auth import DigestServer
-from sip.errors import InvalidValue
+from sip.errors import InvalidValue, ParseError
+from sip.events import Refused
 from sip.message import Request
 from sip.registrar import Binding, Registrar
 from sip.registration import FAILED, IDLE, Registration
 from sip.transport import Address
+from sip.uri import SipUri
 from sip.usage.credentials import UNAUTHORIZED, Account, Accounts
 from sip.usage.guard import Guard
-from sip.usage.redirect import Redirector
+from sip.usage.redirect import FOLLOWED, Redirector, plain
+from sip.usage.screen import Screen
+from sip.values import NameAddr
 
 if TYPE_CHECKING:
     from simulator.config import Config
@@ -49,8 +54,8 @@ class Access:
             amend = Accounts(accounts, endpoint.ids).amend
             endpoint.amendments |= dict.fromkeys(UNAUTHORIZED, amend)
         if config.sip.follow_redirects:
-            Redirector(endpoint)
-        endpoint.guard = guard_of(config, endpoint.ids)
+            Redirector(endpoint, self.redirected)
+        endpoint.guard = guard_of(config, endpoint.ids, server.sources.screen)
         self._numbers = PatternTable[None]()
         for pattern in config.sip.registrar.numbers:
             self._numbers.add(pattern, None)
@@ -89,11 +94,66 @@ class Access:
             log.info("%s is logged out", number)
         self._server.plan.forget()
 
+    # Redirections.
+
+    def redirected(self, uri: str) -> str | None:
+        """Where to call for a contact of a 3xx; None: nowhere, as the log says."""
+        found = self._place_of(uri)
+        if found is None:
+            log.warning("a redirection to %s is not followed; if it may, add transfer.hosts", uri)
+        return found
+
+    def _place_of(self, uri: str) -> str | None:
+        """A number of ours goes where the dial plan says.
+
+        Others go where the routes lead, to a phone that is logged in, or to `transfer.hosts`.
+        """
+        server = self._server
+        target = SipUri.parse(uri)
+        if place_of(target) in self._our_places(target.host):
+            try:
+                return server.plan.resolve_transfer(target.number).destination
+            except NotRoutable:
+                return None
+        allowed = server.config.transfer.hosts
+        host = target.host.strip("[]").lower()
+        phones = (SipUri.parse(phone).host.strip("[]").lower() for phone in server.phones.values())
+        named = host in server.sources.hosts or host in phones
+        listed = "*" in allowed or host in [one.strip("[]").lower() for one in allowed]
+        return uri if named or listed else None
+
+    def _our_places(self, host: str) -> set[tuple[str, int]]:
+        listeners = self._server.stack.endpoint.listeners
+        return {(one.local_host(host).lower(), one.port) for one in listeners}
+
+    def checked(self, event: Refused) -> Refused:
+        """`event`, or 403 for a 3xx whose contacts may not be called: nobody else is to try."""
+        response = event.response
+        if response is None or event.status not in FOLLOWED:
+            return event
+        if not self._server.config.sip.follow_redirects:
+            return event
+        for line in response.all("contact"):
+            try:
+                uris = [contact.address for contact in NameAddr.parse_many(line)]
+            except ParseError:
+                continue
+            if any(isinstance(uri, SipUri) and self._place_of(plain(uri)) is None for uri in uris):
+                return Refused(event.session, 403, "transfer.hosts does not allow that host", None)
+        return event
+
     # Trunks.
 
     def start(self) -> None:
         """Register with the trunks. Raises ServiceError when no socket can reach one."""
         server = self._server
+        place = server.sources.open_to_all()
+        if place:
+            log.warning(
+                "anybody who reaches %s can call, transfer and log in: sip.sources says who may, "
+                "sip.authentication asks for passwords",
+                place,
+            )
         now = server.stack.now()
         for trunk in server.config.sip.trunks:
             try:
@@ -147,7 +207,12 @@ def accounts_of(config: "Config") -> list[Account]:
     return accounts
 
 
-def guard_of(config: "Config", ids: "IdSource") -> Guard | None:
+def place_of(uri: SipUri) -> tuple[str, int]:
+    """Host and port of a URI, in small letters."""
+    return uri.host.lower(), uri.port or (5061 if uri.scheme == "sips" else 5060)
+
+
+def guard_of(config: "Config", ids: "IdSource", screen: Screen) -> Guard | None:
     """Who asks for credentials, if there are users who could give them."""
     section = config.sip.authentication
     if not section.users:
@@ -163,4 +228,4 @@ def guard_of(config: "Config", ids: "IdSource") -> Guard | None:
         qops=section.qops,
     )
     trusted = partial(covers, section.trusted) if section.trusted else None
-    return Guard(server, section.methods, trusted)
+    return Guard(server, section.methods, trusted, screen.wrong_password)

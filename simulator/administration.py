@@ -19,7 +19,7 @@ from simulator.login_trail import LoginTrail
 from simulator.plan_changes import FILE, Kind, PlanChanges, dumped
 from simulator.reload import changed, kept
 from simulator.routing import DialPlan
-from simulator.views import ServerGroupView, TrunkView
+from simulator.views import BanView, ServerGroupView, TrunkView
 
 if TYPE_CHECKING:
     from simulator.server import CallServer
@@ -127,7 +127,21 @@ class Administration:
         action = "delete" if group is None else "replace"
         await self._change(who, action, "sipserver", name, group)
 
-    # Both.
+    # Bans.
+
+    def bans(self) -> list[BanView]:
+        """Who is not heard by SIP, the oldest first."""
+        return self.server.sources.bans()
+
+    async def lift_bans(self, who: Requester, address: str | None) -> list[BanView]:
+        """End the ban of an address, or all; what was lifted. Raises BanNotFound."""
+        lifted = self.server.sources.lift(address)
+        for ban in lifted:
+            before = {"reason": ban.reason, "refused": ban.refused}
+            await self.trail.record(who, "delete", "ban", ban.address, before)
+        return lifted
+
+    # Numbers and groups.
 
     async def _change(
         self,

@@ -2,7 +2,8 @@
 
 `Config.load` gives a `Config` or raises `ConfigError`, which tells every fault with its
 file, line, key and fix. Without a file the plan of `Config.builtin` holds: the dial plan of
-the README, with the lab neighbours embedded. The models are in `simulator.config_sections`.
+the README, with the lab neighbours embedded. The models are in the
+`simulator.config_` modules.
 """
 
 import logging
@@ -16,6 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from simulator import config_dial_plan as dialing
 from simulator import config_plan as plan
 from simulator import config_sections as sections
+from simulator import config_sip
 from simulator.config_base import Section, one_or_many
 from simulator.config_check import cross_check, translate
 from simulator.config_defaults import BUILTIN, LAB_AGENT_LABELS, LAB_SERVICE_LABELS, write_yaml
@@ -59,7 +61,7 @@ class Config(Section):
     """The whole configuration; it never changes once made."""
 
     server: sections.ServerSection = sections.ServerSection()
-    sip: sections.SipSection = sections.SipSection()
+    sip: config_sip.SipSection = config_sip.SipSection()
     api: sections.ApiSection = sections.ApiSection()
     sdp: sections.SdpSection = sections.SdpSection()
     cdr: sections.CdrSection = sections.CdrSection()

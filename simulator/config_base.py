@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Final, Literal, Protocol, TypeVar
 
 from pydantic import (
@@ -26,6 +27,11 @@ def printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError(f"{text!r} has a control character in it")
     return text
+
+
+def _path(path: Path) -> Path:
+    printable(str(path))
+    return path
 
 
 def one_or_many(value: object) -> object:
@@ -59,6 +65,7 @@ def _pattern(text: str) -> str:
     return Pattern.parse(text).text
 
 
+FilePath = Annotated[Path, AfterValidator(_path)]
 Network = Annotated[str, AfterValidator(_network)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(one_or_many)]
 PatternText = Annotated[str, AfterValidator(_pattern)]

@@ -136,6 +136,7 @@ def cross_check(config: "Config", source: Source) -> None:
     _check_references(config, source)
     check_applications(config, source)
     _check_listeners(config, source)
+    _check_sources(config, source)
     if not any(not problem.warning for problem in source.problems):
         _check_labels(config, source)
         _check_hosts(config, source)
@@ -197,6 +198,22 @@ def _check_listeners(config: "Config", source: Source) -> None:
             source.problem(("sip", "listen", index), message)
     for name, fault in faults(tls):
         source.problem(("sip", "tls", name), fault)
+
+
+def _check_sources(config: "Config", source: Source) -> None:
+    listeners = {(one.transport, one.host, one.port) for one in config.sip.addresses()}
+    seen: set[tuple[str, str, int] | None] = set()
+    for index, rule in enumerate(config.sip.sources):
+        one = rule.listen
+        place = None if one is None else (one.transport, one.host, one.port)
+        if place is not None and place not in listeners:
+            known = ", ".join(map(str, config.sip.addresses()))
+            message = f"{one} is not in sip.listen, which has {known}; name one of them"
+            source.problem(("sip", "sources", index, "listen"), message)
+        if place in seen:
+            what = "a rule for all other listeners" if one is None else f"a rule for {one}"
+            source.problem(("sip", "sources", index), f"{what} is there twice; make it one")
+        seen.add(place)
 
 
 def _check_hosts(config: "Config", source: Source) -> None:

@@ -119,7 +119,8 @@ def _comment(info: FieldInfo, value: Any) -> Iterator[str]:
         return
     for kind in get_args(info.annotation):  # of a list or mapping of sections
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield f"Keys: {', '.join(kind.model_fields)}."
+            keys = (i.alias or name for name, i in kind.model_fields.items())
+            yield f"Keys: {', '.join(keys)}."
     default = info.get_default(call_default_factory=True)
     if value != default:
         yield f"Unset: {_flow(default) if default not in ((), {}) else 'none'}."

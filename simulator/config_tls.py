@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from simulator.config_sections import TlsSection
+from simulator.config_sip import TlsSection
 
 Fault = tuple[str, str]
 """A key of `TlsSection`, and what is wrong with its value and how to mend it."""

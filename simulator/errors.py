@@ -33,6 +33,10 @@ class SkillGroupNotFound(CallServerError, LookupError):
     """No skill group has this name."""
 
 
+class BanNotFound(CallServerError, LookupError):
+    """No source with this address is banned."""
+
+
 class CallNotQueued(CallServerError):
     """The call waits in no queue."""
 

@@ -10,6 +10,7 @@ the call goes on with it.
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from simulator.access import place_of
 from simulator.bridge import partner
 from simulator.connection import Connection
 from simulator.errors import CallStateError
@@ -217,7 +218,7 @@ def _route(call: "Call", leg: Leg, uri: str) -> tuple[str, Route]:
             text, route = address.number, plan.resolve_transfer(uri, call.origin)
         else:
             text = address.number
-            at = _place(address)
+            at = place_of(address)
             if text and at in _our_places(leg):
                 route = plan.resolve_transfer(text, call.origin)
             else:
@@ -232,10 +233,6 @@ def _route(call: "Call", leg: Leg, uri: str) -> tuple[str, Route]:
     return text, route
 
 
-def _place(uri: SipUri) -> tuple[str, int]:
-    return uri.host.lower(), uri.port or (5061 if uri.scheme == "sips" else 5060)
-
-
 def _our_places(leg: Leg) -> set[tuple[str, int]]:
     """Hosts and ports that mean this server to the phone: what it called, what we say."""
     session = leg.session
@@ -246,7 +243,7 @@ def _our_places(leg: Leg) -> set[tuple[str, int]]:
         if (":" in listener.host) == (":" in remote)
     }
     with suppress(ParseError):
-        places.add(_place(SipUri.parse(name_addr_uri(session.dialog.local))))
+        places.add(place_of(SipUri.parse(name_addr_uri(session.dialog.local))))
     return places
 
 
@@ -258,7 +255,7 @@ def _elsewhere(call: "Call", number: str, at: tuple[str, int], uri: str) -> tupl
     except NotRoutable:
         route = None
     leads_to = route.destination if route is not None else None
-    if route is not None and leads_to and _place(SipUri.parse(leads_to)) == at:
+    if route is not None and leads_to and place_of(SipUri.parse(leads_to)) == at:
         return number, route
     hosts = call.server.config.transfer.hosts
     if "*" not in hosts and at[0] not in [host.lower() for host in hosts]:

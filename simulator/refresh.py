@@ -14,7 +14,7 @@ from sip.usage.session_timer import SessionTimers
 
 if TYPE_CHECKING:
     from simulator.call import Call
-    from simulator.config_sections import SessionTimerSection
+    from simulator.config_sip import SessionTimerSection
 
 
 def session_timers(section: "SessionTimerSection") -> SessionTimers:

@@ -46,6 +46,7 @@ from simulator.reports import Reports
 from simulator.router import Router, share_key
 from simulator.routing import DialPlan, NotRoutable, Route
 from simulator.server_groups import ServerGroups
+from simulator.sources import Sources
 from simulator.states import REASONS
 from simulator.statistics import Statistics
 from simulator.transfer_log import TransferLog
@@ -103,6 +104,7 @@ class CallServer(Commands):
         self.skill_groups = SkillGroups(config, stack.endpoint.wheel, _offer_agent, self.started)
         self.webhook: Webhook | None = None
         self.server_groups = ServerGroups(stack.endpoint)
+        self.sources = Sources(self)
         self.administration = Administration(self, config)
         self.waiting = WaitingCalls()
         self.licences = Licences()
@@ -125,6 +127,7 @@ class CallServer(Commands):
         self.events.kept = config.events.kept
         self.plan = plan or DialPlan(config, self.phones)
         self.server_groups.configure(config.server_groups, self.stack.now())
+        self.sources.configure(config)
         headers = config.headers
         own = f"Callsim/{self.version}"
         self.agent_line = header_line("User-Agent", headers.user_agent or own)

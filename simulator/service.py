@@ -14,7 +14,8 @@ from simulator.audit_trail import AuditTrail
 from simulator.backlog import Done, Notify
 from simulator.cdr import CdrStoreError, SqliteCdrStore
 from simulator.config import Config
-from simulator.config_sections import Neighbour, TlsSection
+from simulator.config_sections import Neighbour
+from simulator.config_sip import TlsSection
 from simulator.config_tls import faults
 from simulator.config_values import split_address
 from simulator.errors import ServiceError

@@ -27,6 +27,17 @@ class CallFilter:
     leg: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BanView:
+    """A source that SIP does not hear until a time; `refused` requests of it were dropped."""
+
+    address: str
+    reason: str
+    since: float
+    until: float
+    refused: int
+
+
 @dataclass(slots=True)
 class HistoryEntry:
     """One line of a call's history."""

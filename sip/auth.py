@@ -326,14 +326,15 @@ def _sign(held: _Held, method: str, uri: str, body: bytes) -> Credentials:
 class Verdict:
     """Who sent the request: `user`, or None, then `status` and `lines` answer it.
 
-    401 or 407 comes with the challenges; `stale` says that the password was right. 403 is
-    an unknown user or a wrong password.
+    401 or 407 comes with the challenges; `stale`: the password was right. 403 is an unknown
+    user or a wrong password; `heard`: over a nonce of ours, so its sender hears us there.
     """
 
     user: str | None
     status: int = 200
     lines: str = ""
     stale: bool = False
+    heard: bool = False
 
 
 class DigestServer:
@@ -403,13 +404,12 @@ class DigestServer:
         if not given or given.algorithm not in self._algorithms or given.qop not in offered:
             return self.challenge(now, source)
         password = self._lookup(given.username)
-        # An unknown user takes as long to refuse.
-        tried = self._mac("nobody") if password is None else password
+        tried = self._mac("nobody") if password is None else password  # it takes as long
         ha1 = make_ha1(given.algorithm, given.username, self.realm, tried)
         expected = digest(given, ha1, request.method, request.body)
         right = hmac.compare_digest(expected, given.response.lower()) and password is not None
         if not right or (self._same_uri and given.uri != request.uri):
-            return Verdict(None, 403)
+            return Verdict(None, 403, heard=self._is_ours(given.nonce, now, source))
         if not self._is_ours(given.nonce, now, source) or not self._count(given):
             return self.challenge(now, source, stale=True)
         return Verdict(given.username)

@@ -108,6 +108,12 @@ class Dialog:
         if uri:
             self.target = uri
 
+    def turn_back(self, place: str) -> None:
+        """Have its requests go to `place`, ``host:port``, whatever the peer has named."""
+        user = contact_user(f"<{self.target}>")
+        self.target = f"sip:{user}@{place}" if user else f"sip:{place}"
+        self.routes = ()
+
     def next_hop(self) -> str:
         """The URI whose host the next request is sent to."""
         return route_uri(self.routes[0]) if self.routes else self.target

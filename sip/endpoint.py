@@ -7,18 +7,16 @@ verbs of its sessions. Every call carries ``now``, the time in seconds.
 """
 
 from typing import Final, Protocol
-from zlib import crc32
 
 from sip.dialog import Dialog, is_sips, route_uri
-from sip.errors import PeerError
+from sip.errors import PeerError, Unanswered
 from sip.events import Event, Responded
-from sip.grammar import check_answer, check_header, format_host
+from sip.grammar import check_header
 from sip.ids import IdSource
 from sip.inspection import (
     check_content,
     check_extensions,
     check_lines,
-    unsupported,
 )
 from sip.message import Request, Response, build_request, parse, reason_phrase
 from sip.stream import FramingError
@@ -36,8 +34,6 @@ from sip.transaction.server import (
     InviteServerTransaction,
     NonInviteServerTransaction,
     ServerTransaction,
-    response_prefix,
-    return_address,
 )
 from sip.transport import Address, Listener
 from sip.uri import PLAIN_SIP_URI, OtherUri, parse_uri
@@ -47,7 +43,8 @@ from sip.usage.guard import Guard
 from sip.usage.invite import InviteSession
 from sip.usage.late import await_late
 from sip.usage.oddity import inspect_invite, inspect_request
-from sip.usage.refusal import no_dialog, refuse_once
+from sip.usage.refusal import ACCEPT, no_dialog, refuse, refuse_once
+from sip.usage.screen import Screen
 from sip.usage.session import SDP, Session
 from sip.usage.session_timer import SessionTimers
 
@@ -57,7 +54,6 @@ METHODS: Final = (
 """What every endpoint serves; `Endpoint.serve` adds others."""
 
 _NOT_SERVED: Final = frozenset(("REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE"))
-_ACCEPT: Final = f"Accept: {SDP}\r\n"
 
 
 class Service(Protocol):
@@ -76,8 +72,9 @@ class Endpoint(Transactions):
     belong to an object of the program, in the order in which they came to. `service_status` answers
     OPTIONS: 200 in service, 503 otherwise. `extensions` are the option tags that
     Require may name, see `support`; `services` serve methods outside of dialogs, see
-    `serve`; `amendments` say by status how a refused request is sent again. `guard` asks
-    who sent a request; `session_timers` is what is wanted of RFC 4028. Both may be None.
+    `serve`; `amendments` say by status how a refused request is sent again. `screen` says who
+    may send requests outside of dialogs, and how many, `guard` asks who sent one;
+    `session_timers` is what is wanted of RFC 4028. All three may be None.
     """
 
     def __init__(
@@ -93,6 +90,7 @@ class Endpoint(Transactions):
         self.owned: dict[str, Session] = {}
         self.services: dict[str, Service] = {}
         self.amendments: dict[int, Amend] = {420: omit_extensions}
+        self.screen: Screen | None = None
         self.guard: Guard | None = None
         self.service_status = 200
         self.methods: tuple[str, ...] = METHODS
@@ -145,8 +143,12 @@ class Endpoint(Transactions):
             return
         try:
             if message.defect is not None:
+                if self.screen is not None:
+                    self.screen.admit(message, address, listener, now)
                 raise message.defect
             self._receive_request(message, address, listener, now)
+        except Unanswered:
+            self.discarded += 1
         except PeerError as error:
             if not refuse_once(self, message, address, listener, error, now):
                 self.refuse(message, address, listener, error.status, error.lines, error.reason)
@@ -316,7 +318,10 @@ class Endpoint(Transactions):
         if method == "ACK":
             if session is None or not session.ack_received(request, now):
                 self.discarded += 1
-        elif method == "CANCEL":
+            return
+        if session is None and self.screen is not None:
+            self.screen.admit(request, address, listener, now)
+        if method == "CANCEL":
             receive_cancel(self, request, key, address, listener, now)
         else:
             self._check_method(request)
@@ -409,7 +414,7 @@ class Endpoint(Transactions):
 
     def _capabilities(self) -> str:
         supported = self.supported_line or "Supported: \r\n"
-        return f"{self.allow_line}{_ACCEPT}{supported}{self.user_agent_line}"
+        return f"{self.allow_line}{ACCEPT}{supported}{self.user_agent_line}"
 
     def refuse(
         self,
@@ -421,27 +426,5 @@ class Endpoint(Transactions):
         reason: str = "",
         tag: str | None = None,
     ) -> None:
-        """Answer without a transaction (section 8.2.7); a retransmission gets the same."""
-        if request.method == "ACK" or not request.get("via"):
-            self.discarded += 1
-            return
-        check_answer(lines, reason)
-        if tag is None:
-            digest = f"{request.get('via')} {request.call_id} {request.get('cseq')}"
-            tag = f"ds{crc32(digest.encode('utf-8', 'surrogateescape')):08x}"
-        if status == 420:
-            lines += unsupported(request, self.extensions)
-        elif status == 405:
-            lines += self.allow_line
-        elif status == 406:
-            host = listener.local_host(address[0])
-            lines += f'Warning: 399 {format_host(host)} "only {SDP} is offered"\r\n'
-        elif status == 415:
-            lines += _ACCEPT + "Accept-Encoding: identity\r\n"
-        prefix = response_prefix(request, address, tag)
-        target = return_address(request, address, listener)
-        head = (
-            f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n"
-            f"{prefix}{lines}Content-Length: 0\r\n\r\n"
-        )
-        self.send(listener, target, head.encode("utf-8", "surrogateescape"))
+        """Answer without a transaction, see `sip.usage.refusal.refuse`."""
+        refuse(self, request, address, listener, status, lines, reason, tag)

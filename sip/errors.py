@@ -38,5 +38,9 @@ class PeerError(SipError):
         self.lines = lines
 
 
+class Unanswered(PeerError):
+    """A request that gets no answer: who sent it may not be who it says, or is not to know."""
+
+
 class ParseError(PeerError, ValueError):
     """Text that does not follow the grammar (RFC 3261 section 25)."""

@@ -365,6 +365,7 @@ class Locator:
         self._shunned: dict[Target, float] = {}
         self._direct: dict[str, Target] = {}
         self._seen: list[Listener] = []
+        self.watch: Callable[[Query, Answer], None] | None = None  # told every answer
 
     def direct(self, uri: str) -> Target | None:
         """The target of a URI with a numeric host; None if it needs `locate`."""
@@ -400,6 +401,8 @@ class Locator:
     def answered(self, query: Query, answer: Answer, now: float) -> None:
         """The answer to one of `queries`."""
         self.cache.put(query, answer, now)
+        if self.watch is not None:
+            self.watch(query, answer)
         for pending in self._waiting.pop(query, ()):
             pending.lookup.answer(query, answer)
             self._feed(pending, now)

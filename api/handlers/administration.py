@@ -1,4 +1,4 @@
-"""Administration beside the dial plan: who changed what, and what the log tells."""
+"""Administration beside the dial plan: who changed what, who is banned, what the log tells."""
 
 from typing import Final
 
@@ -10,6 +10,9 @@ from api.models_administration import (
     AuditEntries,
     AuditEntry,
     AuditQuery,
+    Ban,
+    Bans,
+    BansQuery,
     FailedLogin,
     Logger,
     Loggers,
@@ -17,13 +20,14 @@ from api.models_administration import (
 )
 from api.operations import Operations
 from simulator.audit_trail import Requester
+from simulator.views import BanView
 
 administration: Final = Operations("Administration", SIM_PREFIX)
 
 
 @administration.add("GET", "/audit", "the audit trail", role="admin")
 async def get_audit_trail(server: CallServer, query: AuditQuery) -> Json[AuditEntries]:
-    """Who changed what: dial plan, server groups, webhooks, log levels, resets.
+    """Who changed what: dial plan, server groups, webhooks, log levels, bans, resets.
 
     The last 1000 entries are kept (4 MiB at most), over a restart too. Failed logins stand beside
     them, in one entry for an address and a quarter of an hour; the last 200 are kept.
@@ -58,6 +62,24 @@ async def set_log_levels(
     if after != before:
         await server.administration.trail.record(who, "replace", "log", "levels", before, after)
     return _loggers(log_levels)
+
+
+@administration.add("GET", "/bans", "the bans", role="admin")
+async def list_bans(server: CallServer) -> Bans:
+    """Whose SIP requests are dropped, since when, until when and why: see sip.limits."""
+    return _bans(server.administration.bans())
+
+
+@administration.add(
+    "DELETE", "/bans", "what was lifted", errors={404: "no source with this address is banned"}
+)
+async def lift_bans(server: CallServer, who: Requester, query: BansQuery) -> Bans:
+    """Hear a source again, or all of them."""
+    return _bans(await server.administration.lift_bans(who, query.address))
+
+
+def _bans(views: list[BanView]) -> Bans:
+    return Bans(bans=[Ban.model_validate(view) for view in views])
 
 
 def _loggers(log_levels: LogLevels) -> Loggers:

@@ -61,12 +61,13 @@ async def reset_server(
 ) -> TerminatedCalls:
     """End all calls, so that the next test finds nothing.
 
-    Idempotency keys and failed logins are forgotten, the levels of the log put back.
+    Idempotency keys, failed logins and bans are forgotten, the levels of the log put back.
     """
     ended = await server.terminate_all(CallFilter(), "administrative")
     answers.clear()
     logins.clear()
     log_levels.restore()
+    server.administration.server.sources.screen.forget()
     after = {"terminatedCalls": ended}
     await server.administration.trail.record(who, "reset", "server", after=after)
     return TerminatedCalls(terminated_calls=ended)

@@ -76,6 +76,8 @@ class Transactions:
         self.merged: dict[str, ServerTransaction] = {}
         self.discarded = 0  # what arrived and fitted nowhere
         self.retransmitted = 0  # what we sent again
+        # Final responses to INVITE by UDP that wait for their ACK, by the host that is to send it.
+        self.unacknowledged: dict[str, int] = {}
 
     def send(self, listener: Listener, address: Address, data: bytes) -> None:
         """Queue octets for the shell."""

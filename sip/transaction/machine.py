@@ -75,6 +75,7 @@ class TransactionLayer(Protocol):
     retransmitted: int
     clients: dict[str, Any]
     outbox: list[tuple[Listener, Address, bytes]]
+    unacknowledged: dict[str, int]
 
     def send(self, listener: Listener, address: Address, data: bytes) -> None:
         """Put octets on the way."""

@@ -253,9 +253,29 @@ def _send_again(tx: ServerTransaction, _now: float, _message: object) -> None:
         tx.layer.send(tx.listener, tx.address, tx.last)
 
 
+def await_ack(waiting: dict[str, int], host: str) -> None:
+    """One more final response to `host` waits for its ACK."""
+    waiting[host] = waiting.get(host, 0) + 1
+
+
+def ack_over(waiting: dict[str, int], host: str) -> None:
+    """The ACK is here, or will not come."""
+    left = waiting.get(host, 0) - 1
+    if left > 0:
+        waiting[host] = left
+    else:
+        waiting.pop(host, None)
+
+
+def _ack_over(tx: ServerTransaction, _now: float, _message: object) -> None:
+    if not tx.listener.reliable:
+        ack_over(tx.layer.unacknowledged, tx.address[0])
+
+
 def _start_g_h(tx: ServerTransaction, now: float, _message: object) -> None:
     timers = tx.layer.timers
     if not tx.listener.reliable:
+        await_ack(tx.layer.unacknowledged, tx.address[0])
         tx.interval = timers.t1
         tx.resend = tx.layer.wheel.start(now, tx.interval, tx, TIMER_G)
     tx.start_lifetime(now, timers.timeout, TIMER_H)
@@ -308,9 +328,9 @@ INVITE_SERVER: Final[Table] = {
     },
     COMPLETED: {
         RECEIVE_REQUEST: (COMPLETED, (_send_again,)),
-        RECEIVE_ACK: (CONFIRMED, (_start_i,)),
+        RECEIVE_ACK: (CONFIRMED, (_ack_over, _start_i)),
         TIMER_G: (COMPLETED, (_send_again, _restart_g)),
-        TIMER_H: (TERMINATED, (_forget,)),
+        TIMER_H: (TERMINATED, (_ack_over, _forget)),
         TRANSPORT_ERROR: (COMPLETED, ()),
     },
     CONFIRMED: {

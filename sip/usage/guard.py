@@ -13,8 +13,8 @@ class Guard:
 
     `methods` are those that need them, outside of dialogs and in those that the peer
     began: whom we call need not know our realm. `trusted` says whether a host, an IP
-    address, is let through. ACK and CANCEL are never asked (section 22.1). Raises
-    InvalidValue.
+    address, is let through; `wrong` is told of wrong passwords of those who hear us where they
+    say they are. ACK and CANCEL are never asked (section 22.1). Raises InvalidValue.
     """
 
     def __init__(
@@ -22,12 +22,14 @@ class Guard:
         server: DigestServer,
         methods: Collection[str],
         trusted: Callable[[str], bool] | None = None,
+        wrong: Callable[[Address, float], None] | None = None,
     ) -> None:
         if not set(methods).isdisjoint(("ACK", "CANCEL")):
             raise InvalidValue("methods: ACK and CANCEL cannot be challenged; remove them")
         self._server = server
         self._methods = frozenset(methods)
         self._trusted = trusted
+        self._wrong = wrong
 
     def check(self, request: Request, address: Address, now: float) -> None:
         """Let a request pass, or raise the PeerError that answers it: 401, 403 or 400."""
@@ -37,6 +39,8 @@ class Guard:
             return
         verdict = self._server.verify(request, now, address[0])
         if verdict.user is None:
+            if verdict.heard and self._wrong is not None:
+                self._wrong(address, now)
             raise PeerError(reason_phrase(verdict.status), verdict.status, verdict.lines)
 
     def user_of(self, request: Request, address: Address) -> str | None:

@@ -101,7 +101,7 @@ class InviteSession(ProvisionalSession):
         number, _ = invite.request.cseq
         data = invite.reply(200, now, lines, body)
         if data is not None:
-            self._final = UnacknowledgedAnswer(self, data, invite.address, number, now)
+            self._final = UnacknowledgedAnswer(self, data, invite, number, now)
 
     def reject(self, now: float, status: int, reason: str = "", lines: str = "") -> None:
         """Refuse the INVITE or re-INVITE; `status` from 300 to 699."""

@@ -21,7 +21,8 @@ MOST_TARGETS: Final = 5
 FOLLOWED: Final = (300, 301, 302)
 """305 names a proxy and 380 a service, not where the callee is."""
 
-Allowed = Callable[[str], bool]
+Resolve = Callable[[str], str | None]
+"""Where to call for a contact, a URI; None: nowhere."""
 
 
 class RedirectTargets:
@@ -30,9 +31,9 @@ class RedirectTargets:
     `best` is the refusal to report when nothing is left.
     """
 
-    def __init__(self, uri: str, allowed: Allowed | None) -> None:
+    def __init__(self, uri: str, resolve: Resolve | None) -> None:
         self.best: Response | None = None
-        self._allowed = allowed
+        self._resolve = resolve
         self._waiting: list[tuple[float, str]] = []
         self._seen = {uri.lower()}
         self._tried = 0
@@ -64,12 +65,10 @@ class RedirectTargets:
             return None
         if self._secure and uri.scheme != "sips":
             return None  # what was to go by TLS all the way does
-        # Header fields and a method in the URI are not the redirector's to set (19.1.5).
-        params = tuple(one for one in uri.params if one[0].lower() != "method")
-        shown = str(replace(uri, params=params, headers=()))
-        if shown.lower() in self._seen or not (self._allowed is None or self._allowed(shown)):
-            return None
-        return shown
+        shown: str | None = plain(uri)
+        if shown is not None and self._resolve is not None:
+            shown = self._resolve(shown)
+        return None if shown is None or shown.lower() in self._seen else shown
 
     def next(self, attempts: Attempts, response: Response | None) -> Change | None:
         """The next target after a refusal, or after none came; 6xx ends the search."""
@@ -93,10 +92,10 @@ class RedirectTargets:
 
 
 class Redirector:
-    """An amendment for `FOLLOWED`. `allowed` says whether a target, a URI, may be called."""
+    """An amendment for `FOLLOWED`. `resolve` says where to call for a contact."""
 
-    def __init__(self, endpoint: "Endpoint", allowed: Allowed | None = None) -> None:
-        self._allowed = allowed
+    def __init__(self, endpoint: "Endpoint", resolve: Resolve | None = None) -> None:
+        self._resolve = resolve
         endpoint.amendments |= dict.fromkeys(FOLLOWED, self.amend)
 
     def amend(
@@ -107,12 +106,21 @@ class Redirector:
             return None
         first = attempts.targets is None
         if attempts.targets is None:
-            attempts.targets = RedirectTargets(tx.request.uri, self._allowed)
+            attempts.targets = RedirectTargets(tx.request.uri, self._resolve)
         attempts.targets.add(response)
         change = attempts.targets.next(attempts, None)
         if change is None and first:
             attempts.targets = None  # as if it had never been followed
         return change
+
+
+def plain(uri: SipUri) -> str:
+    """A contact as it may be called: what else its URI asks for is not its to say (19.1.5).
+
+    Header fields and a method, that is.
+    """
+    params = tuple(one for one in uri.params if one[0].lower() != "method")
+    return str(replace(uri, params=params, headers=()))
 
 
 def _q(contact: NameAddr) -> float:

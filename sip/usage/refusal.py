@@ -1,22 +1,33 @@
-"""Requests with a To tag of ours that cannot be taken now (RFC 3261 section 12.2.2).
+"""Requests that are refused: without a transaction (RFC 3261 section 8.2.7), or in one.
 
-What is refused once stays refused: the request may come again when the answer would be
-another one, and a request has one final response (section 17.2.2).
+In one where they have a To tag of ours and cannot be taken now (section 12.2.2). What is refused
+once stays refused: the request may come again when the answer would be another one, and a
+request has one final response (section 17.2.2).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 from sip.errors import PeerError
+from sip.grammar import check_answer, format_host
+from sip.inspection import unsupported
 from sip.message import Request, reason_phrase
 from sip.transaction.layer import server_key
-from sip.transaction.server import InviteServerTransaction, NonInviteServerTransaction
+from sip.transaction.server import (
+    InviteServerTransaction,
+    NonInviteServerTransaction,
+    response_prefix,
+    return_address,
+)
 from sip.transport import Address, Listener
-from sip.usage.session import Session
+from sip.usage.screen import AMPLIFICATION
+from sip.usage.session import SDP, Session
 
 if TYPE_CHECKING:
     from sip.endpoint import Endpoint
 
-_PASSING = (481, 500)  # no dialog yet or any more, a CSeq that another request overtook
+ACCEPT: Final = f"Accept: {SDP}\r\n"
+_PASSING: Final = (481, 500)  # no dialog yet or any more, a CSeq that another request overtook
 
 
 def no_dialog(session: Session | None, request: Request) -> PeerError:
@@ -55,3 +66,53 @@ def refuse_once(
     endpoint.servers[key] = transaction
     transaction.respond(error.status, now, error.lines, reason=error.reason)
     return True
+
+
+def refuse(
+    endpoint: "Endpoint",
+    request: Request,
+    address: Address,
+    listener: Listener,
+    status: int,
+    lines: str = "",
+    reason: str = "",
+    tag: str | None = None,
+) -> None:
+    """Answer without a transaction; a retransmission gets the same.
+
+    The unknown sender of a datagram gets no more than `AMPLIFICATION` allows: an answer without
+    `lines`, or none.
+    """
+    if request.method == "ACK" or not request.get("via"):
+        endpoint.discarded += 1
+        return
+    check_answer(lines, reason)
+    if tag is None:
+        digest = f"{request.get('via')} {request.call_id} {request.get('cseq')}"
+        tag = f"ds{crc32(digest.encode('utf-8', 'surrogateescape')):08x}"
+    if status == 420:
+        lines += unsupported(request, endpoint.extensions)
+    elif status == 405:
+        lines += endpoint.allow_line
+    elif status == 406:
+        host = listener.local_host(address[0])
+        lines += f'Warning: 399 {format_host(host)} "only {SDP} is offered"\r\n'
+    elif status == 415:
+        lines += ACCEPT + "Accept-Encoding: identity\r\n"
+    start = f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n"
+    start += response_prefix(request, address, tag)
+    end = "Content-Length: 0\r\n\r\n"
+    if _is_unknown(endpoint, address, listener):
+        most = AMPLIFICATION * (len(request.head) + 4 + len(request.body))
+        if len(start) + len(lines) + len(end) > most:
+            lines = "" if status not in (401, 407) else lines
+            if len(start) + len(lines) + len(end) > most:
+                endpoint.discarded += 1
+                return
+    data = f"{start}{lines}{end}".encode("utf-8", "surrogateescape")
+    endpoint.send(listener, return_address(request, address, listener), data)
+
+
+def _is_unknown(endpoint: "Endpoint", address: Address, listener: Listener) -> bool:
+    screen = endpoint.screen
+    return screen is not None and not listener.reliable and not screen.known(address[0])

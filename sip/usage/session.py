@@ -309,6 +309,10 @@ class Session:
 
     def referred(self, tx: ServerTransaction, request: Request, now: float) -> None:
         """REFER (RFC 3515)."""
+        screen = self.endpoint.screen
+        if screen is not None and not screen.allows("REFER", tx.address, tx.listener):
+            tx.respond(403, now, reason="sip.sources does not allow this address")
+            return
         try:
             refer = ReceivedRefer(self, tx, request)
         except PeerError as error:

@@ -25,6 +25,7 @@ CONTROL = set(
 )
 ADMIN = set(
     "createWebhook deleteWebhook redeliverDeadLetters resetServer setLogLevels getAuditTrail "
+    "listBans liftBans "
     "listWebhooks getWebhook listDeadLetters "
     "createDialedNumberPattern updateDialedNumberPattern deleteDialedNumberPattern "
     "createSipServerGroup updateSipServerGroup deleteSipServerGroup".split()

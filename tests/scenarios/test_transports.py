@@ -262,7 +262,7 @@ def test_certificates_are_checked_before_the_start(tmp_path: Path, pki: Pki) -> 
 
 
 def test_tls_alone_has_its_default_port(pki: Pki) -> None:
-    from simulator.config_sections import SipSection, TlsSection
+    from simulator.config_sip import SipSection, TlsSection
 
     tls = TlsSection(certificate=pki.server.certificate, key=pki.server.key)
     addresses = SipSection(tls=tls).addresses()

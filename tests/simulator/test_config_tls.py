@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from simulator.config import Config
-from simulator.config_sections import TlsSection
+from simulator.config_sip import TlsSection
 from simulator.config_tls import faults
 from simulator.errors import ServiceError
 from simulator.service import call_server

@@ -14,8 +14,9 @@ from simulator.config_dial_plan import ServerGroupSection, Site
 from simulator.config_headers import HeadersSection
 from simulator.config_icm import Agent, IcmSection, SkillGroup
 from simulator.config_plan import DialedNumber, StaticRoute
-from simulator.config_sections import ServerSection, SipSection
+from simulator.config_sections import ServerSection
 from simulator.config_services import ServicesSection
+from simulator.config_sip import SipSection
 from simulator.script_messages import INFO_PACKAGE, JSON, PACKAGE
 from simulator.webhook import BadAnswer, instruction
 from sip.message import Request

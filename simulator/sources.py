@@ -1,0 +1,158 @@
+"""Whom the SIP side listens to: its screen, as the configuration says, and its bans.
+
+Configured peers are known by address; a peer that is named by the DNS, once it was looked up.
+"""
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from simulator.config_base import covers
+from simulator.config_sources import SourceRule
+from simulator.errors import BanNotFound
+from simulator.views import BanView
+from sip.grammar import is_ipv4, is_ipv6
+from sip.records import Answer, Naptr, Query
+from sip.usage.screen import Ban, Limits, Rule, Screen, network_of
+
+if TYPE_CHECKING:
+    from simulator.config import Config
+    from simulator.server import CallServer
+
+log = logging.getLogger(__name__)
+
+_MOST_NAMES: Final = 1000
+"""Names that the DNS gives for those of the configuration."""
+
+_LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
+
+
+class Sources:
+    """The screen of `server`; `hosts` are those of the configured peers, names or addresses."""
+
+    def __init__(self, server: "CallServer") -> None:
+        endpoint = server.stack.endpoint
+        self._server = server
+        self.hosts: set[str] = set()
+        self._configured: set[str] = set()  # names of peers
+        self._names: set[str] = set()  # and what the DNS has made of them
+        self._learned: set[str] = set()  # their addresses
+        self.screen = endpoint.screen = Screen(endpoint.unacknowledged, self._noted)
+        endpoint.locator.watch = self._resolved
+
+    def configure(self, config: "Config") -> None:
+        """Take the rules, the limits and the peers of a configuration; bans stay."""
+        screen, section = self.screen, config.sip.limits
+        screen.limits = Limits(
+            section.rate,
+            float(section.burst),
+            section.unacknowledged,
+            section.wrong_passwords,
+            section.ban,
+        )
+        hosts = self.hosts = {host.strip("[]").lower() for host in _hosts(config)}
+        addresses = {host for host in hosts if is_ipv4(host) or is_ipv6(host)}
+        if hosts - addresses != self._configured:
+            self._configured = hosts - addresses
+            self._names = set(self._configured)
+            self._learned.clear()
+        screen.peers = addresses | self._learned
+        sites = config.dial_plan.location.sites
+        networks = (*section.exempt, *config.sip.authentication.trusted)
+        networks += tuple(network for site in sites for network in site.gateways)
+        screen.exempt = partial(covers, networks) if networks else None
+        screen.rules = {}
+        rules = {
+            None if one is None else (one.transport, one.host, one.port): rule_of(rule)
+            for rule in config.sip.sources
+            for one in [rule.listen]
+        }
+        listeners = self._server.stack.endpoint.listeners
+        for at, listener in zip(config.sip.addresses(), listeners, strict=False):
+            rule = rules.get((at.transport, at.host, at.port)) or rules.get(None)
+            if rule is not None:
+                screen.rules[listener] = rule
+
+    def open_to_all(self) -> str:
+        """The first listener that anybody in the network can call; empty where none can."""
+        sip = self._server.config.sip
+        if sip.authentication.users:
+            return ""
+        ruled = {None if one.listen is None else str(one.listen) for one in sip.sources}
+        for one in sip.addresses():
+            host = one.host if is_ipv4(one.host) or is_ipv6(one.host) else "0.0.0.0"
+            if not ruled & {None, str(one)} and not covers(_LOOPBACK, host):
+                return str(one)
+        return ""
+
+    def _noted(self, network: str, what: str, _now: float) -> None:
+        if what == "limited":
+            text = "%s sends more than sip.limits.rate allows; if it may, add it to %s"
+            log.warning(text, network, "sip.limits.exempt")
+        else:
+            log.warning("%s is banned for %g s: %s", network, self.screen.limits.ban, what)
+
+    def _resolved(self, query: Query, answer: Answer) -> None:
+        """What the DNS says of a configured name is a peer as well."""
+        owner = query.name
+        while owner.startswith("_"):  # _sip._udp.
+            owner = owner.partition(".")[2]
+        if owner not in self._names and query.name not in self._names:
+            return
+        for record in answer.records:
+            if isinstance(record, str):
+                self._learned.add(record)
+                self.screen.peers.add(record)
+            elif len(self._names) < _MOST_NAMES:
+                target = record.replacement if isinstance(record, Naptr) else record.target
+                self._names.add(target.lower().rstrip("."))
+
+    # Bans.
+
+    def bans(self) -> list[BanView]:
+        """Who is not heard, the oldest first."""
+        return [self._view(ban) for ban in self.screen.banned(self._server.stack.now())]
+
+    def lift(self, address: str | None) -> list[BanView]:
+        """End the ban of an address, or all; what was lifted. Raises BanNotFound."""
+        screen = self.screen
+        banned = screen.banned(self._server.stack.now())
+        if address is not None:
+            host = address.partition("/")[0]
+            network = network_of(host) if is_ipv4(host) or is_ipv6(host) else host
+            banned = [ban for ban in banned if ban.network == network]
+            if not banned:
+                raise BanNotFound(f"{address!r} is not banned")
+        for ban in banned:
+            screen.lift(ban.network)
+        return [self._view(ban) for ban in banned]
+
+    def _view(self, ban: Ban) -> BanView:
+        wall = self._server.wall
+        return BanView(ban.network, ban.reason, wall(ban.since), wall(ban.until), ban.refused)
+
+
+def rule_of(rule: SourceRule) -> Rule:
+    """A rule of the configuration as the screen takes it."""
+    others = {"REFER": rule.refer, "REGISTER": rule.register_, "SUBSCRIBE": rule.subscribe}
+    return Rule(
+        partial(covers, rule.call),
+        {method: partial(covers, networks) for method, networks in others.items()},
+        silent=rule.others == "silence",
+    )
+
+
+def _hosts(config: "Config") -> Iterator[str]:
+    """The hosts that the configuration has us call, or be called from."""
+    for route in config.routes:
+        yield route.to.host
+    for direct in config.direct_routes:
+        yield direct.to.host
+    for group in config.server_groups:
+        for server in group.servers:
+            yield server.host
+    for trunk in config.sip.trunks:
+        yield trunk.registrar.host
+    if config.sip.outbound_proxy is not None:
+        yield config.sip.outbound_proxy.host

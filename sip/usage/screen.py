@@ -1,0 +1,263 @@
+"""Who may send us requests outside of dialogs, and how many: what stands before the call.
+
+`Screen.admit` is asked of every request that belongs to no dialog. Those who are known, that is
+configured peers and this machine, pass the limits; all others have a token bucket for each
+source, and a source that is proven may be banned. An address is proven when the far end has
+shown that it hears us there: by a stream, or by an answer to our nonce. A datagram may come from
+anybody, in anybody's name: it costs no more than the bucket of that name, in a table that does
+not grow.
+"""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Final
+
+from sip.errors import PeerError, Unanswered
+from sip.message import Request, reason_phrase
+from sip.transport import Address, Listener
+
+MOST_SOURCES: Final = 4096
+"""Buckets; then the longest quiet goes, which then has a full one again."""
+
+MOST_BANS: Final = 1024
+"""Then the oldest is lifted."""
+
+AMPLIFICATION: Final = 3
+"""What we say to an unknown sender of a datagram, without a transaction, is no more than so many
+times as long as what came: as RFC 9000 section 8.1 has it of addresses that are not validated."""
+
+_MEMORY: Final = 900.0
+"""Seconds after the last wrong password until they are forgotten."""
+
+_TOLD: Final = 1.0
+"""Seconds between two answers to a source by UDP that is over its rate."""
+
+Hosts = Callable[[str], bool]
+"""Whether an IP address is one of some."""
+
+Noted = Callable[[str, str, float], None]
+"""Told the network and what became of it (``limited`` or the reason of a ban), and the time."""
+
+
+@lru_cache(maxsize=1024)
+def network_of(host: str) -> str:
+    """What counts as one source: an IPv4 address, or the /64 of an IPv6 one (RFC 6177)."""
+    if ":" not in host:
+        return host
+    return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))
+
+
+class Rule:
+    """Who may do what at a listener; a method without an entry belongs to calling.
+
+    Others get 403, or nothing where it is `silent`.
+    """
+
+    __slots__ = ("_call", "_others", "_silent")
+
+    def __init__(self, call: Hosts, others: Mapping[str, Hosts], *, silent: bool) -> None:
+        self._call = call
+        self._others = dict(others)
+        self._silent = silent
+
+    def allows(self, method: str, host: str) -> bool:
+        """Whether `host` may send such a request."""
+        return self._others.get(method, self._call)(host)
+
+    def check(self, method: str, host: str) -> None:
+        """PeerError, 403 or Unanswered, where it may not."""
+        if not self.allows(method, host):
+            if self._silent:
+                raise Unanswered(f"{method} is not for {host}")
+            raise PeerError("sip.sources does not allow this address", 403)
+
+
+class Limits:
+    """What an unknown source may do: see `sip.limits` of the configuration; 0: no such limit.
+
+    `rate` requests a second, after a `burst` of so many; `unacknowledged` INVITEs that wait for
+    their ACK, by UDP; `wrong_passwords` until a ban of `ban` seconds.
+    """
+
+    __slots__ = ("ban", "burst", "rate", "unacknowledged", "wrong_passwords")
+
+    def __init__(
+        self,
+        rate: float = 0.0,
+        burst: float = 1.0,
+        unacknowledged: int = 0,
+        wrong_passwords: int = 0,
+        ban: float = 0.0,
+    ) -> None:
+        self.rate = rate
+        self.burst = burst
+        self.unacknowledged = unacknowledged
+        self.wrong_passwords = wrong_passwords
+        self.ban = ban
+
+
+class Ban:
+    """A source that is not heard until a time; `refused` requests of it were dropped."""
+
+    __slots__ = ("network", "reason", "refused", "since", "until")
+
+    def __init__(self, network: str, reason: str, since: float, until: float) -> None:
+        self.network = network
+        self.reason = reason
+        self.since = since
+        self.until = until
+        self.refused = 0
+
+
+class _Source:
+    """The bucket of a source, and what it has done; times are seconds."""
+
+    __slots__ = ("limited", "refused", "tokens", "told", "updated", "wrong", "wrong_at")
+
+    def __init__(self, tokens: float, now: float) -> None:
+        self.tokens = tokens
+        self.updated = now
+        self.limited = False  # since its bucket was full
+        self.refused = 0  # meanwhile
+        self.told = -_TOLD
+        self.wrong = 0
+        self.wrong_at = now
+
+
+class Screen:
+    """The rules by listener, the limits, the sources and the bans.
+
+    `unacknowledged` counts by host the INVITEs that wait for their ACK (`Endpoint` keeps it);
+    `peers` are the IP addresses of configured peers, `exempt` says what others are known;
+    `noted` is told when a source is limited or banned. `dropped` counts requests without an
+    answer, `refused` those that were answered 503.
+    """
+
+    def __init__(self, unacknowledged: Mapping[str, int], noted: Noted | None = None) -> None:
+        self.rules: dict[Listener, Rule] = {}
+        self.limits = Limits()
+        self.peers: set[str] = set()
+        self.exempt: Hosts | None = None
+        self.bans: dict[str, Ban] = {}
+        self.dropped = 0
+        self.refused = 0
+        self._unacknowledged = unacknowledged
+        self._noted = noted
+        self._sources: dict[str, _Source] = {}
+
+    def admit(self, request: Request, address: Address, listener: Listener, now: float) -> None:
+        """Let a request pass that belongs to no dialog, or raise the PeerError that ends it."""
+        host = address[0]
+        if self.rules:
+            rule = self.rules.get(listener)
+            if rule is not None:
+                rule.check(request.method, host)
+        if not self.known(host):
+            self._limit(request.method, host, listener, now)
+
+    def allows(self, method: str, address: Address, listener: Listener) -> bool:
+        """Whether the rules let an address send such a request, in a dialog too."""
+        rule = self.rules.get(listener)
+        return rule is None or rule.allows(method, address[0])
+
+    def known(self, host: str) -> bool:
+        """Whether it is a configured peer or this machine: never limited, never banned."""
+        if host in self.peers or host[:4] == "127." or host == "::1":
+            return True
+        return self.exempt is not None and self.exempt(host)
+
+    def wrong_password(self, address: Address, now: float) -> None:
+        """Credentials over a nonce that we gave to this very address: it hears us there."""
+        host, limits = address[0], self.limits
+        if not limits.wrong_passwords or self.known(host):
+            return
+        network = network_of(host)
+        source = self._source(network, now)
+        if now - source.wrong_at > _MEMORY:
+            source.wrong = 0
+        source.wrong += 1
+        source.wrong_at = now
+        if source.wrong >= limits.wrong_passwords:
+            source.wrong = 0
+            self._ban(network, "wrong passwords", now)
+
+    def lift(self, network: str) -> None:
+        """End the ban of a source."""
+        self.bans.pop(network, None)
+
+    def banned(self, now: float) -> list[Ban]:
+        """The bans that are not over, the oldest first."""
+        for network in [one.network for one in self.bans.values() if one.until <= now]:
+            del self.bans[network]
+        return list(self.bans.values())
+
+    def forget(self) -> None:
+        """Lift all bans, and fill all buckets."""
+        self.bans.clear()
+        self._sources.clear()
+
+    # Sources.
+
+    def _limit(self, method: str, host: str, listener: Listener, now: float) -> None:
+        network = network_of(host)
+        ban = self.bans.get(network)
+        if ban is not None:
+            if now < ban.until:
+                ban.refused += 1
+                self.dropped += 1
+                raise Unanswered(f"{network} is banned")
+            del self.bans[network]
+        if self.limits.rate:
+            source = self._source(network, now)
+            if source.tokens < 1.0:
+                self._exceeded(source, network, listener, now)
+            source.tokens -= 1.0
+        most = self.limits.unacknowledged
+        waiting = self._unacknowledged.get(host, 0) if method == "INVITE" and most else 0
+        if waiting >= most > 0 and not listener.reliable:
+            self.refused += 1
+            raise PeerError(reason_phrase(503), 503, "Retry-After: 10\r\n")
+
+    def _exceeded(self, source: _Source, network: str, listener: Listener, now: float) -> None:
+        """Over its rate. Answers by UDP are as rare as they are useless to who is not there."""
+        source.refused += 1
+        if not source.limited:
+            source.limited = True
+            if self._noted is not None:
+                self._noted(network, "limited", now)
+        if listener.reliable and source.refused >= self.limits.burst:
+            source.refused = 0
+            self._ban(network, "too many requests", now)
+        if listener.reliable or now - source.told >= _TOLD:
+            source.told = now
+            self.refused += 1
+            raise PeerError(reason_phrase(503), 503, "Retry-After: 1\r\n")
+        self.dropped += 1
+        raise Unanswered(f"{network} is over its rate")
+
+    def _source(self, network: str, now: float) -> _Source:
+        """The bucket of a source, filled for the time that has passed; it is the last to go."""
+        sources, limits = self._sources, self.limits
+        source = sources.pop(network, None)
+        if source is None:
+            if len(sources) >= MOST_SOURCES:
+                del sources[next(iter(sources))]
+            source = _Source(limits.burst, now)
+        else:
+            source.tokens = min(source.tokens + (now - source.updated) * limits.rate, limits.burst)
+            source.updated = now
+            if source.tokens >= limits.burst:
+                source.limited = False
+                source.refused = 0
+        sources[network] = source
+        return source
+
+    def _ban(self, network: str, reason: str, now: float) -> None:
+        if not self.limits.ban:
+            return
+        if len(self.bans) >= MOST_BANS:
+            del self.bans[next(iter(self.bans))]
+        self.bans[network] = Ban(network, reason, now, now + self.limits.ban)
+        if self._noted is not None:
+            self._noted(network, reason, now)
