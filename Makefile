@@ -131,7 +131,7 @@ clean: ## remove the environments and what the tools left behind
 	@touch $@
 
 .venv/.interop: .venv/.dev
-	@echo "Adding PJSIP to .venv ..."
+	@echo "Adding PJSIP and SIPVicious to .venv ..."
 	@$(BIN)/python -m pip install -q -e '.[interop]'
 	@touch $@
 

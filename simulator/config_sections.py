@@ -79,8 +79,8 @@ class ApiSection(Section):
     )
     users: ApiUsers = Field(
         default=(),
-        description="NAME:PASSWORD each, or name, password and role: read (every GET but webhooks "
-        "and audit), control (calls and agents too) or admin (all, and without a role). The "
+        description="NAME:PASSWORD each, or name, password and role: read (every GET but webhooks, "
+        "bans and audit), control (calls and agents too) or admin (all, and without a role). The "
         "password may be a hash of 'callsim password'. None: a password is made on first start.",
     )
     failed_logins: int = Field(

@@ -179,7 +179,7 @@ async def _listen(stack: SipStack, config: Config) -> None:
             elif listen.transport == "tcp":
                 await stack.listen_stream("TCP", host, port, advertise)
             else:
-                accepting, opening = _tls_contexts(config.sip.tls)
+                accepting, opening = tls_contexts(config.sip.tls)
                 await stack.listen_stream("TLS", host, port, advertise, accepting, opening)
         except OSError as error:
             raise ServiceError(
@@ -188,7 +188,7 @@ async def _listen(stack: SipStack, config: Config) -> None:
             ) from error
 
 
-def _tls_contexts(tls: TlsSection) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def tls_contexts(tls: TlsSection) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """For connections accepted, and for those opened. Raises ServiceError."""
     for name, fault in faults(tls):
         raise ServiceError(f"sip.tls.{name}: {fault}")

@@ -17,6 +17,7 @@ from sip.timers import Timer
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address
 from sip.uri import SipUri, TelUri, parse_uri
+from sip.usage.refusal import amplifies
 from sip.values import NameAddr
 
 MOST_CONTACTS: Final = 10
@@ -93,12 +94,22 @@ class Registrar:
             if refused := self._accepts(user, request, transaction.address):
                 raise PeerError(reason_phrase(refused), refused)
             bindings = self._updated(user, request, now)
+            lines = self._lines(request, bindings, now)
+            self._check_length(transaction, request, lines)
         except PeerError as error:
             transaction.respond(error.status, now, error.lines, b"", error.reason)
             return
         if bindings != self.bindings.get(user, ()):
             self._keep(user, bindings, now)
-        transaction.respond(200, now, self._lines(request, bindings, now))
+        transaction.respond(200, now, lines)
+
+    def _check_length(self, transaction: ServerTransaction, request: Request, lines: str) -> None:
+        """All bindings of a user are no answer to a datagram that may be anybody's."""
+        endpoint = self._endpoint
+        place = (transaction.address, transaction.listener)
+        length = len(transaction.prefix) + len(lines)
+        if endpoint.guard is None and amplifies(endpoint, request, *place, length):
+            raise PeerError("The bindings are too long for a datagram; use TCP", 513)
 
     def _address_of_record(self, request: Request) -> str:
         uri = parse_uri(name_addr_uri(request.get("to") or ""))

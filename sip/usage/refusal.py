@@ -102,17 +102,21 @@ def refuse(
     start = f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n"
     start += response_prefix(request, address, tag)
     end = "Content-Length: 0\r\n\r\n"
-    if _is_unknown(endpoint, address, listener):
-        most = AMPLIFICATION * (len(request.head) + 4 + len(request.body))
-        if len(start) + len(lines) + len(end) > most:
-            lines = "" if status not in (401, 407) else lines
-            if len(start) + len(lines) + len(end) > most:
-                endpoint.discarded += 1
-                return
+    fixed = len(start) + len(end)
+    if amplifies(endpoint, request, address, listener, fixed + len(lines)):
+        lines = "" if status not in (401, 407) else lines
+        if amplifies(endpoint, request, address, listener, fixed + len(lines)):
+            endpoint.discarded += 1
+            return
     data = f"{start}{lines}{end}".encode("utf-8", "surrogateescape")
     endpoint.send(listener, return_address(request, address, listener), data)
 
 
-def _is_unknown(endpoint: "Endpoint", address: Address, listener: Listener) -> bool:
+def amplifies(
+    endpoint: "Endpoint", request: Request, address: Address, listener: Listener, length: int
+) -> bool:
+    """Whether an answer of `length` would help who sent `request` in another's name."""
     screen = endpoint.screen
-    return screen is not None and not listener.reliable and not screen.known(address[0])
+    if screen is None or listener.reliable or screen.known(address[0]):
+        return False
+    return length > AMPLIFICATION * (len(request.head) + 4 + len(request.body))

@@ -1,6 +1,7 @@
 """What is wrong with certificate files is told with field and fix, before anything starts."""
 
 import asyncio
+import ssl
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from simulator.config import Config
 from simulator.config_sip import TlsSection
 from simulator.config_tls import faults
 from simulator.errors import ServiceError
-from simulator.service import call_server
+from simulator.service import call_server, tls_contexts
 from tests.support.certificates import Authority, Issued, private_pem
 
 
@@ -37,6 +38,13 @@ def test_sound_files(authority: Authority, issued: Issued, tmp_path: Path) -> No
     assert found() == []
     assert found(certificate=both) == []
     assert found(certificate=issued.certificate, key=issued.key, ca=authority.ca) == []
+
+
+def test_servers_are_verified_unless_told_otherwise(issued: Issued) -> None:
+    files = {"certificate": issued.certificate, "key": issued.key}
+    for values, mode in (({}, ssl.CERT_REQUIRED), ({"verify": False}, ssl.CERT_NONE)):
+        _, opening = tls_contexts(section(**files, **values))
+        assert opening.verify_mode == mode
 
 
 def test_a_key_of_another_certificate(authority: Authority, issued: Issued) -> None:

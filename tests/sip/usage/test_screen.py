@@ -6,7 +6,8 @@ import pytest
 
 from sip.errors import PeerError, Unanswered
 from sip.events import Acknowledged, Hungup, Invited
-from sip.message import Request, parse
+from sip.message import Request, Response, parse
+from sip.registrar import Registrar
 from sip.transport import Address, Listener
 from sip.usage.screen import (
     AMPLIFICATION,
@@ -465,6 +466,39 @@ def test_a_phone_gets_its_challenge(network: Network, bob: Party, carol: Strange
     network.run(SOON)
     assert len(carol.responses("INVITE")[0].all("www-authenticate")) == 2
     assert carol.responses("OPTIONS")[0].get("allow") is not None
+
+
+def test_a_list_of_bindings_is_no_answer_to_a_datagram(
+    network: Network, bob: Party, carol: Stranger
+) -> None:
+    """Who has logged in under many long names could have them sent to somebody else."""
+    registrar = Registrar(bob.endpoint, lambda *_: 0)
+    screen = bob.endpoint.screen = Screen(bob.endpoint.unacknowledged)
+
+    def log_in(number: int, contact: str | None, listener: Listener) -> Response:
+        headers = {
+            "To": "<sip:1001@bob>",
+            "Contact": contact,
+            "CSeq": f"{number} REGISTER",
+            "Via": f"SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bK{number};rport",
+        }
+        data = request_text("REGISTER", headers)
+        bob.endpoint.receive_datagram(data, PEER, listener, bob.now)
+        answer = parse(bob.endpoint.outbox.pop()[2])
+        assert isinstance(answer, Response)
+        return answer
+
+    contacts = [f"<sip:1001@198.51.100.9:{5070 + n};x={100 * 'y'}>" for n in range(10)]
+    statuses = [log_in(n, contact, bob.listener).status for n, contact in enumerate(contacts, 1)]
+    taken = statuses.index(513)
+    assert taken > 3
+    assert set(statuses[:taken]) == {200}
+    assert len(registrar.bindings["1001"]) == taken, "what is refused changes nothing"
+    assert log_in(20, None, bob.listener).status == 513
+    assert len(log_in(21, None, TCP).all("contact")) == taken
+    screen.peers.add("198.51.100.9")
+    assert log_in(22, None, bob.listener).status == 200
+    registrar.close()
 
 
 def test_a_flood_of_options_is_answered_at_a_bounded_rate(
