@@ -155,6 +155,7 @@ def open_heartbeat_port(server: CallServer) -> None:
         return
     try:
         server.server_groups.listener = stack.listen_udp(udp[0].host, port, udp[0].advertise)
+        server.sources.configure(config)
     except OSError as error:
         raise ServiceError(
             f"sip.heartbeat_port: cannot open {port}: {error.strerror or error}; "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from simulator.config_base import covers
 from simulator.config_sources import SourceRule
+from simulator.config_values import Listen
 from simulator.errors import BanNotFound
 from simulator.views import BanView
 from sip.grammar import is_ipv4, is_ipv6
@@ -63,14 +64,13 @@ class Sources:
         networks += tuple(network for site in sites for network in site.gateways)
         screen.exempt = partial(covers, networks) if networks else None
         screen.rules = {}
-        rules = {
-            None if one is None else (one.transport, one.host, one.port): rule_of(rule)
-            for rule in config.sip.sources
-            for one in [rule.listen]
-        }
-        listeners = self._server.stack.endpoint.listeners
-        for at, listener in zip(config.sip.addresses(), listeners, strict=False):
-            rule = rules.get((at.transport, at.host, at.port)) or rules.get(None)
+        rules = {_place(rule.listen): rule_of(rule) for rule in config.sip.sources}
+        places = [_place(one) for one in config.sip.addresses()]
+        for number, listener in enumerate(self._server.stack.endpoint.listeners):
+            # One more is where pings leave from: it hears whom the first of its kind does.
+            found = [place for place in places if place[0] == listener.transport.lower()]
+            at = places[number] if number < len(places) else next(iter(found), ())
+            rule = rules.get(at) or rules.get(())
             if rule is not None:
                 screen.rules[listener] = rule
 
@@ -131,6 +131,11 @@ class Sources:
     def _view(self, ban: Ban) -> BanView:
         wall = self._server.wall
         return BanView(ban.network, ban.reason, wall(ban.since), wall(ban.until), ban.refused)
+
+
+def _place(listen: Listen | None) -> tuple[str | int, ...]:
+    """Transport, host and port; nothing stands for all that have no rule of their own."""
+    return () if listen is None else (listen.transport, listen.host, listen.port)
 
 
 def rule_of(rule: SourceRule) -> Rule:

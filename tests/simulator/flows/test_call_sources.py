@@ -10,6 +10,7 @@ import pytest
 from simulator.administration import SIGHUP
 from simulator.config import Config, check_config
 from simulator.errors import BanNotFound
+from simulator.reload import kept
 from sip.message import Request, Response
 from sip.records import Answer, Query, Srv
 from tests.simulator.flows.conftest import Build
@@ -21,6 +22,7 @@ from tests.simulator.flows.test_call_watched import Watcher
 from tests.simulator.flows.world import World
 from tests.support.builders import request_text, response_text
 from tests.support.network import Network, Stranger
+from tests.support.virtual_server import configuration
 
 CALLER, VXML, AGENTS = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 
@@ -117,6 +119,34 @@ def test_each_listener_has_its_rule(build: Build) -> None:
     )
     world.run()
     assert scanner.statuses("OPTIONS") == [200, 403]
+
+
+def test_the_port_of_pings_is_no_way_round(build: Build) -> None:
+    """Whoever finds it is heard there as at the first listener of its kind."""
+    listen = ["udp:192.0.2.4:5060"]
+    sources = [{"listen": listen[0], "call": "10.0.0.0/8"}]
+    world = build(sip={"listen": listen, "sources": sources})
+    pings = world.party.listen("UDP", port=5067)
+    world.server.sources.configure(world.server.config)
+    assert list(world.server.sources.screen.rules) == [world.party.listener, pings]
+    scanner = world.network.add_stranger("scanner", "203.0.113.66")
+    scanner.network.post(scanner.address, ("192.0.2.4", 5067), request_text("INVITE"))
+    world.run()
+    assert scanner.statuses("INVITE") == [403]
+    assert world.seen == {}
+
+
+def test_another_configuration_holds_at_once(build: Build) -> None:
+    world = build()
+    scanner = world.network.add_stranger("scanner", "203.0.113.66")
+    assert options(world, scanner, 1) == 200
+    sip = {"sources": [{"call": "10.0.0.0/8"}]}
+    config, waiting = kept(world.server.config, configuration(sip=sip))
+    world.server.configure(config)
+    assert waiting == []
+    assert options(world, scanner, 2) == 403
+    world.server.configure(configuration())
+    assert options(world, scanner, 3) == 200
 
 
 @pytest.mark.parametrize(
