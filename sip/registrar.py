@@ -105,10 +105,11 @@ class Registrar:
 
     def _check_length(self, transaction: ServerTransaction, request: Request, lines: str) -> None:
         """All bindings of a user are no answer to a datagram that may be anybody's."""
-        endpoint = self._endpoint
-        place = (transaction.address, transaction.listener)
+        endpoint, listener = self._endpoint, transaction.listener
         length = len(transaction.prefix) + len(lines)
-        if endpoint.guard is None and amplifies(endpoint, request, *place, length):
+        if endpoint.guard is None and amplifies(
+            endpoint, request, transaction.address, listener, length
+        ):
             raise PeerError("The bindings are too long for a datagram; use TCP", 513)
 
     def _address_of_record(self, request: Request) -> str:
