@@ -3,7 +3,7 @@
 import os
 import select
 import signal
-import subprocess
+import subprocess  # nosec B404 # SIPp and servers are children
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,7 +39,7 @@ class Child:
         if source is not None:
             stdin = source._process.stdout
         with errors.open("wb") as log:
-            self._process: subprocess.Popen[bytes] = subprocess.Popen(
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(  # nosec B603 # no shell
                 self.command,
                 stdin=stdin,
                 stdout=subprocess.PIPE if piped else log,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # nosec B405 # written here, never parsed
 
 from simulator.leg import Leg
 from sip.dialog import name_addr_uri

@@ -138,7 +138,7 @@ def read_password() -> str:
         else:
             password = sys.stdin.readline().rstrip("\r\n")
     except (EOFError, UnicodeDecodeError):
-        password = ""
+        password = ""  # nosec B105 # none was given, which is refused
     if not password or not password.isprintable():
         raise ServiceError("a password is text in UTF-8, not empty, without control characters")
     return password

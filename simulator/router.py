@@ -315,7 +315,8 @@ class Router:
     def percent(self, node: Node) -> Node:
         """One of the parts of a percent node, as often as it is to be chosen."""
         if self._random is None:
-            self._random = Random(self._ids.hex(16) if self._seed is None else self._seed)
+            seed: int | str = self._ids.hex(16) if self._seed is None else self._seed
+            self._random = Random(seed)  # nosec B311 # shares of calls, no secret
         drawn = self._random.random() * 100.0
         for part, target in node.parts:
             drawn -= part

@@ -21,7 +21,7 @@ Params = tuple[tuple[str, str | None], ...]
 A value is kept as it stands on the wire: a quoted string keeps its quotes.
 """
 
-TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"
+TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"  # nosec B105 # a pattern
 """token, RFC 3261 section 25.1."""
 
 # Lone surrogates other than the 128 of surrogateescape have no encoding.
