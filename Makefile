@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-some test-stack test-server test-interop lint format bench bench-micro compiled test-compiled \
-    fuzz soak chaos openapi ladders clean tools
+    fuzz soak chaos openapi ladders lock sbom clean tools
 
 ARGS :=
 BIN := .venv/bin
@@ -14,6 +14,8 @@ COMPILED := .venv-compiled/bin
 COMPILED_SOURCES := pyproject.toml setup.py $(shell find sip simulator api scenarios -name '*.py')
 HAS_HEADERS := -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-header --no-emit-index-url $(ARGS)
 PYTHON ?= $(shell for p in python3 python3.{11..19}; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
 
 # $(call install,PACKAGES): by apt when root, otherwise one line that names them.
@@ -57,10 +59,12 @@ test-interop: tools .venv/.interop ## run the tests against other people's phone
 	if [ -n "$$packages" ]; then $(call install,$$packages); fi
 	@INTEROP=1 $(BIN)/pytest $(or $(ARGS),--numprocesses=4 --dist=worksteal tests/interop)
 
-lint: .venv/.dev ## ruff, and mypy in strict mode
+lint: .venv/.dev ## ruff, mypy in strict mode, bandit, and pip-audit where there is a network
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml sip simulator api scenarios
+	@$(BIN)/python -m tests.supply
 
 format: .venv/.dev ## mend what ruff can mend
 	@$(BIN)/ruff check --fix
@@ -96,22 +100,37 @@ chaos: tools .venv/.dev ## kill -9 and restart under load: make chaos ARGS='--ki
 ladders: .venv/.dev ## write the golden ladders of scenarios/flows anew
 	@$(BIN)/python -m tests.scenarios $(ARGS)
 
-clean: ## remove the environments and what the tools left behind
-	rm -rf .venv .venv-compiled build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+lock: .venv/.dev ## pin the dependencies anew, as few as need be; all: make lock ARGS=--upgrade
+	@$(LOCK) --output-file requirements.txt
+	@$(LOCK) --extra fast --constraint requirements.txt --output-file requirements-image.txt
+	@$(LOCK) --extra dev --constraint requirements.txt --output-file requirements-dev.txt
 
-# The stamps make a repeated run instant; a changed pyproject.toml installs again.
-.venv/.setup: pyproject.toml
+# Of what is really installed, by the lock file and nothing else, in an environment of its own.
+sbom: .venv/.dev ## list all that the product installs: dist/callsim.cdx.json (CycloneDX)
+	@rm -rf build/sbom && $(PYTHON) -m venv --without-pip build/sbom && mkdir -p dist
+	@$(BIN)/pip --python build/sbom/bin/python install -q --require-hashes -r requirements-image.txt
+	@$(BIN)/pip --python build/sbom/bin/python install -q --no-deps .
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --validate \
+	    --output-file dist/callsim.cdx.json build/sbom/bin/python
+	@echo "Written and validated: dist/callsim.cdx.json"
+
+clean: ## remove the environments and what the tools left behind
+	rm -rf .venv .venv-compiled build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+# The stamps make a repeated run instant; a changed pyproject.toml or lock file installs again.
+.venv/.setup: pyproject.toml requirements.txt
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or later is needed. Name yours: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) $(NEW_ENOUGH) || { echo "$(PYTHON) is not Python 3.11 or later." >&2; exit 1; }
 	@if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(call install,$(notdir $(PYTHON))-venv); fi
 	@echo "Setting up .venv ..."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -q -e .
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install -q --no-deps -e .
 	@touch $@
 
-.venv/.dev: .venv/.setup
+.venv/.dev: .venv/.setup requirements-dev.txt
 	@echo "Adding the development tools to .venv ..."
-	@$(BIN)/python -m pip install -q -e '.[dev]'
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements-dev.txt
 	@touch $@
 
 .venv/.bench: .venv/.dev
@@ -119,14 +138,12 @@ clean: ## remove the environments and what the tools left behind
 	@$(BIN)/python -m pip install -q -e '.[bench]'
 	@touch $@
 
-# First plain, for what the compilation takes; that then replaces it.
-.venv-compiled/.setup: $(COMPILED_SOURCES) | .venv/.setup
+.venv-compiled/.setup: $(COMPILED_SOURCES) requirements-dev.txt requirements-image.txt | .venv/.setup
 	@if ! command -v $${CC:-cc} >/dev/null || ! $(PYTHON) $(HAS_HEADERS); then $(call install,gcc libc6-dev $(notdir $(PYTHON))-dev); fi
 	@echo "Compiling into .venv-compiled: this takes some minutes ..."
 	@rm -rf build
 	@$(COMPILED)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv-compiled
-	@$(COMPILED)/python -m pip install -q '.[compile,test,fast]'
-	@rm -rf build
+	@$(COMPILED)/python -m pip install -q --require-hashes -r requirements-dev.txt -r requirements-image.txt
 	@CALLSIM_COMPILED=1 $(COMPILED)/python -m pip install -q --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 

@@ -1,0 +1,1 @@
+"""What others wrote and the product takes: is anything known against it."""

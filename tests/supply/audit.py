@@ -1,0 +1,75 @@
+"""What is known against the pinned packages.
+
+pip-audit asks a vulnerability service over the network. Where none answers, that is said, and
+is no failure; what the service knows against a package is one.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[2]
+LOCKS: Final = [ROOT / f"requirements{kind}.txt" for kind in ("", "-image", "-dev")]
+_NO_ANSWER: Final = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "ServiceError")
+_SERVICE_TIMEOUT: Final = 5  # seconds for one answer
+
+
+@dataclass
+class Audit:
+    """What came of it: packages by ``name version``, findings a line each."""
+
+    known: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)  # to the service, so nobody looked
+    findings: list[str] = field(default_factory=list)
+    failure: str = ""  # of pip-audit itself
+    no_answer: str = ""  # why the service could not be asked
+
+    def __str__(self) -> str:
+        if self.failure:
+            return f"pip-audit failed:\n{self.failure}"
+        if self.no_answer or not self.known:
+            why = self.no_answer or "the service knows none of the packages"
+            return f"pip-audit: NOT DONE, no vulnerability service could be asked: {why}"
+        lines = [f"pip-audit: {len(self.known)} packages, {len(self.findings)} vulnerabilities"]
+        if self.unknown:
+            lines.append(f"NOT audited, unknown to the service: {', '.join(self.unknown)}")
+        return "\n".join([*lines, *self.findings])
+
+
+def audit(locks: Sequence[Path], options: Sequence[str] = ()) -> Audit:
+    """Ask about all packages of these lock files; `options` are pip-audit's own."""
+    done = subprocess.run(
+        [
+            *[sys.executable, "-m", "pip_audit", "--format=json", "--progress-spinner=off"],
+            *["--vulnerability-service=osv", f"--timeout={_SERVICE_TIMEOUT}"],
+            *["--disable-pip", "--require-hashes", *options],
+            *(part for lock in locks for part in ("--requirement", str(lock))),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    try:
+        dependencies = json.loads(done.stdout)["dependencies"]
+    except (ValueError, KeyError, TypeError):
+        if any(name in done.stderr for name in _NO_ANSWER):
+            return Audit(no_answer=done.stderr.strip().splitlines()[-1])
+        return Audit(failure=done.stderr or f"it ended with code {done.returncode}")
+    found = Audit()
+    for dependency in dependencies:
+        _take(found, dependency)
+    return found
+
+
+def _take(found: Audit, dependency: dict[str, Any]) -> None:
+    if "skip_reason" in dependency:
+        found.unknown.append(dependency["name"])
+        return
+    name = f"{dependency['name']} {dependency['version']}"
+    found.known.append(name)
+    for one in dependency["vulns"]:
+        fixed = f"mended in {', '.join(one['fix_versions'])}" if one["fix_versions"] else "no mend"
+        found.findings.append(f"{name}: {one['id']}, {fixed}; `make lock ARGS=--upgrade`")
