@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-some test-stack test-server test-interop lint format bench bench-micro compiled test-compiled \
-    fuzz soak chaos openapi ladders lock sbom clean tools
+    fuzz fuzz-atheris soak chaos openapi ladders lock sbom clean tools
 
 ARGS :=
 BIN := .venv/bin
@@ -30,7 +30,7 @@ DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install --
 endef
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.setup ## make .venv with the callsim command
 	@echo "Ready: $(BIN)/callsim --help"
@@ -85,8 +85,11 @@ bench: tools .venv/.bench ## run the benchmarks
 bench-micro: .venv/.dev ## what each step of a call costs by itself, each form that is there
 	@$(BIN)/python -m benchmarks.micro $(ARGS)
 
-fuzz: .venv/.dev ## damaged datagrams: make fuzz ARGS='--datagrams 10000000'
+fuzz: .venv/.dev ## damaged datagrams: make fuzz ARGS='--datagrams 10000000', or ARGS=--protos
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+fuzz-atheris: .venv/.fuzz ## octets led by coverage: make fuzz-atheris ARGS='--seconds 3600'
+	@$(BIN)/python -m tests.fuzz.guided $(ARGS)
 
 soak: .venv/.dev ## calls over a bad network: make soak ARGS='--calls 10000 --loss 0.3'
 	@$(BIN)/python -m tests.soak $(ARGS)
@@ -145,6 +148,11 @@ clean: ## remove the environments and what the tools left behind
 	@$(COMPILED)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv-compiled
 	@$(COMPILED)/python -m pip install -q --require-hashes -r requirements-dev.txt -r requirements-image.txt
 	@CALLSIM_COMPILED=1 $(COMPILED)/python -m pip install -q --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
+
+.venv/.fuzz: .venv/.dev
+	@echo "Adding atheris to .venv ..."
+	@$(BIN)/python -m pip install -q -e '.[fuzz]'
 	@touch $@
 
 .venv/.interop: .venv/.dev

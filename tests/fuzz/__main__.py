@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+from tests.fuzz.protos import Outcome, run_protos
 from tests.fuzz.run import ROUND, Report, run
 from tests.fuzz.wire import run_over_udp
 
@@ -22,8 +23,18 @@ def main() -> int:
     parser.add_argument("--wire", type=int, default=20_000, help="datagrams to the live server")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument(
+        "--protos",
+        action="store_true",
+        help="instead: each field of each message with each anomaly, to a live server",
+    )
+    parser.add_argument("--transports", default="UDP,TCP,TLS", help="of --protos")
+    parser.add_argument("--every", type=int, default=1, help="of --protos: one case in so many")
     parser.add_argument("--round", type=int, help="this round alone, to see a finding again")
     options = parser.parse_args()
+    if options.protos:
+        transports = options.transports.upper().split(",")
+        return _show("each field, each anomaly", run_protos(transports, options.every))
     if options.round is not None:
         return _show("round", run(options.seed, range(options.round, options.round + 1)))
     failed = 0
@@ -51,7 +62,7 @@ def in_process(options: argparse.Namespace) -> Report:
     return report
 
 
-def _show(title: str, report: Report) -> int:
+def _show(title: str, report: Report | Outcome) -> int:
     print(f"== {title} ==\n{report}")
     for finding in report.findings:
         print(finding)
