@@ -53,10 +53,10 @@ class LimitsSection(Section):
         default=1000, ge=1, le=10_000_000, description="Requests at once, after a pause."
     )
     unacknowledged: int = Field(
-        default=100,
+        default=300,
         ge=0,
         le=1_000_000,
-        description="Answered calls by UDP that wait for their ACK at a time; more get 503. "
+        description="Calls by UDP whose final answer waits for its ACK at a time; more get 503. "
         "0: any number.",
     )
     wrong_passwords: int = Field(

@@ -8,13 +8,14 @@ from sip.endpoint import Endpoint
 
 
 def endpoint_leftovers(endpoint: Endpoint) -> dict[str, int]:
-    """Transactions, dialogs and timers, where there are any."""
+    """Transactions, dialogs, answers without ACK and timers, where there are any."""
     sizes = {
         "clients": len(endpoint.clients),
         "servers": len(endpoint.servers),
         "merged": len(endpoint.merged),
         "sessions": len(endpoint.sessions),
         "owned": len(endpoint.owned),
+        "unacknowledged": sum(endpoint.unacknowledged.values()),
         "timers": endpoint.wheel.running,
     }
     return {name: size for name, size in sizes.items() if size}

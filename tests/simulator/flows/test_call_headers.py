@@ -244,7 +244,7 @@ def test_uris_with_separators_stand_in_brackets(world: World, number: str) -> No
     assert answer.get("from") == headers["From"]
     world.terminate()
     world.run(40.0)  # BYE waits for an ACK that does not come
-    assert stranger.requests("BYE")[0].uri == f"sip:{number}@{stranger.address[0]}"
+    assert stranger.requests("BYE")[0].uri == f"sip:{number}@{stranger.address[0]}:5060"
     world.run(40.0)  # nobody answers it
 
 
