@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import math
+import socket
 import ssl
+from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
 from sip.identity import speaks_for
@@ -22,6 +25,10 @@ PING: Final = 90.0
 
 PONG: Final = 10.0
 """Seconds in which the answer to a ping has to come."""
+
+UNHEARD: Final = 32.0
+"""Seconds (64*T1) in which the kernel of the peer has to take what was sent: one that is gone,
+or whose program has stopped to read, does not keep its connection."""
 
 _MOST_UNSENT: Final = 4 * 1024 * 1024
 
@@ -77,6 +84,7 @@ class StreamConnection(asyncio.Protocol):
             self._transport.abort()
             return
         self._last = self._now()
+        _watch_over(transport)
         self._watch()
         if not self.ours:
             self._hurry()
@@ -199,3 +207,16 @@ class StreamConnection(asyncio.Protocol):
             return
         self._answers = answered or bool(self._answers)
         self._watch()
+
+
+def _watch_over(transport: asyncio.BaseTransport) -> None:
+    """Have the kernel notice a peer that is gone without a word (RFC 5482, RFC 9293 3.8.4)."""
+    opened = transport.get_extra_info("socket")
+    with suppress(OSError):  # reset before we looked
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (
+            (socket.TCP_KEEPIDLE, math.ceil(PING)),
+            (socket.TCP_KEEPINTVL, math.ceil(PONG)),
+            (socket.TCP_USER_TIMEOUT, math.ceil(UNHEARD * 1000)),
+        ):
+            opened.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -39,21 +39,26 @@ class SocketListener(Listener):
         if known is None:
             return self.host
         local = known.get(remote)
-        if local is None:
-            if len(known) > _MOST_HOSTS:
-                known.clear()
-            local = known[remote] = self._routed(remote)
+        if local is not None:
+            return local
+        local = self._routed(remote)
+        if local is None:  # no way at present, or no file to ask with: as to the others, if any
+            loopback = "::1" if self.family == socket.AF_INET6 else "127.0.0.1"
+            return next(reversed(known.values()), loopback)
+        if len(known) > _MOST_HOSTS:
+            known.clear()
+        known[remote] = local
         return local
 
-    def _routed(self, remote: str) -> str:
+    def _routed(self, remote: str) -> str | None:
         if not (is_ipv4(remote) or is_ipv6(remote)):
             remote = _ANYWHERE[self.family]  # a name: the default route is the best guess
-        with socket.socket(self.family, socket.SOCK_DGRAM) as probe:
-            try:
+        try:
+            with socket.socket(self.family, socket.SOCK_DGRAM) as probe:
                 probe.connect((remote, 9))  # sends nothing: it asks for the route
-            except OSError:
-                return "::1" if self.family == socket.AF_INET6 else "127.0.0.1"
-            return str(probe.getsockname()[0])
+                return str(probe.getsockname()[0])
+        except OSError:
+            return None
 
     def transmit(self, data: bytes, address: Address) -> None:
         """Send octets to `address`.

@@ -1,11 +1,12 @@
 """The driver: feeds the endpoint, sends what it wants sent, keeps its one timer."""
 
 import asyncio
+import errno
 import logging
 import os
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from sip.aio.listener import SocketListener
 from sip.aio.resolver import Resolver
@@ -19,6 +20,15 @@ from sip.timers import Timers
 from sip.transport import Address, Listener
 
 log = logging.getLogger(__name__)
+
+_PASSING: Final = (errno.ENOBUFS, errno.ENOMEM)
+"""What says nothing of the peer, and is over soon."""
+
+_LATE: Final = 1.0
+"""Seconds: a timer that fires so late has waited for a process that stood still."""
+
+_READINGS: Final = 64
+"""Readings of a socket then, which take all that its buffer holds."""
 
 Handler = Callable[[Event | Responded, float], None]
 Tap = Callable[[str, bytes, Listener, Address, float], None]
@@ -51,6 +61,7 @@ class SipStack:
         self._lookups: set[asyncio.Task[None]] = set()
         self._pumping = False
         self._closed = False
+        self.lost = 0  # datagrams for which the kernel had no room
 
     def now(self) -> float:
         """The time that every verb wants: the loop's clock, in seconds."""
@@ -137,11 +148,22 @@ class SipStack:
     def _wake(self) -> None:
         self._alarm = None
         now = self._loop.time()
+        if now > self._alarm_time + _LATE:
+            self._catch_up()
+            now = self._loop.time()
         try:
             self.endpoint.handle_timers(now)
         except Exception:
             log.exception("a timer failed")
         self.pump(now)
+
+    def _catch_up(self) -> None:
+        """Read what came while the process stood still, before a timer takes it as missing."""
+        for listener in list(self.endpoint.listeners):
+            if isinstance(listener, UdpListener):
+                for _ in range(_READINGS):
+                    if self._closed or self._read(listener) == 0:
+                        break
 
     def pump(self, now: float | None = None) -> None:
         """Handle the events, send the outbox, start look-ups, re-arm the timer."""
@@ -193,12 +215,21 @@ class SipStack:
                     self._loop.add_writer(listener.socket, self._writable, listener)
                 self._backlog.append((listener, address, data))
             except (OSError, OverflowError) as error:
+                if isinstance(error, OSError) and error.errno in _PASSING:
+                    self._lost(error)
+                    continue
                 log.warning("cannot send to %s:%s: %s", *address, error)
                 failed.append((listener, address))
         for listener, address in failed:
             endpoint.transport_failed(listener, address, now)
         if endpoint.events or endpoint.outbox:
             self.pump(now)
+
+    def _lost(self, error: OSError) -> None:
+        """A datagram that could not leave is as good as lost on the way: it is sent again."""
+        self.lost += 1
+        if self.lost & (self.lost - 1) == 0:  # 1, 2, 4, 8 ...: not one line each
+            log.warning("%d datagrams could not be sent: %s", self.lost, error.strerror)
 
     def _writable(self, listener: UdpListener) -> None:
         self._loop.remove_writer(listener.socket)

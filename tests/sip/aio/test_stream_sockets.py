@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -294,6 +296,72 @@ def test_a_contact_that_takes_them(parameter: str) -> None:
             if not parameter:
                 end = await far.connections.get()
             await end.gets_request("INFO")
+
+    asyncio.run(play())
+
+
+# A peer that is gone without a word.
+
+
+def deafen(end: End) -> None:
+    """The host of the far end is gone: its kernel takes no packet of this connection any more."""
+    nothing = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # BPF: return 0
+    program = struct.pack("HL", 1, ctypes.addressof(nothing))
+    attach = 26  # SO_ATTACH_FILTER
+    end.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, attach, program)
+
+
+def test_a_half_open_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent is not taken: 503, and the next request opens another connection."""
+    monkeypatch.setattr(connection, "UNHEARD", 0.3)
+
+    async def play() -> None:
+        async with tcp_phones(1) as (alice,), Raw() as far:
+            session = alice.call(far.uri)
+            end = await far.connections.get()
+            end.writer.write(response_text(await end.gets_request("INVITE"), 180, "far"))
+            await alice.sees(Progressed)
+            deafen(end)
+            session.cancel(alice.stack.now())
+            alice.stack.pump()
+            assert await alice.refusal() == 503
+            alice.call(far.uri)
+            await (await far.connections.get()).gets_request("INVITE")
+
+    asyncio.run(play())
+
+
+def test_a_peer_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "UNHEARD", 0.3)
+
+    async def play() -> None:
+        async with tcp_phones(1) as (bob,):
+            with socket.create_connection(("127.0.0.1", bob.listener.port)):
+                await until(lambda: bob.stream.connections)
+                (ours,) = bob.stream.connections.values()
+                ours.send(bytes(3 << 20))  # more than the buffers of both kernels
+                assert ours.usable
+                await until(lambda: not bob.stream.connections)
+
+    asyncio.run(play())
+
+
+def test_an_idle_connection_is_looked_after_by_the_kernel() -> None:
+    """Keep-alive of TCP finds a peer that was switched off while nothing was sent."""
+
+    async def play() -> None:
+        async with tcp_phones(1) as (bob,), Raw() as far:
+            await far.connect(bob.listener.port)
+            await until(lambda: bob.stream.connections)
+            (ours,) = bob.stream.connections.values()
+            assert ours._transport is not None
+            opened = ours._transport.get_extra_info("socket")
+            assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            for option, value in (
+                (socket.TCP_KEEPIDLE, 90), (socket.TCP_KEEPINTVL, 10),
+                (socket.TCP_USER_TIMEOUT, 32_000),
+            ):  # fmt: skip
+                assert opened.getsockopt(socket.IPPROTO_TCP, option) == value
 
     asyncio.run(play())
 
