@@ -125,8 +125,21 @@ def _hung_up(call: "Call", leg: Leg, event: Hungup, now: float) -> None:
         _caller_left(call, leg, reason, beside, now)
     elif begin_survey(call, leg, now) or _goes_on_without(call, leg, now):
         leg.session.confirm_bye(now)
+    elif _unheard(call, now):
+        call.error_code = 408
+        call.end(now, "error", "no ACK from the caller", reason=REASONS["timeout"], by=leg)
     else:
         call.end(now, "completed", f"{leg.kind} hung up", reason=reason, by=leg, beside=beside)
+
+
+def _unheard(call: "Call", now: float) -> bool:
+    """Whether the caller is gone rather than the callee, which waited for its ACK too long.
+
+    The callee gets its ACK after that of the caller, so its 64*T1 is over first.
+    """
+    caller = call.caller
+    waits = caller.ack_user is not None and caller.answered != 0.0
+    return waits and now - caller.answered >= call.server.stack.endpoint.timers.timeout / 2
 
 
 def _caller_left(call: "Call", leg: Leg, reason: str, beside: str, now: float) -> None:

@@ -13,6 +13,7 @@ from tests.soak.calls import Play
 from tests.soak.mix import RATE, Mix
 from tests.soak.mix_live import WireMix, deciding
 from tests.soak.mix_virtual import VirtualMix
+from tests.soak.vanish import VanishMix
 from tests.soak.verdict import judge
 
 LIVE_RATE: Final = 10.0
@@ -27,6 +28,7 @@ def main() -> int:
     )
     parser.add_argument("--mix", action="store_true", help="all flows, commands, hang-ups, mixed")
     parser.add_argument("--live", action="store_true", help="the mix through `callsim serve`")
+    parser.add_argument("--vanish", type=float, metavar="SHARE", help="the mix; legs lose a peer")
     parser.add_argument("--calls", type=int, help="default 10,000; 20,000 of the mix")
     parser.add_argument("--loss", type=float, default=0.3, help="share of all packets")
     parser.add_argument("--duplication", type=float, default=0.15, help="share of all packets")
@@ -38,6 +40,8 @@ def main() -> int:
     started = time.perf_counter()
     if options.mix:
         wrong = _mix(VirtualMix(options.seed, options.calls or 20_000, options.rate or RATE))
+    elif options.vanish is not None:
+        wrong = _vanish(VanishMix(options.seed, options.calls or 10_000, options.vanish))
     elif options.live:
         with TemporaryDirectory(prefix="callsim-mix-") as folder, deciding(options.seed) as url:
             rate = options.rate or LIVE_RATE
@@ -64,6 +68,15 @@ def _soak(options: argparse.Namespace) -> list[str]:
         f"{ends.total():,} calls, {play.log.rules.packets:,} packets, {play.network.now:,.0f} s "
         "of virtual time"
     )
+    return wrong
+
+
+def _vanish(mix: VanishMix) -> list[str]:
+    wrong = _mix(mix)
+    who = ", ".join(f"{count:,} {name}" for name, count in sorted(mix.who.items()))
+    print(f"vanished: {len(mix.vanished):,} legs of {mix.noticed.total():,} calls ({who})")
+    print(", ".join(f"{count:,} {what}" for what, count in mix.noticed.most_common()))
+    print(f"entries left in any table: {len(mix.left)}")
     return wrong
 
 

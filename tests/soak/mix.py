@@ -449,10 +449,14 @@ class Mix(ABC):
         self.no_leg.difference_update(legs)
         ends = [self.all_ends[leg] for leg in legs if leg in self.all_ends]
         asked = self.asked.pop(record.call_guid, Asked())
-        self.wrong += judge(record, ends, asked, self.epoch)
+        self.wrong += self.verdict(record, ends, asked)
         number = record.called_number
         self.ends[VRU if number.startswith(VRU) else number, record.call_result] += 1
         self.judged += 1
+
+    def verdict(self, record: CdrRecord, ends: list[End], asked: Asked) -> list[str]:
+        """What is wrong with a record."""
+        return judge(record, ends, asked, self.epoch)
 
     def gather(self, guid: str) -> None:
         """What the phones of a call saw, once it is long over."""

@@ -13,6 +13,7 @@ from sip.events import (
     Event,
     Hungup,
     Invited,
+    Lost,
     Referred,
     Refused,
     Reinvited,
@@ -187,7 +188,7 @@ class Switch(MixPhone):
         if isinstance(event, Answered):
             with suppress(SipError):  # given up meanwhile
                 other.answer(line.received)
-        elif isinstance(event, Refused | Cancelled | Hungup):
+        elif isinstance(event, Refused | Cancelled | Hungup | Lost):
             del self.pairs[line], self.pairs[other]
             if isinstance(event, Refused):
                 self.mix.refuse(other, event.status if event.status >= 400 else 503)

@@ -27,7 +27,7 @@ hears what came of it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -71,10 +71,17 @@ class Asked:
     digits: list[tuple[float, str]] = field(default_factory=list)
 
 
-def judge(record: CdrRecord, ends: Sequence[End], asked: Asked, epoch: float) -> list[str]:
+def judge(
+    record: CdrRecord,
+    ends: Sequence[End],
+    asked: Asked,
+    epoch: float,
+    unheard: Collection[str] = (),
+) -> list[str]:
     """What is wrong with a record, given the ends of its legs; nothing when it is right.
 
-    `epoch` is the time of the record at which the clock of the ends is 0.
+    `epoch` is the time of the record at which the clock of the ends is 0. Ends that are
+    `unheard` (by leg) cannot tell how they ended.
     """
     by_leg = {end.leg_id: end for end in ends}
     wrong = [
@@ -85,7 +92,7 @@ def judge(record: CdrRecord, ends: Sequence[End], asked: Asked, epoch: float) ->
     wrong += [f"{end} is not over" for end in ends if not end.over]
     for leg in record.legs:
         end = by_leg.get(leg.leg_id)
-        if end is not None and not _agree(leg, end):
+        if end is not None and leg.leg_id not in unheard and not _agree(leg, end):
             wrong.append(f"{leg.leg_id} has {leg.sip_response_code}, its end saw {end}")
     if record.legs and record.legs[0].leg_id in by_leg:
         wrong += _Case(record, by_leg, asked, epoch).wrong()

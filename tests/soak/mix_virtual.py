@@ -63,12 +63,14 @@ class Decider:
 class VirtualMix(Mix):
     """In memory, on a clock of its own."""
 
-    def __init__(self, seed: int, calls: int, rate: float = RATE) -> None:
-        super().__init__(Network(seed, latency=0.02), seed, calls, rate)
+    def __init__(
+        self, seed: int, calls: int, rate: float = RATE, network: Network | None = None
+    ) -> None:
+        super().__init__(network or Network(seed, latency=0.02), seed, calls, rate)
         self.world = VirtualServer(self.network, self.config(), self.agents.uri, self.vxml.uri)
         self.address = self.world.address
         self.server = self.world.server
-        self.server.store = Records(self.recorded)
+        self.server.store = self.records = Records(self.recorded)
         self.server.watch = self._watch
         self.server.webhook = Decider(self)
 

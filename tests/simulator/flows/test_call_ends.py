@@ -230,10 +230,32 @@ def test_no_ack_from_the_caller(world: World, number: str) -> None:
     world.run(1.5)
     assert len(world.sent("200 INVITE", to="caller")) == 11
     assert world.sent("BYE", to="caller")
-    if number == "5000":
-        assert (world.cdr.call_result, world.cdr.error_code) == ("error", "408")
-    else:  # the gateway has waited as long, and says BYE itself
+    assert (world.cdr.call_result, world.cdr.error_code) == ("error", "408")
+    if number != "5000":  # the gateway has waited as long, and says BYE itself
         assert world.the("BYE", "vxml")
+    world.over()
+
+
+def test_an_agent_that_waits_in_vain_for_its_ack(world: World) -> None:
+    """It waits for that of the caller, who is gone: it gives up first, and is not to blame."""
+    world.caller.behaves(acknowledge=False)
+    world.dial("6000")
+    world.run(34.0)
+    assert world.the("BYE", "agents")
+    assert world.history[-1] == "ended no ACK from the caller"
+    assert (world.cdr.call_result, world.cdr.error_code) == ("error", "408")
+    world.over()
+
+
+def test_an_agent_that_does_not_wait_for_its_ack(world: World) -> None:
+    world.caller.behaves(acknowledge=False)
+    caller = world.dial("6000")
+    world.run(2.0)
+    world.agents.line.drop()
+    world.run()
+    caller.acknowledge()
+    world.run()
+    assert world.cdr.call_result == "completed"
     world.over()
 
 
