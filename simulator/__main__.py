@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -9,11 +10,13 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
 from simulator.administration import merged
 from simulator.cdr import CdrStoreError
+from simulator.collector import COLLECT_OLD, COLLECT_YOUNG, collect_old, collect_young
 from simulator.config import OPTION_KEYS, Config, ConfigError, Override, check_config
 from simulator.errors import ServiceError
 from simulator.log_thread import LINE, LogThread
@@ -22,28 +25,9 @@ from simulator.routing import DialPlan, NotRoutable
 from simulator.server import CallServer
 from simulator.service import call_server, callsim_version
 from simulator.views import CallState, TerminateReason
-from sip.endpoint import Endpoint
 from sip.transport import host_port
 
 T = TypeVar("T")
-
-_COLLECT_YOUNG: Final = 0.1
-"""Seconds from one collection of young garbage to the next.
-
-Calls free themselves by reference counts, so the collector is there for the rest alone. By
-itself it would start when more was made than freed: a steady load makes as much as it frees,
-and then one collection finds all transactions of a minute and stops the calls for 150 ms.
-What a tenth of a second leaves behind takes some milliseconds at the highest rate.
-"""
-
-_COLLECT_OLD: Final = 60.0
-"""Seconds from one look whether all objects may be collected to the next."""
-
-_QUIET: Final = 1_000
-"""Transactions and sessions at most, for the collector to look at all objects."""
-
-_COLLECT_ANYWAY: Final = 15
-"""Looks after which all objects are collected although the server is busy."""
 
 _EPILOG: Final = """\
 examples:
@@ -311,16 +295,29 @@ async def _run_server(options: argparse.Namespace) -> int:
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
         gc.disable()  # it is told when
+        loop.set_exception_handler(partial(_unhandled, server))
         endpoint = server.stack.endpoint
         collecting = [
-            loop.create_task(collect_young(_COLLECT_YOUNG)),
-            loop.create_task(collect_old(endpoint, _COLLECT_OLD)),
+            loop.create_task(collect_young(COLLECT_YOUNG, server.look_at_the_clocks)),
+            loop.create_task(collect_old(endpoint, COLLECT_OLD)),
         ]
         await stop.wait()
         for task in collecting:
             task.cancel()
         await server.drain(server.config.server.grace)
     return 0
+
+
+def _unhandled(
+    server: CallServer, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+) -> None:
+    """What goes wrong in the event loop itself: without a file left it tells for each caller
+    that waits outside, each second."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        server.news.out_of_files(error)
+    else:
+        loop.default_exception_handler(context)
 
 
 def _reload_on_hangup(server: CallServer, load: Callable[[], Config]) -> None:
@@ -334,25 +331,6 @@ def _reload_on_hangup(server: CallServer, load: Callable[[], Config]) -> None:
         task.add_done_callback(under_way.discard)
 
     loop.add_signal_handler(signal.SIGHUP, reload)
-
-
-async def collect_young(every: float) -> None:
-    """Free what was made and died in a circle since the last time."""
-    while True:
-        await asyncio.sleep(every)
-        gc.collect(0)
-
-
-async def collect_old(endpoint: Endpoint, every: float) -> None:
-    """Free what died old and in a circle, when nobody is kept waiting by it, or too long after."""
-    put_off = 0
-    while True:
-        await asyncio.sleep(every)
-        busy = len(endpoint.servers) + len(endpoint.clients) + len(endpoint.sessions)
-        put_off += 1
-        if busy <= _QUIET or put_off >= _COLLECT_ANYWAY:
-            gc.collect()
-            put_off = 0
 
 
 def _demo(options: argparse.Namespace) -> int:

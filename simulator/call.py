@@ -65,6 +65,7 @@ class Call:
         "called",
         "caller",
         "calling",
+        "epoch",
         "error_code",
         "greeting",
         "guid",
@@ -111,6 +112,7 @@ class Call:
         self.state: str = "ringing"
         self._before_transfer = self._before_hold = self.state
         self.started = now
+        self.epoch = server.epoch  # all its times of day are by the clock as it was then
         self.serial = 0  # rises from call to call
         self.hold: Hold | None = None  # by a command
         self.holds = 0

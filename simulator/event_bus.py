@@ -31,6 +31,7 @@ Values: TypeAlias = tuple[object, ...]
 """What a view is made of, besides cursor and timestamp, in the order of its fields."""
 
 Entry: TypeAlias = tuple[Kind, float, Values]
+"""Its second part is the time of day, in seconds since the epoch."""
 
 
 class EventBus:
@@ -60,7 +61,7 @@ class EventBus:
             self._switch_off()
             return
         self.last += 1
-        self._ring.append((kind, now, values))
+        self._ring.append((kind, self.wall(now), values))
         for reader in self.readers:
             reader.wake()
 
@@ -161,7 +162,7 @@ class EventReader:
         for cursor in range(self.position + 1, end + 1):
             kind, at, values = bus.at(cursor)
             if self._wants(kind, values):
-                found.append(_view(kind, cursor, bus.wall(at), values))
+                found.append(_view(kind, cursor, at, values))
         self.position = end
         return found
 

@@ -4,6 +4,7 @@ Only asked while the event bus is on. A line is looked up by its name; most say 
 the stream tells. The bus gets the values of an event in the order of its view's fields.
 """
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,14 @@ if TYPE_CHECKING:
     from simulator.agents import Queue
     from simulator.call import Call
     from simulator.server import CallServer
+
+log = logging.getLogger(__name__)
+
+_SHOWN: Final = 10.0
+"""Seconds for which health tells that the process stood still, or had no file."""
+
+_AGAIN: Final = 60.0
+"""Seconds from one line in the log to the next about the same want."""
 
 _SIP_CODE: Final = re.compile(r"SIP (\d{3})")
 _TIMEOUTS: Final = (408, 504)
@@ -243,11 +252,13 @@ LINES: Final[dict[str, _Tell]] = {
 class SystemNews:
     """Hears of the licences, servers and services of `server`."""
 
-    __slots__ = ("_server",)
+    __slots__ = ("_server", "_told_at", "_unsteady_until")
 
     def __init__(self, server: "CallServer") -> None:
         self._server = server
         server.licences.watch = self._licences
+        self._unsteady_until = 0.0
+        self._told_at = -_AGAIN  # that there are no files
         server.server_groups.watch = self._server_changed
         server.prober.watch = self._vxml_server
 
@@ -316,6 +327,39 @@ class SystemNews:
     def stopping(self, now: float) -> None:
         """The SIP service takes no more calls."""
         self._service("SIP", "running", "stopped", "the server takes no more calls", now)
+
+    def stood_still(self, seconds: float) -> None:
+        """For so long nothing was done: the machine was busy, or the process was stopped."""
+        now = self._server.stack.now()
+        self._unsteady_until = now + _SHOWN
+        text = f"the process stood still for {seconds:.1f} s"
+        log.warning("%s; calls go on. See what else the machine was doing", text)
+        self._service("SIP", "error", "running", text, now)
+
+    def unsteady(self, now: float) -> bool:
+        """Whether it has stood still or had no file a little while ago."""
+        return now < self._unsteady_until
+
+    def out_of_files(self, error: OSError) -> None:
+        """A connection could not be accepted; once a minute that is news."""
+        now = self._server.stack.now()
+        self._unsteady_until = now + _SHOWN
+        if now < self._told_at + _AGAIN:
+            return
+        self._told_at = now
+        log.warning(
+            "new connections wait: %s; see who holds so many, and raise LimitNOFILE of the "
+            "service (ulimit -n)",
+            error.strerror,
+        )
+
+    def clock_set(self, step: float) -> None:
+        """The time of day is another one than it was."""
+        log.warning(
+            "the clock was set by %+.1f s; calls in progress keep the time of day that they began "
+            "with, timers do not go by it",
+            step,
+        )
 
     def icm(self, up: bool) -> None:
         """The router that is asked over HTTP is not asked any more, or again."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from simulator.call import Call
     from simulator.call_index import CallIndex
     from simulator.config import Config
+    from simulator.news import SystemNews
     from simulator.ports import Stack, Store
     from simulator.probes import Prober
     from simulator.routing import DialPlan, Lookup
@@ -44,6 +45,7 @@ class Queries:
     index: "CallIndex"
     config: "Config"
     plan: "DialPlan"
+    news: "SystemNews"
     prober: "Prober"
     stack: "Stack"
     store: "Store"
@@ -99,7 +101,7 @@ class Queries:
             state=_state(call),
             calling_number=call.calling,
             called_number=call.called,
-            start_time=self.wall(call.started),
+            start_time=call.epoch + call.started,
             duration=int(now - call.started),
             application_name=call.application,
         )
@@ -116,7 +118,7 @@ class Queries:
             state=_state(call),
             calling_number=call.calling,
             called_number=call.called,
-            start_time=self.wall(call.started),
+            start_time=call.epoch + call.started,
             duration=int(now - call.started),
             application_name=call.application,
             sip_call_id=dialog.call_id,
@@ -125,7 +127,7 @@ class Queries:
             icm_route_result=IcmRouteResult(call.icm_label, call.icm_skill_group, call.icm_agent),
             vxml_server=vxml_server(call),
             history=[
-                HistoryEntry(self.wall(at), event, details) for at, event, details in call.history
+                HistoryEntry(call.epoch + at, event, details) for at, event, details in call.history
             ],
             ecc_variables=call.variables.ecc if call.variables is not None else {},
         )
@@ -163,7 +165,7 @@ class Queries:
             method="INVITE",
             from_uri=from_uri,
             to_uri=to_uri,
-            start_time=self.wall(leg.started),
+            start_time=leg.call.epoch + leg.started,
         )
 
     def session(self, session_id: str) -> SessionDetailView:
@@ -193,7 +195,7 @@ class Queries:
             transport=transport,  # type: ignore[arg-type]
             local_address=session.listener.sent_by(host),
             remote_address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-            last_activity_time=self.wall(leg.touched),
+            last_activity_time=leg.call.epoch + leg.touched,
         )
 
     def leg_uris(self, leg: Leg) -> tuple[str, str]:
@@ -208,10 +210,11 @@ class Queries:
     def health(self) -> HealthView:
         """The server as a whole; percentages are of one core and of the machine's memory."""
         listening = bool(self.stack.endpoint.listeners)
+        unsteady = self.news.unsteady(self.stack.now())
         status: Literal["healthy", "degraded", "unhealthy"] = "healthy"
         if not listening:
             status = "unhealthy"
-        elif self.draining or not self.store.healthy or self.prober.missing:
+        elif self.draining or not self.store.healthy or self.prober.missing or unsteady:
             status = "degraded"
         return HealthView(
             server_name=self.config.server.name,

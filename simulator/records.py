@@ -118,7 +118,7 @@ def row_of(call: "Call", now: float, by: Leg | None = None) -> Row:
     `by` is the leg that hung up.
     """
     server = call.server
-    epoch = server.wall(0.0)
+    epoch = call.epoch
     legs = call.legs
     marks = _marks(call, by)
     applications = timeouts = errors = transfers = 0

@@ -70,6 +70,11 @@ _NO_ROUTE: Final = Route("", "", "preroute", "", "label")
 LAST_WORDS: Final = 2.0
 """Seconds that the far ends have for answers when the server stops."""
 
+STOOD_STILL: Final = 2.0
+"""Seconds that the event loop is late after which that is news."""
+
+CLOCK_SET: Final = 0.5
+"""Seconds by which the time of day has changed after which somebody has set it."""
 
 Watch = Callable[[Call, float, str, str], None]
 
@@ -91,7 +96,7 @@ class CallServer(Commands):
         self.started = stack.now()
         self.statistics = Statistics(self.started, 60 * config.statistics.interval)
         self.reports = Reports(self)
-        self._wall_offset = time.time() - self.started
+        self.epoch: float = time.time() - self.started  # seconds since 1970 at the loop's zero
         self.events = EventBus(config.events.kept, stack.now, self.wall)
         self._stored: dict[str, asyncio.Future[None]] = {}
         self._idle: asyncio.Event = asyncio.Event()
@@ -142,8 +147,19 @@ class CallServer(Commands):
         self.licences.use(self._licensed, config.server.licences, self.stack.now())
 
     def wall(self, now: float) -> float:
-        """Seconds since the epoch for a time of the loop's clock."""
-        return self._wall_offset + now
+        """Seconds since the epoch for a time of the loop's clock, as the time of day is now."""
+        return self.epoch + now
+
+    def look_at_the_clocks(self, late: float) -> None:
+        """Some times a second, this time `late` by so many seconds: what has become of time?"""
+        if late >= STOOD_STILL:
+            self.news.stood_still(late)
+        before = self.stack.now()
+        epoch = time.time() - before
+        step = epoch - self.epoch
+        if abs(step) >= CLOCK_SET and self.stack.now() - before < CLOCK_SET / 2:
+            self.epoch = epoch
+            self.news.clock_set(step)
 
     # Events.
 
@@ -222,7 +238,7 @@ class CallServer(Commands):
         """A call is in the tables from now on, and has its licence."""
         self.calls[call.guid] = call
         self._serial = call.serial = self._serial + 1
-        start = int((self._wall_offset + call.started) * 1000)  # as in its record
+        start = int((call.epoch + call.started) * 1000)  # as in its record
         call_id = call.legs[0].session.dialog.call_id
         self.store.begun(call.guid, start, call.calling, call.called, call_id)
         self.index.add(call)

@@ -39,6 +39,7 @@ class TransferCommands(Legs):
     """The part of `Commands` that moves a call elsewhere."""
 
     calls: "dict[str, Call]"
+    epoch: float
     router: Router
     transfer_log: TransferLog
 
@@ -189,10 +190,12 @@ class TransferCommands(Legs):
 
     def transfers(self, guid: str) -> list[TransferView]:
         """The transfers of a call, the first one first. Raises CallNotFound."""
-        found = self.transfer_log.of(guid, self.calls.get(guid), self.stack.now())
+        call = self.calls.get(guid)
+        found = self.transfer_log.of(guid, call, self.stack.now())
         if found is None:
             raise CallNotFound(f"no active call, and no transferred one of late, is {guid!r}")
-        return [transfer_view(record, self.wall(0.0)) for record in found]
+        epoch = self.epoch if call is None else call.epoch
+        return [transfer_view(record, epoch) for record in found]
 
     # Hold.
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from simulator.__main__ import collect_old, collect_young
+from simulator.collector import collect_old, collect_young
 from sip.endpoint import Endpoint
 from sip.ids import IdSource
 from sip.transaction.server import ServerTransaction
@@ -73,7 +73,7 @@ def test_what_died_young_is_freed_whatever_the_load() -> None:
         del circle
 
         async def inner() -> None:
-            task = asyncio.create_task(collect_young(0.0))
+            task = asyncio.create_task(collect_young(0.0, lambda _late: None))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             task.cancel()

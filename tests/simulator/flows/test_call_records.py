@@ -251,7 +251,7 @@ def test_the_local_time_of_a_record(
 ) -> None:
     """LocalTimeZoneOffset of the table Call: in minutes, at the start of the call."""
     world = build(icm={"timezone": zone})
-    world.server._wall_offset = start
+    world.server.epoch = start
     world.standalone().hang_up()
     world.run()
     record = world.wait_for(world.server.reports.record(world.cdr.call_guid))

@@ -120,7 +120,7 @@ def test_if_time(
         )
     )
     midnight = 1_795_478_400.0 - (9 * 3600 if zone == "Asia/Tokyo" else 0)
-    world.server._wall_offset = midnight + when * 3600
+    world.server.epoch = midnight + when * 3600
     caller = world.dial("3000")
     world.run()
     assert caller.statuses == [486 if holds else 603]
@@ -405,7 +405,7 @@ def test_the_context_of_a_new_call(build: Build) -> None:
 def test_the_router_call_key(build: Build) -> None:
     """Key and day of each call, in its CDR; the count begins again on the next day."""
     world = build()
-    world.server._wall_offset = 1_795_478_400.0 + 86_399.0  # a second before midnight
+    world.server.epoch = 1_795_478_400.0 + 86_399.0  # a second before midnight
     for number in ("6000", "7000", "5000"):
         world.dial(number)
         world.run(0.1)

@@ -1,0 +1,123 @@
+"""Sockets that fail, no file left, names that nobody knows: other calls go on, and it ends."""
+
+import os
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import pytest
+
+from scenarios.server import ServerProcess
+from tests.chaos.crowd import Crowd
+
+BROADCAST: Final = "255.255.255.255"  # where a socket may not send (EACCES)
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+LOOK: Final = 2.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def names() -> Iterator[socket.socket]:
+    """A name server that never answers."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server(
+    names: socket.socket, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    """One that is bound to all addresses, which it has to ask for when it calls somebody."""
+    with ServerProcess(
+        tmp_path_factory.mktemp("server"),
+        routes={"2>": f"sip:{BROADCAST}:5060", "4>": "sip:callee.example.com:5060"},
+        settings={"sip.nameservers": f"127.0.0.1:{names.getsockname()[1]}"},
+        options=["--sip", "udp:0.0.0.0:0", "--sip", "tcp:127.0.0.1:0"],
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+def address(server: ServerProcess) -> tuple[str, int]:
+    """Where it is called."""
+    return "127.0.0.1", server.sip[1]
+
+
+def served(crowd: Crowd) -> None:
+    """Whole calls."""
+    crowd.say("INVITE")
+    crowd.hears("200 INVITE")
+    crowd.say("ACK")
+    crowd.say("BYE")
+    crowd.hears("200 BYE")
+
+
+@contextmanager
+def no_files(pid: int) -> Iterator[None]:
+    """The process can open none meanwhile."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def test_no_file_is_left(server: ServerProcess, address: tuple[str, int]) -> None:
+    """Who comes anew has to wait, without a busy loop; then all are served."""
+    where = urlsplit(server.api)
+    assert server.calls() == []  # and its connection stays
+    outside = []
+    with no_files(server.pid):
+        for _ in range(20):
+            outside.append(socket.create_connection((where.hostname or "", where.port or 0)))
+            outside.append(socket.create_connection(server.listeners["tcp"]))
+        server.wait_for(
+            lambda: "new connections wait: Too many open files" in server.errors, "news"
+        )
+        before = cpu_seconds(server.pid)
+        time.sleep(LOOK)  # what it costs meanwhile is the question
+        assert cpu_seconds(server.pid) - before < LOOK / 2
+        with Crowd(address, 20) as crowd:
+            served(crowd)
+        assert server.rest("GET", "/health")["status"] == "degraded"
+        assert server.errors.count("new connections wait") == 1
+    for number, one in enumerate(outside):
+        with one:
+            one.settimeout(10.0)
+            ask = (
+                b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                if number % 2 == 0
+                else b"\r\n\r\n"
+            )
+            one.sendall(ask)
+            assert one.recv(1024).startswith(b"HTTP/1.1 200 " if number % 2 == 0 else b"\r\n")
+
+
+def test_no_way_to_the_callee(server: ServerProcess, address: tuple[str, int]) -> None:
+    with Crowd(address, 1, "2000") as crowd:
+        crowd.say("INVITE")
+        crowd.hears("503 INVITE")
+    line = f"cannot send to {BROADCAST}:5060: [Errno 13] Permission denied"
+    server.wait_for(lambda: line in server.errors, "a line of it")
+
+
+def test_the_dns_is_gone(server: ServerProcess, address: tuple[str, int]) -> None:
+    """A call by name is refused once the resolver has waited; others do not wait for it."""
+    with Crowd(address, 1, "4000") as named, Crowd(address, 20) as others:
+        named.say("INVITE")
+        served(others)
+        assert named.said_to("503 INVITE") == 0
+        assert named.said_to("100 INVITE") == 1
+        named.hears("503 INVITE")
