@@ -22,6 +22,7 @@ SIP += [f"sip/aio/{name}.py" for name in "listener stack stream udp".split()]
 SIMULATOR = [
     f"simulator/{name}.py"
     for name in """
+        admission
         agents
         announcements
         audit

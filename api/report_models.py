@@ -306,6 +306,22 @@ class LicencePorts(Reply):
     level: Literal["safe", "warning", "critical", "failure"] = Field(validation_alias="name")
 
 
+class RefusedCalls(Reply):
+    """New calls refused since the start, by what there was too much of: calls at a time, new
+    calls a second, or delay."""
+
+    calls: int
+    rate: int
+    delay: int
+
+
+class AdmissionFigures(Reply):
+    """Whether new calls are refused now, and why; without `overload` all are taken."""
+
+    overload: Literal["rate", "delay"] | SkipJsonSchema[None] = None
+    refused: RefusedCalls
+
+
 class LoginFigures(Reply):
     """Logins over REST that failed, put off by 429 or 503, and from how many addresses of late."""
 
@@ -327,6 +343,7 @@ class ServiceStatistics(Reply):
     active_icm_calls: int
     active_vru_calls: int
     licence_ports: LicencePorts | SkipJsonSchema[None] = None
+    admission: AdmissionFigures
     interval_minutes: Share
     current: SipFigures
     previous: SipFigures

@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from simulator import config_dial_plan as dialing
 from simulator import config_plan as plan
 from simulator import config_sections as sections
+from simulator.config_admission import AdmissionSection
 from simulator import config_sip
 from simulator.config_base import Section, one_or_many
 from simulator.config_check import cross_check, translate
@@ -61,6 +62,7 @@ class Config(Section):
     """The whole configuration; it never changes once made."""
 
     server: sections.ServerSection = sections.ServerSection()
+    admission: AdmissionSection = AdmissionSection()
     sip: config_sip.SipSection = config_sip.SipSection()
     api: sections.ApiSection = sections.ApiSection()
     sdp: sections.SdpSection = sections.SdpSection()

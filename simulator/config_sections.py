@@ -53,7 +53,7 @@ class ServerSection(Section):
         ge=-1,
         description="Calls at a time; more get 503. -1: no limit (SIP.CallsMaxThreshold). A CVP "
         "12.6 Call Server is sized for 3000 calls at 15 a second (2500 with HTTPS), one of 8.x "
-        "for 1200 at 14; it throttles no call rate, and neither does this one.",
+        "for 1200 at 14; it throttles no call rate, and this one only by admission.rate.",
     )
     licences: int = Field(
         default=0,

@@ -361,6 +361,13 @@ class SystemNews:
             step,
         )
 
+    def overload(self, reason: str, now: float) -> None:
+        """New calls are refused, and why; with an empty reason they are taken again."""
+        if reason:
+            self._service("SIP", "running", "error", f"overload: {reason}", now)
+        else:
+            self._service("SIP", "error", "running", "all new calls are taken again", now)
+
     def icm(self, up: bool) -> None:
         """The router that is asked over HTTP is not asked any more, or again."""
         now = self._server.stack.now()

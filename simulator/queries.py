@@ -27,6 +27,7 @@ from sip.dialog import name_addr_uri
 from sip.usage.session import STATE_NAMES, Session
 
 if TYPE_CHECKING:
+    from simulator.admission import Admission
     from simulator.call import Call
     from simulator.call_index import CallIndex
     from simulator.config import Config
@@ -47,6 +48,7 @@ class Queries:
     plan: "DialPlan"
     news: "SystemNews"
     prober: "Prober"
+    admission: "Admission"
     stack: "Stack"
     store: "Store"
     draining: bool
@@ -215,6 +217,8 @@ class Queries:
         if not listening:
             status = "unhealthy"
         elif self.draining or not self.store.healthy or self.prober.missing or unsteady:
+            status = "degraded"
+        elif self.admission.overload:
             status = "degraded"
         return HealthView(
             server_name=self.config.server.name,

@@ -24,6 +24,7 @@ from simulator.cdr_queries import (
 from simulator.errors import RecordNotFound
 
 if TYPE_CHECKING:
+    from simulator.admission import Refusals
     from simulator.cdr_records import CdrRecord
     from simulator.licence import Licences
     from simulator.server import CallServer
@@ -78,7 +79,8 @@ class IntervalView:
 class ServiceView:
     """SIP and ICM statistics: this moment, the interval, the one before it, and all.
 
-    `licences` are those of this moment, or None where they are not counted.
+    `licences` are those of this moment, or None where they are not counted. `overload` is why
+    calls are refused at present, empty where they are not; `refused` are those since the start.
     """
 
     active_calls: int
@@ -90,6 +92,8 @@ class ServiceView:
     last: IntervalView
     total: IntervalView
     licences: "Licences | None"
+    overload: str
+    refused: "Refusals"
 
 
 class ReportsBusy(Exception):
@@ -229,4 +233,6 @@ class Reports:
             last=IntervalView(wall(before), wall(began), statistics.last),
             total=IntervalView(wall(statistics.started), wall(now), statistics.total()),
             licences=server.licences if server.licences.limit > 0 else None,
+            overload=server.admission.overload,
+            refused=server.admission.refused,
         )

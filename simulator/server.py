@@ -12,6 +12,7 @@ from typing import Final
 
 from simulator.access import Access
 from simulator.administration import Administration
+from simulator.admission import Admission
 from simulator.agent_desk import AgentDesk
 from simulator.agents import Agent, SkillGroups
 from simulator.audit import Audit
@@ -113,6 +114,7 @@ class CallServer(Commands):
         self.administration = Administration(self, config)
         self.waiting = WaitingCalls()
         self.licences = Licences()
+        self.admission = Admission(self)
         self.configure(config)
         self.nobody = Call(self, "", "", "", _NO_ROUTE, self.started)  # see `let_go`
         self.nobody.state = "ended"
@@ -145,6 +147,7 @@ class CallServer(Commands):
         self.router.configure(config)
         self.skill_groups.configure(config, self.stack.now())
         self.licences.use(self._licensed, config.server.licences, self.stack.now())
+        self.admission.configure(config, self.stack.now())
 
     def wall(self, now: float) -> float:
         """Seconds since the epoch for a time of the loop's clock, as the time of day is now."""
@@ -211,7 +214,7 @@ class CallServer(Commands):
             log.info("%s: %s", guid, error)
             route = Route("", called, "preroute", "", "label")
         returns = route.kind == "vru_return" and self.waiting.expects(route.number)
-        if not over and not returns and not self._capacity(session, now):
+        if not over and not returns and not self._capacity(session, called, now):
             return
         call = Call(self, guid, calling, called, route, now)
         call.origin = self.plan.origin_for(origin, route)
@@ -253,20 +256,27 @@ class CallServer(Commands):
         """The calls that need a licence: a return from the VRU belongs to the one that waits."""
         return len(self.calls) - len(self.waiting.returns)
 
-    def _capacity(self, session: InviteSession, now: float) -> bool:
-        """Whether there is room and a licence for one more call; if not it is refused here."""
-        if self._room():
+    def _capacity(self, session: InviteSession, called: str, now: float) -> bool:
+        """Whether there is room for one more call; if not it is refused here."""
+        if self.admission.admits(called, now):
             return True
-        self.statistics.rejected(now)
         session.reject(now, 503, lines=f"Retry-After: 5\r\n{self.server_line}")
         return False
 
-    def _room(self) -> bool:
-        licences = self.licences
-        if 0 < licences.limit <= self._licensed:
-            licences.deny()
-            return False
-        return not (self.store.full or 0 <= self.config.server.max_calls <= len(self.calls))
+    @property
+    def is_out_of_licences(self) -> bool:
+        """Whether a call more would find no licence."""
+        return 0 < self.licences.limit <= self._licensed
+
+    @property
+    def has_no_place(self) -> bool:
+        """Whether a call more would find no licence, or no place for its record."""
+        return self.is_out_of_licences or self.store.full
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many calls as there may be."""
+        return self.has_no_place or 0 <= self.config.server.max_calls <= len(self.calls)
 
     def _admitted(self, session: InviteSession, hops: int, now: float) -> bool:
         """Whether anybody may come in now; who may not is refused here."""
@@ -354,7 +364,9 @@ class CallServer(Commands):
             raise NotRoutable(
                 f"destination: no static route for {destination!r}; add one under routes"
             )
-        if self.draining or not self._room():
+        if self.draining or self.is_full:
+            if self.is_out_of_licences:
+                self.licences.deny()
             raise NotAdmitted("the server is full or is being stopped; try again later")
         now = self.stack.now()
         endpoint = self.stack.endpoint

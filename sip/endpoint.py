@@ -9,15 +9,12 @@ verbs of its sessions. Every call carries ``now``, the time in seconds.
 from typing import Final, Protocol
 
 from sip.dialog import Dialog, is_sips, route_uri
+from sip.door import Door
 from sip.errors import PeerError, Unanswered
 from sip.events import Event, Responded
 from sip.grammar import check_header
 from sip.ids import IdSource
-from sip.inspection import (
-    check_content,
-    check_extensions,
-    check_lines,
-)
+from sip.inspection import check_content, check_extensions, check_lines
 from sip.message import Request, Response, build_request, parse, reason_phrase
 from sip.stream import FramingError
 from sip.timers import Timers
@@ -73,8 +70,9 @@ class Endpoint(Transactions):
     OPTIONS: 200 in service, 503 otherwise. `extensions` are the option tags that
     Require may name, see `support`; `services` serve methods outside of dialogs, see
     `serve`; `amendments` say by status how a refused request is sent again. `screen` says who
-    may send requests outside of dialogs, and how many, `guard` asks who sent one;
-    `session_timers` is what is wanted of RFC 4028. All three may be None.
+    may send requests outside of dialogs, and how many, `guard` asks who sent one; the `door`
+    refuses new calls; `session_timers` is what is wanted of RFC 4028. But for the door they
+    may be None.
     """
 
     def __init__(
@@ -92,6 +90,7 @@ class Endpoint(Transactions):
         self.amendments: dict[int, Amend] = {420: omit_extensions}
         self.screen: Screen | None = None
         self.guard: Guard | None = None
+        self.door = Door(self)
         self.service_status = 200
         self.methods: tuple[str, ...] = METHODS
         self.extensions: tuple[str, ...] = ()
@@ -133,6 +132,8 @@ class Endpoint(Transactions):
         self, data: bytes, address: Address, listener: Listener, now: float
     ) -> None:
         """Take one datagram from `address`; a peer's fault is answered or dropped."""
+        if self.door.alert and self.door.settles(data, address, listener, now):
+            return
         try:
             message = parse(data)
             if isinstance(message, Response):

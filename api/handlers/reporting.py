@@ -12,6 +12,7 @@ from api.listing import Json, written
 from api.logins import FailedLogins
 from api.operations import Operations
 from api.report_models import (
+    AdmissionFigures,
     ApplicationFigures,
     ApplicationStatistics,
     CallDetailRecord,
@@ -304,6 +305,9 @@ async def get_service_statistics(server: CallServer, logins: FailedLogins) -> Se
         active_icm_calls=view.icm_calls,
         active_vru_calls=view.vru_calls,
         licence_ports=None if view.licences is None else LicencePorts.model_validate(view.licences),
+        admission=AdmissionFigures.model_validate(
+            {"overload": view.overload or None, "refused": view.refused}
+        ),
         interval_minutes=view.interval / 60,
         current=_figures(view.current),
         previous=_figures(view.last),

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sip.aio.listener import SocketListener
 from sip.aio.resolver import Resolver
 from sip.aio.stream import StreamListener
-from sip.aio.udp import UdpListener
+from sip.aio.udp import BATCH, UdpListener
 from sip.endpoint import Endpoint
 from sip.events import Event, Responded
 from sip.ids import IdSource
@@ -29,6 +29,13 @@ _LATE: Final = 1.0
 
 _READINGS: Final = 64
 """Readings of a socket then, which take all that its buffer holds."""
+
+_UNREAD: Final = 0.05
+"""Seconds without a look at a socket after which datagrams are asked how old they are."""
+
+_SHARE: Final = 0.001
+"""Seconds that calls which wait at the door get in a turn of the loop at least, and otherwise
+as long as all else took since the last one, but no longer than `_UNREAD`."""
 
 Handler = Callable[[Event | Responded, float], None]
 Tap = Callable[[str, bytes, Listener, Address, float], None]
@@ -62,6 +69,9 @@ class SipStack:
         self._pumping = False
         self._closed = False
         self.lost = 0  # datagrams for which the kernel had no room
+        self._attending: asyncio.Handle | None = None  # where new calls wait at the door
+        self._attended = 0.0
+        self._full = False  # the last reading was a whole batch: more may be there
 
     def now(self) -> float:
         """The time that every verb wants: the loop's clock, in seconds."""
@@ -105,7 +115,7 @@ class SipStack:
         if self.tap is not None:
             self.tap("in", data, listener, address, now)
         try:
-            self.endpoint.receive_datagram(data, address, listener, now)
+            self.endpoint.door.take(data, address, listener, now)
         except Exception:
             log.exception("a message from %s:%s was not processed", *address)
 
@@ -121,6 +131,7 @@ class SipStack:
                 listener.close()
         self.endpoint.listeners.clear()
         self._backlog.clear()
+        self.endpoint.door.waiting.clear()
         for task in self._lookups:
             task.cancel()
         if self._alarm is not None:
@@ -130,20 +141,43 @@ class SipStack:
 
     def _read(self, listener: UdpListener) -> int:
         now = self._loop.time()
-        receive = self.endpoint.receive_datagram
+        door = self.endpoint.door
+        receive = door.take
         tap = self.tap
+        late = now > listener.read_until + _UNREAD
 
         def take(data: bytes, address: Address) -> None:
             if tap is not None:
                 tap("in", data, listener, address, now)
             try:
-                receive(data, address, listener, now)
+                age = listener.age() if late and door.crowded else 0.0
+                receive(data, address, listener, now, age)
             except Exception:
                 log.exception("a datagram from %s:%s was not processed", *address)
 
         count = listener.drain(take)
+        self._full = count == BATCH
         self.pump(now)
+        listener.read_until = self._loop.time()
         return count
+
+    def _attend(self) -> None:
+        """Let in those who wait at the door, or refuse them, for a while."""
+        endpoint = self.endpoint
+        door = endpoint.door
+        now = self._loop.time()
+        until = now + min(max(_SHARE, now - self._attended), _UNREAD)
+        busy, self._full = self._full, False
+        try:
+            while now < until and door.next(now, busy=busy):
+                if endpoint.events:
+                    self.pump(now)
+                now = self._loop.time()
+        except Exception:
+            log.exception("a call that waited was not processed")
+        self._attending = None
+        self.pump(now)
+        self._attended = self._loop.time()
 
     def _wake(self) -> None:
         self._alarm = None
@@ -188,6 +222,10 @@ class SipStack:
             self._pumping = False
         if endpoint.outbox:
             self._flush(now)
+        door = endpoint.door
+        door.taken = 0
+        if door.waiting and self._attending is None:
+            self._attending = self._loop.call_soon(self._attend)
         if endpoint.locator.queries:
             self._start_lookups()
         due = endpoint.wheel.next_time()

@@ -1,18 +1,25 @@
 """UDP sockets, drained in batches (RFC 3261 section 18)."""
 
 import asyncio
+import fcntl
 import socket
+import struct
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from sip.aio.listener import SocketListener, Take
 from sip.transport import Address
 
-_BATCH: Final = 64
+BATCH: Final = 64
+"""Datagrams that one reading takes at most."""
+
 _PAUSE: Final = 0.001  # seconds between two readings of a busy socket
 _BUSY: Final = 32  # wake-ups in a row, each less than a pause after the last
 _QUIET: Final = 4  # readings in a row that found nothing
 _LARGEST = 65_535
+_SIOCGSTAMPNS: Final = 0x8907  # Linux: when the datagram that was read last arrived
+_TIMESPEC: Final = struct.Struct("@ll")
 _BUFFER = 4 * 1024 * 1024
 
 
@@ -24,7 +31,7 @@ class UdpListener(SocketListener):
     at once.
     """
 
-    __slots__ = ("_in_a_row", "_loop", "_pause", "_read", "_read_at", "socket")
+    __slots__ = ("_in_a_row", "_loop", "_pause", "_read", "_read_at", "read_until", "socket")
 
     def __init__(self, host: str, port: int, advertise: str | None = None) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -42,6 +49,7 @@ class UdpListener(SocketListener):
         self._loop: Any = None  # uvloop's does not return what asyncio says
         self._read: Callable[[], int] | None = None
         self._read_at = 0.0
+        self.read_until = 0.0  # when the last reading was over, with all that came of it
         self._in_a_row = 0  # close wake-ups, or readings that found nothing
         self._pause: asyncio.TimerHandle | None = None
         super().__init__("UDP", host, self.socket.getsockname()[1], advertise, reliable=False)
@@ -55,6 +63,17 @@ class UdpListener(SocketListener):
         self._loop = loop
         self._read = read
         loop.add_reader(self.socket, self._readable)
+        self.age()  # from now on the kernel notes the times
+
+    def age(self) -> float:
+        """Seconds that the datagram read last had waited; 0.0 where the kernel does not tell."""
+        try:
+            stamp = fcntl.ioctl(self.socket, _SIOCGSTAMPNS, bytes(_TIMESPEC.size))
+        except OSError:
+            return 0.0
+        seconds, nanoseconds = _TIMESPEC.unpack(stamp)
+        arrived: float = seconds + nanoseconds * 1e-9
+        return max(0.0, time.time() - arrived)
 
     def close(self) -> None:
         """Leave the event loop and close the socket."""
@@ -93,7 +112,7 @@ class UdpListener(SocketListener):
         if self._read is None:  # closed meanwhile
             return
         if self._in_a_row < _QUIET:
-            self._pause = loop.call_later(_PAUSE if count < _BATCH else 0.0, self._after_pause)
+            self._pause = loop.call_later(_PAUSE if count < BATCH else 0.0, self._after_pause)
         else:
             self._in_a_row = 0
             self._pause = None
@@ -102,7 +121,7 @@ class UdpListener(SocketListener):
     def drain(self, take: Take) -> int:
         """Hand over what has arrived, at most one batch, so that others get a turn; how many."""
         receive = self.socket.recvfrom
-        for count in range(_BATCH):
+        for count in range(BATCH):
             try:
                 data, address = receive(_LARGEST)
             except (BlockingIOError, InterruptedError):
@@ -110,4 +129,4 @@ class UdpListener(SocketListener):
             except OSError:  # an ICMP error of an earlier datagram
                 continue
             take(data, address if len(address) == 2 else address[:2])
-        return _BATCH
+        return BATCH

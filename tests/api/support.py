@@ -18,6 +18,7 @@ from api.app import create_app
 from api.keys import ApiOptions
 from api.runner import ApiServer
 from simulator.administration import Administration
+from simulator.admission import Refusals
 from simulator.agent_desk import AgentDesk
 from simulator.agents import SkillGroups
 from simulator.config import Config
@@ -190,7 +191,11 @@ class FakeReports(Reports):
         began = 1_780_000_000.0
         current = IntervalView(began, began + 200, counts)
         last = IntervalView(began - 1800, began, Counts())
-        return ServiceView(21, 40, 20, 5, 1800.0, current, last, current, licences)
+        refused = Refusals()
+        refused.calls, refused.rate, refused.delay = 1, 2, 3
+        return ServiceView(
+            21, 40, 20, 5, 1800.0, current, last, current, licences, "delay", refused
+        )
 
 
 def events_bus(kept: int) -> EventBus:

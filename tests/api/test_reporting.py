@@ -361,6 +361,9 @@ async def test_statistics_of_the_services() -> None:
         shown = (await client("get", "/sim/v1/statistics")).json
     assert shown["activeCallLegs"] == 40
     assert shown["logins"] == {"failed": 0, "slowed": 0, "busy": 0, "addresses": 0}
+    assert shown["admission"] == {
+        "overload": "delay", "refused": {"calls": 1, "rate": 2, "delay": 3},
+    }  # fmt: skip
     assert shown["intervalMinutes"] == 30
     assert shown["licencePorts"] == {
         "licensed": 100, "inUse": 95, "available": 5, "denied": 2, "level": "warning",

@@ -361,7 +361,7 @@ def test_too_many_calls(build: Build) -> None:
     refused = world.dial("5000")
     world.run()
     assert refused.statuses == [503]
-    assert refused.responses[0].get("retry-after") == "5"
+    assert 5 <= int(refused.responses[0].get("retry-after") or 0) <= 10
     assert len(world.seen) == 1
     first.hang_up()
     world.run()

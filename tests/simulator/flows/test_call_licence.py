@@ -33,7 +33,8 @@ def test_the_call_that_finds_none_left_is_denied(build: Build) -> None:
     lines = [world.dial("5000") for _ in range(2)]
     world.run()
     response = refused(world, world.dial("5000"))
-    assert (response.status, response.get("retry-after")) == (503, "5")
+    assert response.status == 503
+    assert 5 <= int(response.get("retry-after") or 0) <= 10
     assert (world.server.licences.name, world.server.licences.denied) == ("failure", 1)
     shown = world.server.reports.service().licences
     assert shown is not None
@@ -69,7 +70,8 @@ def test_maximum_calls(build: Build) -> None:
     line = world.dial("5000")
     world.run()
     response = refused(world, world.dial("5000"))
-    assert (response.status, response.get("retry-after")) == (503, "5")
+    assert response.status == 503
+    assert 5 <= int(response.get("retry-after") or 0) <= 10
     assert world.server.licences.denied == 0
     line.hang_up()
 

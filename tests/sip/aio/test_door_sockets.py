@@ -1,0 +1,210 @@
+"""The door on real sockets: who comes while there is no time waits, and not too long."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from functools import wraps
+
+from sip.aio.stack import SipStack
+from sip.aio.udp import UdpListener
+from sip.door import AT_ONCE
+from sip.errors import PeerError
+from sip.events import Event, Invited, Responded
+from sip.message import Request, Response, parse
+from sip.stream import StreamFramer
+from tests.support.builders import request_text
+
+DELAY = 0.1
+TOIL = 0.004
+"""Seconds that the program takes for a call."""
+
+MANY = 150
+PATIENCE = 20.0
+
+
+Scenario = Callable[[], Coroutine[None, None, None]]
+
+
+def in_a_loop(scenario: Scenario) -> Callable[[], None]:
+    """A test that runs in an event loop of its own."""
+
+    @wraps(scenario)
+    def test() -> None:
+        asyncio.run(scenario())
+
+    return test
+
+
+def stand_still(seconds: float) -> None:
+    """Keep the event loop from its work."""
+    time.sleep(seconds)
+
+
+class Server:
+    """A program that toils over each call and refuses it then by 486; `took` are the times."""
+
+    def __init__(self) -> None:
+        self.stack = SipStack(handler=self.handle)
+        self.stack.endpoint.door.watch(self, always=False, delay=DELAY)
+        self.late = 0
+
+    def shut(self, now: float) -> bool:
+        return False
+
+    def refuses(self, request: Request, now: float, *, late: bool) -> bool:
+        self.late += late
+        return late
+
+    def handle(self, event: Event | Responded, now: float) -> None:
+        if isinstance(event, Invited):
+            stand_still(TOIL)
+            event.session.reject(now, 486)
+
+
+def invite(number: int, transport: str = "UDP") -> bytes:
+    headers = {
+        "Via": f"SIP/2.0/{transport} 127.0.0.1;branch=z9hG4bK{number};rport",
+        "Call-ID": f"{number}@127.0.0.1",
+    }
+    return request_text("INVITE", headers)
+
+
+class Answers:
+    """When each call had its final response, and which."""
+
+    def __init__(self) -> None:
+        self.statuses: dict[str, int] = {}
+        self.times: dict[str, float] = {}
+
+    def take(self, data: bytes) -> None:
+        message = parse(data)
+        assert isinstance(message, Response)
+        if message.status >= 200:
+            self.statuses.setdefault(message.call_id, message.status)
+            self.times.setdefault(message.call_id, time.monotonic())
+
+    async def all(self, receive: Callable[[], "asyncio.Future[bytes]"], many: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while len(self.statuses) < many:
+                self.take(await receive())
+
+
+def judge(server: Server, answers: Answers, began: float) -> None:
+    """As many as there was time for came in, and nobody waited long."""
+    statuses = list(answers.statuses.values())
+    let_in = statuses.count(486)
+    assert statuses.count(503) == MANY - let_in == server.late
+    assert AT_ONCE < let_in < MANY
+    waited = max(answers.times.values()) - began
+    # Those of one turn, what is under way, and a slow machine.
+    assert waited < MANY * TOIL
+    endpoint = server.stack.endpoint
+    assert len(endpoint.servers) == let_in
+    assert not endpoint.door.waiting
+
+
+@in_a_loop
+async def test_a_flood_of_datagrams() -> None:
+    server = Server()
+    loop = asyncio.get_running_loop()
+    listener = server.stack.listen_udp("127.0.0.1", 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        caller.setblocking(False)
+        caller.bind(("127.0.0.1", 0))
+        caller.connect(("127.0.0.1", listener.port))
+        began = time.monotonic()
+        for number in range(MANY):
+            caller.send(invite(number))
+        answers = Answers()
+        await answers.all(lambda: asyncio.ensure_future(loop.sock_recv(caller, 65_535)), MANY)
+        judge(server, answers, began)
+        # The flood is over: the next one comes in at once.
+        caller.send(invite(MANY))
+        await answers.all(lambda: asyncio.ensure_future(loop.sock_recv(caller, 65_535)), MANY + 1)
+        assert answers.statuses[f"{MANY}@127.0.0.1"] == 486
+    server.stack.close()
+
+
+@in_a_loop
+async def test_a_flood_on_a_connection() -> None:
+    server = Server()
+    listener = await server.stack.listen_stream("TCP", "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    began = time.monotonic()
+    writer.write(b"".join(invite(number, "TCP") for number in range(MANY)))
+    framer, answers = StreamFramer(), Answers()
+    async with asyncio.timeout(PATIENCE):
+        while len(answers.statuses) < MANY:
+            for message in framer.feed(await reader.read(65_535)):
+                answers.take(message)
+    judge(server, answers, began)
+    writer.close()
+    await writer.wait_closed()
+    server.stack.close()
+
+
+@in_a_loop
+async def test_those_who_wait_go_with_the_sockets() -> None:
+    server = Server()
+    listener = server.stack.listen_udp("127.0.0.1", 0)
+    door = server.stack.endpoint.door
+    for number in range(2 * AT_ONCE):
+        door.take(invite(number), ("127.0.0.1", 9), listener, 0.0)
+    assert door.waiting
+    server.stack.close()
+    assert not door.waiting
+
+
+@in_a_loop
+async def test_a_call_that_cannot_be_processed_holds_up_nobody() -> None:
+    """Whatever the program does with one of those who wait."""
+    server = Server()
+    loop = asyncio.get_running_loop()
+    listener = server.stack.listen_udp("127.0.0.1", 0)
+    seen: list[str] = []
+
+    def handle(event: Event | Responded, now: float) -> None:
+        assert isinstance(event, Invited)
+        seen.append(event.request.call_id)
+        if len(seen) % 2:
+            raise PeerError("no")
+        event.session.reject(now, 486)
+
+    server.stack.handler = handle
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
+        caller.setblocking(False)
+        caller.connect(("127.0.0.1", listener.port))
+        for number in range(2 * AT_ONCE):
+            caller.send(invite(number))
+        answers = Answers()
+        await answers.all(lambda: asyncio.ensure_future(loop.sock_recv(caller, 65_535)), AT_ONCE)
+    assert len(seen) == 2 * AT_ONCE
+    server.stack.close()
+
+
+@in_a_loop
+async def test_the_age_of_a_datagram() -> None:
+    """The kernel notes when each came; who reads late can ask."""
+    loop = asyncio.get_running_loop()
+    listener = UdpListener("127.0.0.1", 0)
+    ages: list[float] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller, closing(listener):
+        read = asyncio.Event()
+
+        def drain() -> int:
+            count = listener.drain(lambda _data, _address: ages.append(listener.age()))
+            read.set()
+            return count
+
+        listener.watch(loop, drain)
+        caller.connect(("127.0.0.1", listener.port))
+        caller.send(b"late")
+        stand_still(0.05)
+        caller.send(b"soon")
+        await asyncio.wait_for(read.wait(), PATIENCE)
+    assert len(ages) == 2
+    assert 0.05 <= ages[0] < PATIENCE
+    assert ages[1] < ages[0]

@@ -1,0 +1,421 @@
+"""Refused at the door: nothing is made of it, copies are answered alike, all else passes."""
+
+from random import Random
+
+import pytest
+
+from sip.door import AT_ONCE, MOST_REMEMBERED, MOST_WAITING, REMEMBERED, RETRY_AFTER, Door
+from sip.endpoint import Endpoint
+from sip.events import Answered, Closed, Hungup, Invited, Reinvited
+from sip.ids import IdSource
+from sip.message import Request, Response, parse
+from sip.transport import Listener
+from tests.support.builders import HEADERS, PEER, request_text
+from tests.support.leftovers import endpoint_leftovers
+from tests.support.network import ANSWER, OFFER, Network, Party, Stranger
+
+DELAY = 0.2
+
+
+class Keeper:
+    """Refuses while `closed`, and whoever is late; the others it was asked of are `let_in`."""
+
+    def __init__(self, door: Door, *, closed: bool = True, watched: bool = True) -> None:
+        self.closed = closed
+        self.refused: list[str] = []
+        self.let_in: list[str] = []
+        door.watch(self, always=watched, delay=DELAY)
+
+    def shut(self, now: float) -> bool:
+        return self.closed
+
+    def refuses(self, request: Request, now: float, *, late: bool) -> bool:
+        refuses = self.closed or late
+        (self.refused if refuses else self.let_in).append(request.call_id)
+        return refuses
+
+
+def invite(number: int, **more: str) -> bytes:
+    """The INVITE of another call."""
+    headers = {
+        "Via": f"SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bK{number};rport",
+        "Call-ID": f"{number}@198.51.100.9",
+    }
+    return request_text("INVITE", headers | more)
+
+
+def ack_to(response: Response, number: int) -> bytes:
+    """The ACK of a client transaction (section 17.1.1.3)."""
+    return request_text(
+        "ACK",
+        {
+            "Via": f"SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bK{number};rport",
+            "Call-ID": response.call_id,
+            "To": response.get("to"),
+        },
+    )
+
+
+@pytest.fixture
+def carol(network: Network) -> Stranger:
+    return network.add_stranger("carol", *PEER)
+
+
+def answer(network: Network, carol: Stranger, bob: Party, data: bytes) -> Response:
+    """The response to one more message of carol's."""
+    before = len(carol.received)
+    carol.send(bob, data)
+    network.run(0.1)
+    response = carol.received[before]
+    assert isinstance(response, Response)
+    return response
+
+
+def test_nothing_is_made_of_a_refused_call(network: Network, carol: Stranger, bob: Party) -> None:
+    """RFC 3261 section 8.2.7; section 8.2.6.2: what every response copies."""
+    keeper = Keeper(bob.endpoint.door)
+    response = answer(network, carol, bob, invite(1))
+    assert (response.status, response.reason) == (503, "Service Unavailable")
+    sent = parse(invite(1))
+    assert [response.get(key) for key in ("from", "call-id", "cseq")] == [
+        sent.get(key) for key in ("from", "call-id", "cseq")
+    ]
+    assert ";received=198.51.100.9" in response.top_via
+    assert response.to_tag
+    assert RETRY_AFTER <= int(response.get("retry-after") or 0) <= 2 * RETRY_AFTER
+    assert endpoint_leftovers(bob.endpoint) == {}
+    assert bob.events == []
+    assert keeper.refused == ["1@198.51.100.9"]
+
+
+def test_copies_are_answered_alike(network: Network, carol: Stranger, bob: Party) -> None:
+    """Also when the door has opened meanwhile: who got 503 has given the call up."""
+    keeper = Keeper(bob.endpoint.door)
+    first = answer(network, carol, bob, invite(1))
+    keeper.closed = False
+    for _ in range(3):
+        again = answer(network, carol, bob, invite(1))
+        assert again.to_bytes() == first.to_bytes()
+    assert keeper.refused == ["1@198.51.100.9"]  # counted once
+    assert bob.events == []
+
+
+def test_the_same_over_tcp(network: Network, carol: Stranger, bob: Party) -> None:
+    Keeper(bob.endpoint.door)
+    listener = bob.listen("TCP", port=5070)
+    bob.endpoint.receive_datagram(invite(1), ("198.51.100.9", 40_000), listener, network.now)
+    ((way, address, data),) = bob.endpoint.outbox
+    assert (way, tuple(address)) == (listener, ("198.51.100.9", 40_000))
+    assert parse(data).to_bytes().startswith(b"SIP/2.0 503 ")
+    bob.endpoint.outbox.clear()
+
+
+def test_the_ack_to_a_refusal_is_absorbed(network: Network, carol: Stranger, bob: Party) -> None:
+    Keeper(bob.endpoint.door)
+    response = answer(network, carol, bob, invite(1))
+    carol.send(bob, ack_to(response, 1))
+    network.run(0.1)
+    assert len(carol.received) == 1
+    assert bob.endpoint.discarded == 0
+    assert endpoint_leftovers(bob.endpoint) == {}
+
+
+def test_another_call_of_the_same_caller_is_another_refusal(
+    network: Network, carol: Stranger, bob: Party
+) -> None:
+    """It is judged anew, has a To tag of its own, and mostly another time to come back."""
+    keeper = Keeper(bob.endpoint.door)
+    responses = [answer(network, carol, bob, invite(number)) for number in range(60)]
+    assert len({response.to_tag for response in responses}) == 60
+    waits = [int(response.get("retry-after") or 0) for response in responses]
+    assert set(waits) == set(range(RETRY_AFTER, 2 * RETRY_AFTER + 1))
+    keeper.closed = False
+    carol.send(bob, invite(60))
+    network.run(0.1)
+    assert bob.take(Invited).request.call_id == "60@198.51.100.9"
+    bob.endpoint.sessions.popitem()
+    bob.endpoint.servers.popitem()
+    bob.endpoint.merged.clear()
+
+
+def test_what_is_there_goes_on(network: Network, alice: Party, bob: Party) -> None:
+    """Copies of an INVITE that was let in, re-INVITE, ACK, BYE and OPTIONS pass."""
+    keeper = Keeper(bob.endpoint.door, closed=False)
+    session = alice.call(bob)
+    network.run(0.1)
+    keeper.closed = True
+    (first,) = [p.data for p in network.log if p.summary == "INVITE"]
+    network.post(alice.address, bob.address, first)
+    network.run(0.1)
+    bob.take(Invited).session.answer(network.now, ANSWER)
+    network.run(0.1)
+    alice.take(Answered)
+    session.acknowledge(network.now)
+    network.run(0.1)
+    session.reinvite(network.now, OFFER)
+    network.run(0.1)
+    bob.take(Reinvited).session.answer(network.now, ANSWER)
+    network.run(0.1)
+    alice.take(Answered)
+    session.acknowledge(network.now)
+    alice.endpoint.options(network.now, bob.uri, from_="<sip:alice@a>", context=None)
+    session.bye(network.now)
+    network.run(0.1)
+    bob.take(Hungup).session.confirm_bye(network.now)
+    network.run(0.1)
+    alice.take(Closed)
+    assert "503 INVITE" not in [packet.summary for packet in network.log]
+    assert keeper.refused == []
+    network.settle()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"From": None}, 400),
+        ({"CSeq": None}, 400),
+        ({"Max-Forwards": "70\r\nTo: <sip:twice@b>"}, 400),
+        ({"Via": "SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bK1;;", "Call-ID": None}, 400),
+        ({"To": "<sip:bob@192.0.2.1>;tag=unknown"}, 481),
+    ],
+)
+def test_what_is_no_new_call_is_answered_as_ever(
+    network: Network, carol: Stranger, bob: Party, headers: dict[str, str | None], status: int
+) -> None:
+    Keeper(bob.endpoint.door)
+    assert answer(network, carol, bob, request_text("INVITE", headers)).status == status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Via": None, "v": HEADERS["Via"], "Call-ID": None, "i": "1@a"},
+        {"Via": "SIP/2.0/UDP 198.51.100.9;branch=z9hG4bK1,\r\n SIP/2.0/UDP far;branch=z9hG4bK2"},
+        {"Via": "SIP/2.0/UDP 198.51.100.9", "From": '"a;tag=b" <sip:a@b>;tag=c;tag=d'},
+        {"From": "sip:a@b", "To": "sip:b@c"},
+    ],
+)
+def test_unusual_spellings_are_refused_too(
+    network: Network, carol: Stranger, bob: Party, headers: dict[str, str | None]
+) -> None:
+    """Compact forms, folded lines, a list of Vias, and no cookie (RFC 2543)."""
+    Keeper(bob.endpoint.door)
+    data = request_text("INVITE", headers)
+    response = answer(network, carol, bob, data)
+    assert (response.status, len(response.values("via"))) == (503, len(parse(data).values("via")))
+    assert answer(network, carol, bob, data).to_bytes() == response.to_bytes()
+    assert endpoint_leftovers(bob.endpoint) == {}
+
+
+# What is remembered.
+
+
+def alone() -> tuple[Endpoint, Listener]:
+    """An endpoint without a network."""
+    listener = Listener("UDP", "192.0.2.1", 5060)
+    return Endpoint([listener], IdSource(Random(1).randbytes)), listener
+
+
+def test_what_is_remembered_is_bounded_and_forgotten() -> None:
+    endpoint, listener = alone()
+    door = endpoint.door
+    keeper = Keeper(door, closed=False, watched=False)
+    most = 0
+    for number in range(2 * MOST_REMEMBERED + 10):
+        assert door.turn_away(invite(number), PEER, listener, 0.0, True)
+        endpoint.outbox.clear()
+        most = max(most, door.remembered)
+    assert len(keeper.refused) == 2 * MOST_REMEMBERED + 10
+    assert most == 2 * MOST_REMEMBERED
+    assert door.remembered == MOST_REMEMBERED + 10
+    assert door.alert
+    later = 3 * REMEMBERED
+    for number in range(2):  # the first that come when the time is over
+        endpoint.receive_datagram(invite(-number), PEER, listener, later + number * REMEMBERED)
+    assert door.remembered == 0
+    assert not door.alert
+
+
+# Those who wait.
+
+
+def offered(door: Door, listener: Listener, numbers: range, now: float, age: float = 0.0) -> None:
+    for number in numbers:
+        door.take(invite(number), PEER, listener, now, age)
+
+
+def calls(endpoint: Endpoint) -> list[int]:
+    """The numbers of the calls that were let in, in order."""
+    return [int(tx.request.call_id.partition("@")[0]) for tx in endpoint.servers.values()]
+
+
+def refusals(endpoint: Endpoint) -> list[int]:
+    """Those that got 503, in order."""
+    sent = [parse(data) for _, _, data in endpoint.outbox]
+    refused = [m for m in sent if isinstance(m, Response) and m.status == 503]
+    return [int(message.call_id.partition("@")[0]) for message in refused]
+
+
+def test_calls_wait_when_too_many_come_at_once() -> None:
+    endpoint, listener = alone()
+    door = endpoint.door
+    keeper = Keeper(door, closed=False, watched=False)
+    offered(door, listener, range(AT_ONCE + 3), 1.0)
+    assert calls(endpoint) == list(range(AT_ONCE))
+    assert [door.next(1.0, busy=False) for _ in range(4)] == [True, True, True, False]
+    assert calls(endpoint) == list(range(AT_ONCE + 3))
+    assert keeper.refused == []
+
+
+def test_nobody_is_let_in_while_all_else_keeps_the_server_busy() -> None:
+    endpoint, listener = alone()
+    door = endpoint.door
+    Keeper(door, closed=False, watched=False)
+    offered(door, listener, range(AT_ONCE + 1), 1.0)
+    assert not door.next(1.0, busy=True)
+    assert door.next(1.0 + 2 * DELAY, busy=True)  # but who is late hears so
+    assert refusals(endpoint) == [AT_ONCE]
+
+
+def test_who_has_waited_too_long_is_refused() -> None:
+    """As many are let in as there is time for; nobody waits longer than the delay."""
+    endpoint, listener = alone()
+    door = endpoint.door
+    keeper = Keeper(door, closed=False, watched=False)
+    door.taken = AT_ONCE
+    number = 0
+    for step in range(1000):  # a second: 4 come in each ms, there is time for 1
+        now = step / 1000
+        offered(door, listener, range(number, number + 4), now)
+        number += 4
+        let_in = len(endpoint.servers)
+        while len(endpoint.servers) == let_in and door.next(now, busy=False):
+            pass
+    assert len(endpoint.servers) == 1000  # none of its time is lost
+    assert sorted(calls(endpoint) + refusals(endpoint)) == list(range(number - len(door.waiting)))
+    assert len(door.waiting) <= 4 * 1000 * (DELAY + 0.01)
+    assert len(keeper.refused) == len(set(refusals(endpoint)))
+    # The load falls: within the delay nobody waits any more.
+    until = 1.0 + DELAY + 0.01
+    while door.next(until, busy=False):
+        pass
+    assert not door.waiting
+
+
+def test_a_pause_alone_refuses_nobody() -> None:
+    """The loop stood still for a second; then there is time for all (CoDel: no standing queue)."""
+    endpoint, listener = alone()
+    door = endpoint.door
+    keeper = Keeper(door, closed=False, watched=False)
+    door.taken = AT_ONCE
+    offered(door, listener, range(300), 1.0, age=1.0)
+    while door.next(1.0 + DELAY / 2, busy=False):
+        pass
+    assert len(endpoint.servers) == 300
+    assert keeper.refused == []
+
+
+def test_what_the_kernel_held_back_counts_where_the_queue_stays() -> None:
+    endpoint, listener = alone()
+    door = endpoint.door
+    Keeper(door, closed=False, watched=False)
+    door.taken = AT_ONCE
+    offered(door, listener, range(1), 1.0)
+    offered(door, listener, range(1, 2), 1.0 + DELAY, age=2 * DELAY)
+    offered(door, listener, range(2, 3), 1.0 + DELAY)
+    while door.next(1.001 + DELAY, busy=False):
+        pass
+    assert refusals(endpoint) == [0, 1]
+    assert calls(endpoint) == [2]
+
+
+def test_no_more_wait_than_there_may() -> None:
+    endpoint, listener = alone()
+    door = endpoint.door
+    Keeper(door, closed=False, watched=False)
+    door.taken = AT_ONCE
+    offered(door, listener, range(MOST_WAITING + 5), 1.0)
+    while door.next(1.0, busy=True):
+        pass
+    assert len(door.waiting) == MOST_WAITING
+    assert refusals(endpoint) == [0, 1, 2, 3, 4]
+
+
+def test_cancel_waits_behind_its_invite() -> None:
+    """Before it, CANCEL would find no call and the phone would ring on."""
+    endpoint, listener = alone()
+    door = endpoint.door
+    Keeper(door, closed=False, watched=False)
+    door.taken = AT_ONCE
+    offered(door, listener, range(1), 1.0)
+    cancel = request_text(
+        "CANCEL",
+        {
+            "Via": "SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bK0;rport",
+            "Call-ID": "0@198.51.100.9",
+        },
+    )
+    door.take(cancel, PEER, listener, 1.0)
+    assert endpoint.outbox == []
+    while door.next(1.0, busy=False):
+        pass
+    sent = [parse(data) for _, _, data in endpoint.outbox]
+    found = [(m.status, m.cseq[1]) for m in sent if isinstance(m, Response)]
+    assert {(200, "CANCEL"), (487, "INVITE")} <= set(found)
+
+
+def test_a_cancel_of_a_refused_call_finds_none() -> None:
+    endpoint, listener = alone()
+    door = endpoint.door
+    Keeper(door, closed=False, watched=False)
+    door.taken = AT_ONCE
+    offered(door, listener, range(1), 1.0)
+    door.take(
+        request_text("CANCEL", {"Via": "SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bK0;rport"}),
+        PEER,
+        listener,
+        1.0,
+    )
+    while door.next(2.0, busy=False):
+        pass
+    sent = [parse(data) for _, _, data in endpoint.outbox]
+    assert [m.status for m in sent if isinstance(m, Response)] == [503, 481]
+
+
+def test_what_is_in_a_dialog_does_not_wait() -> None:
+    endpoint, listener = alone()
+    door = endpoint.door
+    Keeper(door, closed=False, watched=False)
+    door.taken = AT_ONCE
+    offered(door, listener, range(1), 1.0)
+    for data in (
+        invite(7, To="<sip:bob@192.0.2.1>;tag=gone"),
+        request_text("BYE", {"To": "<sip:bob@192.0.2.1>;tag=gone"}),
+    ):
+        door.take(data, PEER, listener, 1.0)
+    sent = [parse(data) for _, _, data in endpoint.outbox]
+    assert [m.status for m in sent if isinstance(m, Response)] == [481, 481]
+    assert len(door.waiting) == 1
+
+
+def test_a_copy_that_waits_belongs_to_the_call() -> None:
+    """However late it is: its call was let in."""
+    endpoint, listener = alone()
+    door = endpoint.door
+    keeper = Keeper(door, closed=False, watched=False)
+    door.taken = AT_ONCE
+    offered(door, listener, range(1), 1.0)
+    offered(door, listener, range(1), 1.0)
+    assert door.next(1.0, busy=False)
+    while door.next(3.0, busy=False):
+        pass
+    assert len(endpoint.servers) == 1
+    assert keeper.refused == []
+    assert refusals(endpoint) == []
+
+
+def test_without_a_keeper_nobody_waits() -> None:
+    endpoint, listener = alone()
+    offered(endpoint.door, listener, range(3 * AT_ONCE), 1.0)
+    assert len(endpoint.servers) == 3 * AT_ONCE
+    assert not endpoint.door.waiting
