@@ -158,8 +158,8 @@ class Callsim(Subject):
     """``callsim serve`` as installed, CDRs on disk before each BYE is answered.
 
     With `callee` every number leads straight to it; without, the server itself answers.
-    `command` stands for ``callsim``, to run it under something else. REST is at `api`, for
-    the user `USER`.
+    `command` stands for ``callsim``, to run it under something else; `settings` are what it is
+    given by ``--set``. REST is at `api`, for the user `USER`.
     """
 
     def __init__(
@@ -167,6 +167,7 @@ class Callsim(Subject):
         directory: Path,
         callee: SippUas | None = None,
         command: Sequence[str] | None = None,
+        settings: Sequence[str] = (),
     ) -> None:
         super().__init__(directory, "5000")
         self.callee = callee
@@ -179,6 +180,7 @@ class Callsim(Subject):
                 *["--api", f"http://{LOOPBACK}:0", "--user", USER],
                 *["--data-dir", str(self._data), "--grace", "1"],
                 *(["--route", f">={callee.uri}"] if callee is not None else []),
+                *(part for setting in settings for part in ("--set", setting)),
             ],
             directory / "stderr.log",
             piped=True,
@@ -196,12 +198,23 @@ class Callsim(Subject):
                 place = urlsplit(line.removeprefix("api "))
                 self.api = (place.hostname or "", place.port or 0)
 
+    def completed(self, begin: float, end: float) -> int:
+        """The calls that were completed between two times, in seconds since the epoch."""
+        with closing(self._records()) as store:
+            (count,) = store.execute(
+                "SELECT count(*) FROM cdr WHERE call_result = 'completed' "
+                "AND call_end_time >= ? AND call_end_time < ?",
+                (begin * 1000, end * 1000),
+            ).fetchone()
+        return int(count)
+
+    def _records(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{self._data / 'cdr.sqlite'}?mode=ro", uri=True)
+
     def joined(self, calls: int) -> list[str]:
         """A CDR for each call, and the callee's counts."""
         problems = self.callee.joined(calls) if self.callee is not None else []
-        with closing(
-            sqlite3.connect(f"file:{self._data / 'cdr.sqlite'}?mode=ro", uri=True)
-        ) as store:
+        with closing(self._records()) as store:
             (records,) = store.execute("SELECT count(*) FROM cdr").fetchone()
             (good,) = store.execute(
                 "SELECT count(*) FROM cdr WHERE call_result = 'completed'"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from simulator.headers import user_part
 from simulator.patterns import Pattern
-from sip.errors import ParseError
-from sip.message import Request
+from sip.dialog import name_addr_uri
+from sip.knock import Knock
 
 if TYPE_CHECKING:
     from simulator.config import Config
@@ -82,7 +82,7 @@ class Admission:
             self._burst = self._tokens = max(1.0, admission.rate * _BURST)
             self._filled = now
         door = self._server.stack.endpoint.door
-        door.lines = self._server.server_line
+        door.lines = self._server.server_line.encode("utf-8", "surrogateescape")
         limited = self._rate > 0 or limits.max_calls >= 0 or limits.licences > 0
         door.watch(self, always=limited, delay=admission.delay)
 
@@ -121,18 +121,20 @@ class Admission:
         """Whether a new call may have to be refused."""
         return self._too_fast(now) or self._server.is_full
 
-    def refuses(self, request: Request, now: float, *, late: bool) -> bool:
+    def refuses(self, knock: Knock, now: float, *, late: bool) -> bool:
         """Whether the call is: not one to a number that may always come in, nor a part of a call
         that is up (Replaces, a return from the VRU)."""
+        if knock.replaces:
+            return False
         server = self._server
-        if request.get("replaces") is not None:
-            return False
-        try:
-            number = user_part(request.uri) or user_part(request.to.uri)
-        except ParseError:
-            return False
-        if server.waiting.calls and server.plan.vru_label in number:
-            return False
+        number = ""
+        if self._always or server.waiting.calls:
+            try:
+                number = user_part(knock.uri) or user_part(name_addr_uri(knock.to.decode()))
+            except ValueError:  # a ParseError is one
+                return False
+            if server.waiting.calls and server.plan.vru_label in number:
+                return False
         reason = self._reason(number, now)
         if late and not reason and not self._passes(number):
             reason = "delay"

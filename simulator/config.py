@@ -17,8 +17,8 @@ from pydantic import BeforeValidator, Field, ValidationError
 from simulator import config_dial_plan as dialing
 from simulator import config_plan as plan
 from simulator import config_sections as sections
-from simulator.config_admission import AdmissionSection
 from simulator import config_sip
+from simulator.config_admission import AdmissionSection
 from simulator.config_base import Section, one_or_many
 from simulator.config_check import cross_check, translate
 from simulator.config_defaults import BUILTIN, LAB_AGENT_LABELS, LAB_SERVICE_LABELS, write_yaml

@@ -12,17 +12,10 @@ and as many calls come in as there is time for.
 from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
-from zlib import crc32
 
-from sip.errors import ParseError
-from sip.message import VERSION, Request, reason_phrase
-from sip.transaction.layer import server_key
-from sip.transaction.server import (
-    copied_lines,
-    is_own_address,
-    return_address,
-    stamped_via,
-)
+from sip.errors import PeerError, Unanswered
+from sip.knock import Knock, knock_of
+from sip.message import VERSION, Request, parse, reason_phrase
 from sip.transport import Address, Listener
 
 if TYPE_CHECKING:
@@ -46,13 +39,17 @@ MOST_REMEMBERED: Final = 32_768
 """Refusals after which those before them are forgotten sooner."""
 
 
+_CALL: Final = Request("INVITE", "", "")  # for those who only ask for the method
+_START: Final = f"{VERSION} 503 {reason_phrase(503)}".encode()
+
+
 class Keeper(Protocol):
     """Who decides whether a new call may come in."""
 
     def shut(self, now: float) -> bool:
         """Whether new calls have to be looked at, as some may be refused."""
 
-    def refuses(self, request: Request, now: float, *, late: bool) -> bool:
+    def refuses(self, knock: Knock, now: float, *, late: bool) -> bool:
         """Whether this one is refused; `late`: it has waited too long."""
 
 
@@ -68,7 +65,6 @@ class Door:
         "_before",
         "_endpoint",
         "_mark",
-        "_mark_octets",
         "_refused",
         "_since",
         "_turn",
@@ -87,12 +83,11 @@ class Door:
         self.watched = False
         self.alert = False  # what arrives has to be looked at
         self.delay = 0.0
-        self.lines = ""
+        self.lines = b""
         self.taken = 0  # new calls that did not have to wait since the shell set it to 0
         self.waiting: deque[tuple[float, bytes, Address, Listener]] = deque()
         self._since = inf  # when somebody had to wait first, and there was always one since
-        self._mark = ""  # a part of the To tag of every refusal of this door
-        self._mark_octets = b""
+        self._mark = b""  # a part of the To tag of every refusal of this door
         self._refused: set[int] = set()
         self._before: set[int] = set()
         self._turn = 0.0  # when the older half of what is remembered is forgotten
@@ -156,7 +151,7 @@ class Door:
     def settles(self, data: bytes, address: Address, listener: Listener, now: float) -> bool:
         """Whether no more is to be done with a message that has arrived, while on `alert`."""
         if data[:4] == b"ACK ":
-            return self._mark != "" and self._mark_octets in data
+            return self._mark != b"" and self._mark in data
         keeper = self.keeper
         if data[:7] != b"INVITE " or keeper is None:
             return False
@@ -172,39 +167,39 @@ class Door:
     ) -> bool:
         """Refuse an INVITE, if it is that of a new call and the keeper, or a copy, says so."""
         keeper = self.keeper
-        request = glance(data)
-        if keeper is None or request is None or request.to_tag is not None:
+        knock = knock_of(data)
+        if keeper is None or knock is None or knock.key in self._endpoint.servers:
+            return False  # the last is a copy of one that was let in
+        known = knock.id
+        again = known in self._refused or known in self._before
+        if not again and not keeper.refuses(knock, now, late=late):
             return False
-        try:
-            key = server_key(request)
-        except ParseError:
-            return False
-        if key in self._endpoint.servers:
-            return False  # a copy of one that was let in
-        fields = request.fields()
-        text = f"{key} {fields['call-id']} {fields['cseq']}"
-        known = hash(text)
-        if known not in self._refused and known not in self._before:
-            if not keeper.refuses(request, now, late=late):
-                return False
+        screen = self._endpoint.screen
+        if screen is not None:
+            try:
+                screen.admit(_CALL, address, listener, now)
+            except PeerError as error:
+                self._turn_out(data, address, listener, error)
+                return True
+        if not again:
             self._remember(known, now)
-        self._refuse(request, crc32(text.encode("utf-8", "surrogateescape")), address, listener)
+        # The same to each copy: what differs is made of a number that they share.
+        number = knock.short
+        tag = b"ds%b%08x" % (self._mark, number)
+        after = b"Retry-After: %d\r\n" % (RETRY_AFTER + number % (RETRY_AFTER + 1))
+        target, answer = knock.answer(_START, tag, after + self.lines, address, listener)
+        self._endpoint.send(listener, target, answer)
         return True
 
-    def _refuse(self, request: Request, number: int, address: Address, listener: Listener) -> None:
-        """503, the same to each copy: what differs is made of `number`, which they share."""
-        tag = f"ds{self._mark}{number:08x}"
-        via = request.fields()["via"]
-        target = address
-        if listener.reliable or not is_own_address(via, address):
-            target = return_address(request, address, listener)
-            via = stamped_via(request, address)
-        head = (
-            f"{VERSION} 503 {reason_phrase(503)}\r\n{copied_lines(request, via, tag)}"
-            f"Retry-After: {RETRY_AFTER + number % (RETRY_AFTER + 1)}\r\n{self.lines}"
-            "Content-Length: 0\r\n\r\n"
-        )
-        self._endpoint.send(listener, target, head.encode("utf-8", "surrogateescape"))
+    def _turn_out(
+        self, data: bytes, address: Address, listener: Listener, error: PeerError
+    ) -> None:
+        """The sender may not call at all, and hears that, if anything."""
+        message = parse(data)
+        if isinstance(error, Unanswered) or not isinstance(message, Request):
+            self._endpoint.discarded += 1
+            return
+        self._endpoint.refuse(message, address, listener, error.status, error.lines, error.reason)
 
     @property
     def remembered(self) -> int:
@@ -215,8 +210,7 @@ class Door:
 
     def _remember(self, known: int, now: float) -> None:
         if not self._mark:
-            self._mark = self._endpoint.ids.hex(8)
-            self._mark_octets = self._mark.encode()
+            self._mark = self._endpoint.ids.hex(8).encode()
         if not self.alert:
             self.alert = True
             self._turn = now + REMEMBERED
@@ -233,27 +227,5 @@ class Door:
 
 
 def _in_dialog(data: bytes) -> bool:
-    """Whether an INVITE has a To tag; From has one as well."""
-    if data.count(b";tag=") < 2:
-        return False
-    request = glance(data)
-    return request is not None and request.to_tag is not None
-
-
-def glance(data: bytes) -> Request | None:
-    """An INVITE as far as it is needed to refuse it; None for one that is not plainly good."""
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
-        return None
-    head = data[:end].decode("utf-8", "surrogateescape")
-    parts = head[: head.find("\r\n")].split(" ")
-    if len(parts) != 3 or parts[2] != VERSION:
-        return None
-    request = Request(parts[0], parts[1], head)
-    fields = request.fields()
-    if request.defect is not None:
-        return None
-    for key in ("via", "from", "to", "call-id", "cseq"):
-        if not fields.get(key):
-            return None
-    return request
+    """Whether an INVITE has a To tag, or is too odd to say; From has one as well."""
+    return data.count(b";tag=") > 1 and knock_of(data) is None

@@ -70,7 +70,7 @@ class SipStack:
         self._closed = False
         self.lost = 0  # datagrams for which the kernel had no room
         self._attending: asyncio.Handle | None = None  # where new calls wait at the door
-        self._attended = 0.0
+        self._attended = 0.0  # when they had their last turn, or began to wait
         self._full = False  # the last reading was a whole batch: more may be there
 
     def now(self) -> float:
@@ -177,7 +177,6 @@ class SipStack:
             log.exception("a call that waited was not processed")
         self._attending = None
         self.pump(now)
-        self._attended = self._loop.time()
 
     def _wake(self) -> None:
         self._alarm = None
@@ -225,6 +224,7 @@ class SipStack:
         door = endpoint.door
         door.taken = 0
         if door.waiting and self._attending is None:
+            self._attended = now
             self._attending = self._loop.call_soon(self._attend)
         if endpoint.locator.queries:
             self._start_lookups()

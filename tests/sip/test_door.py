@@ -8,8 +8,10 @@ from sip.door import AT_ONCE, MOST_REMEMBERED, MOST_WAITING, REMEMBERED, RETRY_A
 from sip.endpoint import Endpoint
 from sip.events import Answered, Closed, Hungup, Invited, Reinvited
 from sip.ids import IdSource
-from sip.message import Request, Response, parse
+from sip.knock import Knock
+from sip.message import Response, parse
 from sip.transport import Listener
+from sip.usage.screen import Limits, Rule, Screen
 from tests.support.builders import HEADERS, PEER, request_text
 from tests.support.leftovers import endpoint_leftovers
 from tests.support.network import ANSWER, OFFER, Network, Party, Stranger
@@ -29,9 +31,9 @@ class Keeper:
     def shut(self, now: float) -> bool:
         return self.closed
 
-    def refuses(self, request: Request, now: float, *, late: bool) -> bool:
+    def refuses(self, knock: Knock, now: float, *, late: bool) -> bool:
         refuses = self.closed or late
-        (self.refused if refuses else self.let_in).append(request.call_id)
+        (self.refused if refuses else self.let_in).append(knock.key)
         return refuses
 
 
@@ -85,7 +87,7 @@ def test_nothing_is_made_of_a_refused_call(network: Network, carol: Stranger, bo
     assert RETRY_AFTER <= int(response.get("retry-after") or 0) <= 2 * RETRY_AFTER
     assert endpoint_leftovers(bob.endpoint) == {}
     assert bob.events == []
-    assert keeper.refused == ["1@198.51.100.9"]
+    assert len(keeper.refused) == 1
 
 
 def test_copies_are_answered_alike(network: Network, carol: Stranger, bob: Party) -> None:
@@ -96,7 +98,7 @@ def test_copies_are_answered_alike(network: Network, carol: Stranger, bob: Party
     for _ in range(3):
         again = answer(network, carol, bob, invite(1))
         assert again.to_bytes() == first.to_bytes()
-    assert keeper.refused == ["1@198.51.100.9"]  # counted once
+    assert len(keeper.refused) == 1  # counted once
     assert bob.events == []
 
 
@@ -205,6 +207,37 @@ def test_unusual_spellings_are_refused_too(
     assert (response.status, len(response.values("via"))) == (503, len(parse(data).values("via")))
     assert answer(network, carol, bob, data).to_bytes() == response.to_bytes()
     assert endpoint_leftovers(bob.endpoint) == {}
+
+
+# Who may not call at all.
+
+
+@pytest.mark.parametrize(("silent", "answers"), [(True, []), (False, [403])])
+def test_who_may_not_call_hears_no_503(
+    network: Network, carol: Stranger, bob: Party, silent: bool, answers: list[int]
+) -> None:
+    """The door of a server under attack tells nobody that there is one."""
+    keeper = Keeper(bob.endpoint.door)
+    bob.endpoint.screen = screen = Screen({})
+    screen.rules[bob.listener] = Rule(lambda _host: False, {}, silent=silent)
+    carol.send(bob, invite(1))
+    network.run(0.1)
+    assert carol.statuses("INVITE") == answers
+    assert len(keeper.refused) == 1
+    assert bob.endpoint.door.remembered == 0
+
+
+def test_refusals_are_within_the_limits_of_a_source(
+    network: Network, carol: Stranger, bob: Party
+) -> None:
+    """Else a forged sender would make us flood whom it names."""
+    Keeper(bob.endpoint.door)
+    bob.endpoint.screen = screen = Screen({})
+    screen.limits = Limits(rate=1.0, burst=5.0)
+    for number in range(50):
+        carol.send(bob, invite(number))
+    network.run(0.1)
+    assert carol.statuses("INVITE") == 6 * [503]  # the last one says that it is over its rate
 
 
 # What is remembered.

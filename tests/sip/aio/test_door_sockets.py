@@ -12,7 +12,8 @@ from sip.aio.udp import UdpListener
 from sip.door import AT_ONCE
 from sip.errors import PeerError
 from sip.events import Event, Invited, Responded
-from sip.message import Request, Response, parse
+from sip.knock import Knock
+from sip.message import Response, parse
 from sip.stream import StreamFramer
 from tests.support.builders import request_text
 
@@ -53,7 +54,7 @@ class Server:
     def shut(self, now: float) -> bool:
         return False
 
-    def refuses(self, request: Request, now: float, *, late: bool) -> bool:
+    def refuses(self, knock: Knock, now: float, *, late: bool) -> bool:
         self.late += late
         return late
 
@@ -173,6 +174,7 @@ async def test_a_call_that_cannot_be_processed_holds_up_nobody() -> None:
             raise PeerError("no")
         event.session.reject(now, 486)
 
+    server.stack.endpoint.door.watch(server, always=False, delay=PATIENCE)
     server.stack.handler = handle
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
         caller.setblocking(False)

@@ -1,0 +1,152 @@
+"""What an INVITE says at the door: the few header fields that it takes to refuse it.
+
+They are cut out by one search over its octets, a third of the work of `sip.message.parse`.
+What is not plainly good is left to that.
+"""
+
+import re
+from typing import Final
+from zlib import crc32
+
+from sip.errors import ParseError
+from sip.grammar import split_values
+from sip.message import MAGIC_COOKIE, Request, tag_of
+from sip.transaction.layer import branch_and_sent_by, server_key
+from sip.transaction.server import is_own_address, return_address, stamped_via
+from sip.transport import Address, Listener
+
+_FIELD: Final = re.compile(
+    rb"\r\n(via|v|from|f|to|t|call-id|i|cseq|replaces)[ \t]*:[ \t]*([^\r\n]*)(?=\r\n)",
+    re.IGNORECASE,
+)
+_FOLD: Final = re.compile(rb"[ \t]*\r\n[ \t]+")
+_VERSION: Final = b" SIP/2.0"
+
+
+class Knock:
+    """An INVITE outside of a dialog that may be refused; see `knock_of`.
+
+    `key` is that of its transaction; `id`, a number of 64 bits, that of the request, which its
+    copies share, and `short` the same in 32. `replaces`: it has such a header field.
+    """
+
+    __slots__ = (
+        "_call_id",
+        "_cseq",
+        "_from",
+        "_vias",
+        "id",
+        "key",
+        "replaces",
+        "short",
+        "to",
+        "uri",
+    )
+
+    def __init__(
+        self,
+        uri: str,
+        vias: list[bytes],
+        from_: bytes,
+        to: bytes,
+        call_id: bytes,
+        cseq: bytes,
+        key: str,
+        replaces: bool,
+    ) -> None:
+        self.uri = uri
+        self.to = to
+        self.key = key
+        self.replaces = replaces
+        self._vias = vias
+        self._from = from_
+        self._call_id = call_id
+        self._cseq = cseq
+        whole = b"%b %b %b" % (vias[0], call_id, cseq)
+        self.id = hash(whole)
+        self.short = crc32(whole)
+
+    def answer(
+        self, start: bytes, tag: bytes, lines: bytes, address: Address, listener: Listener
+    ) -> tuple[Address, bytes]:
+        """Where a response goes, and its octets: what every response copies (section 8.2.6.2),
+        `tag` in To, and further `lines`, each ended by CRLF."""
+        vias = self._vias
+        via = vias[0]
+        text = via.decode("utf-8", "surrogateescape")
+        if listener.reliable or not is_own_address(text, address):
+            request = Request("INVITE", self.uri, f"\r\nVia: {text}")
+            via = stamped_via(request, address).encode("utf-8", "surrogateescape")
+            address = return_address(request, address, listener)
+        parts = [start, b"\r\nVia: ", via]
+        for more in vias[1:]:
+            parts.append(b"\r\nVia: ")
+            parts.append(more)
+        parts += [
+            *(b"\r\nFrom: ", self._from, b"\r\nTo: ", self.to, b";tag=", tag),
+            *(b"\r\nCall-ID: ", self._call_id, b"\r\nCSeq: ", self._cseq, b"\r\n", lines),
+            b"Content-Length: 0\r\n\r\n",
+        ]
+        return address, b"".join(parts)
+
+
+def knock_of(data: bytes) -> Knock | None:
+    """What an INVITE says; None for one in a dialog, and one that is not plainly good."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    head = data[: end + 2]
+    if b"\r\n " in head or b"\r\n\t" in head:
+        head = _FOLD.sub(b" ", head)
+    line = head[: head.find(b"\r\n")]
+    if not line.endswith(_VERSION) or line.count(b" ") != 2:
+        return None
+    vias: list[bytes] = []
+    from_ = to = call_id = cseq = b""
+    replaces = False
+    for name, value in _FIELD.findall(head):
+        letter = name[:1]
+        if letter in b"vV":
+            vias.append(value)
+        elif letter in b"fF":
+            if from_:
+                return None
+            from_ = value
+        elif letter in b"tT":
+            if to:
+                return None
+            to = value
+        elif letter in b"rR":
+            replaces = True
+        elif len(name) == 4:  # CSeq; Call-ID has 7 letters, or 1
+            if cseq:
+                return None
+            cseq = value
+        else:
+            if call_id:
+                return None
+            call_id = value
+    if not (vias and from_ and to and call_id and cseq):
+        return None
+    if (to[-1:] != b">" or b'"' in to) and _tag(to) is not None:
+        return None
+    uri = line[7:-8].decode("utf-8", "surrogateescape")
+    try:
+        key = _key(uri, vias[0].decode("utf-8", "surrogateescape"), head)
+    except ParseError:
+        return None
+    return Knock(uri, vias, from_, to, call_id, cseq, key, replaces)
+
+
+def _tag(to: bytes) -> str | None:
+    return tag_of(to.decode("utf-8", "surrogateescape"))
+
+
+def _key(uri: str, via: str, head: bytes) -> str:
+    """The key of the transaction, as `server_key` makes it."""
+    top = split_values(via)[0] if "," in via else via
+    branch, sent_by = branch_and_sent_by(top)
+    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
+        return f"{branch} {sent_by} INVITE"
+    text = head[:-2].decode("utf-8", "surrogateescape")
+    return server_key(Request("INVITE", uri, text))
