@@ -212,13 +212,11 @@ class Queries:
     def health(self) -> HealthView:
         """The server as a whole; percentages are of one core and of the machine's memory."""
         listening = bool(self.stack.endpoint.listeners)
-        unsteady = self.news.unsteady(self.stack.now())
+        unsteady = self.news.unsteady(self.stack.now()) or self.admission.overload != ""
         status: Literal["healthy", "degraded", "unhealthy"] = "healthy"
         if not listening:
             status = "unhealthy"
         elif self.draining or not self.store.healthy or self.prober.missing or unsteady:
-            status = "degraded"
-        elif self.admission.overload:
             status = "degraded"
         return HealthView(
             server_name=self.config.server.name,
