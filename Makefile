@@ -160,10 +160,16 @@ clean: ## remove the environments and what the tools left behind
 	@$(BIN)/python -m pip install -q -e '.[interop]'
 	@touch $@
 
-# SIPp places the calls, tshark reads the wire, curl and jq run the examples of api/README.md.
+# SIPp places the calls, tshark reads the wire, curl and jq run the examples of api/README.md,
+# PostgreSQL keeps records, in clusters that tests make: while it is installed, none of its own is.
+PG_CONF := /etc/postgresql-common/createcluster.d/callsim.conf
 tools:
 	@packages=; \
 	command -v sipp >/dev/null || packages+=" sip-tester"; \
 	command -v tshark >/dev/null || packages+=" tshark"; \
 	for tool in curl jq; do command -v $$tool >/dev/null || packages+=" $$tool"; done; \
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || packages+=" postgresql"; \
+	if [ "$$(id -u)" = 0 ] && [[ $$packages == *postgresql* ]]; then \
+	    mkdir -p $(dir $(PG_CONF)); echo create_main_cluster = false > $(PG_CONF); trap 'rm $(PG_CONF)' EXIT; \
+	fi; \
 	if [ -n "$$packages" ]; then $(call install,$$packages); fi

@@ -70,6 +70,8 @@ class ServerProcess:
         prefix: Sequence[str] = (),
     ) -> None:
         self.directory = directory
+        url = str((settings or {}).get("cdr.url", ""))
+        self._postgres = url if url.startswith("postgres") else None
         directory.mkdir(parents=True, exist_ok=True)
         self._child = Child(
             [*prefix, *_command(directory, routes or {}, settings or {}, options, lab)],
@@ -260,14 +262,19 @@ class ServerProcess:
     # Records.
 
     def cdrs(self) -> "list[CdrRecord]":
-        """The call detail records on disk, oldest first."""
+        """The call detail records in the store, oldest first."""
         from simulator.cdr_records import COLUMNS, from_row
 
+        columns = ", ".join(COLUMNS)
+        query = f"SELECT {columns} FROM cdr ORDER BY id"  # noqa: S608 constants
+        if self._postgres is not None:
+            import psycopg
+
+            with psycopg.connect(self._postgres) as server:
+                return [from_row(row) for row in server.execute(query)]
         file = self.directory / "data" / "cdr.sqlite"
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
-            columns = ", ".join(COLUMNS)
-            rows = database.execute(f"SELECT {columns} FROM cdr ORDER BY id")  # noqa: S608 constants
-            return [from_row(row) for row in rows]
+            return [from_row(row) for row in database.execute(query)]
 
     # The end.
 

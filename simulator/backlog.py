@@ -123,9 +123,9 @@ class Backlog:
 
     def stored(self, group: Iterable[Waiting]) -> None:
         """The store has these; whoever waits for them is told."""
-        journal = self._journal
         told: list[Done] = []
         with self._lock:
+            journal = self._journal
             for one in group:
                 self._release(one, told)
                 if journal is not None:
@@ -169,7 +169,9 @@ class Backlog:
         self._sync_at = 0.0
         self.look(float("inf"))
         kept = journal.waiting - len(self._unsynced)
-        journal.close()
+        with self._lock:
+            journal.close()
+            self._journal = None  # a writer that was not waited for may still be at work
         return kept
 
     # The thread of the journal.

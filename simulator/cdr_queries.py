@@ -166,11 +166,11 @@ def summary(connection: sqlite3.Connection, wanted: CdrFilter, interval: int) ->
         f"FROM ({source}) GROUP BY part ORDER BY part",
         values,
     )
-    return [_summary_line(part, interval, figures) for part, *figures in rows]
+    return [summary_line(part, interval, figures) for part, *figures in rows]
 
 
-def _summary_line(start: int, interval: int, figures: list[float]) -> SummaryLine:
-    """From the sums of `FIGURES`."""
+def summary_line(start: int, interval: int, figures: list[float]) -> SummaryLine:
+    """A line of a summary from the sums of `FIGURES`."""
     *counts, duration, self_service, queue, served, self_served = figures
     total, completed, abandoned, transferred, failed = map(int, counts)
     return SummaryLine(

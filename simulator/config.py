@@ -171,7 +171,7 @@ class Config(Section):
 
     @property
     def cdr_path(self) -> Path:
-        """The SQLite file of the CDRs."""
+        """The SQLite file of the CDRs, where `cdr.url` names no other store."""
         if self.cdr.url is None:
             return self.server.data_dir / "cdr.sqlite"
         return Path(self.cdr.url.removeprefix("sqlite:///"))

@@ -24,12 +24,17 @@ from simulator.config_values import HttpListen, check_probe_url
 
 DEFAULT_RING_NO_ANSWER: Final = 60.0
 
-_CDR_URL: Final = re.compile(r"sqlite:///[^?#]+")
+_CDR_URL: Final = re.compile(
+    r"sqlite:///[^?#]+|postgres(?:ql)?://(?:[^/?#@\s]*@)?[^/?#@\s]*/[^/?#\s]+(?:\?[^#\s]+)?"
+)
 
 
 def _cdr_url(text: str) -> str:
-    if not _CDR_URL.fullmatch(text):
-        raise ValueError(f"{text!r} is not sqlite:///FILE, the one kind of store there is")
+    if not _CDR_URL.fullmatch(text):  # which may hold a password: it is not shown
+        raise ValueError(
+            "is neither sqlite:///FILE nor postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with "
+            "what is special in a part as %XX (%40 for @, %2F for /)"
+        )
     return text
 
 
@@ -117,7 +122,9 @@ class CdrSection(Section):
 
     url: Annotated[str, AfterValidator(_cdr_url)] | None = Field(
         default=None,
-        description="sqlite:///FILE (four slashes: from the root). Unset: cdr.sqlite in data_dir.",
+        description="sqlite:///FILE (four slashes: from the root), or "
+        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE (callsim[postgres]; several HOST:PORT, "
+        "by commas: whichever is the primary). Unset: cdr.sqlite in data_dir.",
     )
     journal: int = Field(
         default=16,

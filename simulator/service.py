@@ -13,6 +13,7 @@ from simulator.audit_trail import FILE as AUDIT_FILE
 from simulator.audit_trail import AuditTrail
 from simulator.backlog import Done, Notify
 from simulator.cdr import CdrStoreError, SqliteCdrStore
+from simulator.cdr_store import CdrStore
 from simulator.config import Config
 from simulator.config_sections import Neighbour
 from simulator.config_sip import TlsSection
@@ -84,6 +85,8 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         server.webhook = webhook = HttpRouter(server)
         webhook.watch = server.news.icm
         store.backlog.watch = server.news.records
+        if store.backlog.reason:  # from the start on
+            server.news.records(store.backlog.reason)
         stack.handler = server.on_event
         server.access.start()
         open_heartbeat_port(server)
@@ -118,15 +121,15 @@ def tell(done: list[Done], pump: Callable[[], None]) -> None:
         pump()
 
 
-def open_store(config: Config, notify: Notify) -> SqliteCdrStore:
+def open_store(config: Config, notify: Notify) -> CdrStore:
     """The store of CDRs, which gets those that a crash kept from it.
 
     Raises ServiceError and CdrStoreError.
     """
     journal = Journal(config.server.data_dir / JOURNAL, config.cdr.journal << 20)
     try:
-        store = SqliteCdrStore(config.cdr_path, notify, journal=journal)
-    except CdrStoreError:
+        store = _store(config, notify, journal)
+    except (CdrStoreError, ServiceError):
         journal.close()
         raise
     cut_off = journal.calls
@@ -142,6 +145,20 @@ def open_store(config: Config, notify: Notify) -> SqliteCdrStore:
     cut_off.clear()
     journal.rows.clear()
     return store
+
+
+def _store(config: Config, notify: Notify, journal: Journal) -> CdrStore:
+    url = config.cdr.url
+    if url is None or url.startswith("sqlite:"):
+        return SqliteCdrStore(config.cdr_path, notify, journal=journal)
+    try:
+        from simulator.cdr_postgres import PostgresCdrStore
+    except ImportError as error:
+        raise ServiceError(
+            f"cdr.url: what PostgreSQL takes is not installed ({error}); "
+            "pip install 'callsim[postgres]'"
+        ) from error
+    return PostgresCdrStore(url, notify, journal=journal)
 
 
 def open_heartbeat_port(server: CallServer) -> None:

@@ -3,10 +3,12 @@
 import argparse
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.chaos.kills import kill_often
+from tests.support.postgres import Cluster
 
 
 def main() -> int:
@@ -19,13 +21,27 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--rate", type=float, default=200.0, help="calls a second (default 200)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--store",
+        choices=("sqlite", "postgres"),
+        default="sqlite",
+        help="postgres: the records in PostgreSQL, which is stopped, crashed and frozen as well",
+    )
     options = parser.parse_args()
     started = time.perf_counter()
-    with TemporaryDirectory(prefix="callsim-chaos-") as folder:
+    database = Cluster(durable=True) if options.store == "postgres" else nullcontext()
+    with TemporaryDirectory(prefix="callsim-chaos-") as folder, database as cluster:
         verdict = kill_often(
-            Path(folder), kills=options.kills, rate=options.rate, seed=options.seed
+            Path(folder),
+            kills=options.kills,
+            rate=options.rate,
+            seed=options.seed,
+            cluster=cluster,
         )
-    print(f"{options.kills} kills at {options.rate:g} calls/s, seed {options.seed}")
+    print(
+        f"{options.kills} kills at {options.rate:g} calls/s, seed {options.seed}, "
+        f"store {options.store}"
+    )
     print(verdict)
     print(f"{time.perf_counter() - started:.1f} s")
     return 0 if verdict.good else 1

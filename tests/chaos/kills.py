@@ -1,10 +1,15 @@
-"""Calls through `callsim serve` that is killed and started again; then the records are judged."""
+"""Calls through `callsim serve` that is killed and started again; then the records are judged.
+
+With PostgreSQL as the store, that is stopped, crashed and frozen meanwhile as well.
+"""
 
 import os
 import resource
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, cycle, islice
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -12,6 +17,7 @@ from typing import Final
 from scenarios.runner import SippRun, free_port
 from scenarios.server import ServerProcess
 from tests.chaos.verdict import Verdict, judge
+from tests.support.postgres import Cluster
 
 CALLER: Final = Path(__file__).with_name("caller.xml")
 HOLD: Final = 0.5
@@ -23,15 +29,22 @@ _LONGEST: Final = 60.0  # seconds that SIPp has for the rest, and for each kill
 class Stage:
     """A server at the same address after each start, and callers that do not stop for it.
 
-    `rate` in calls a second, for `seconds`; `prefix` as of `ServerProcess`. As a context
-    manager it ends what it began.
+    `rate` in calls a second, for `seconds`; `prefix` and `settings` as of `ServerProcess`. As a
+    context manager it ends what it began.
     """
 
     def __init__(
-        self, folder: Path, *, rate: float, seconds: float, prefix: Sequence[str] = ()
+        self,
+        folder: Path,
+        *,
+        rate: float,
+        seconds: float,
+        prefix: Sequence[str] = (),
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self.folder = folder
         self._prefix = prefix
+        self._settings = settings
         self.kills: list[float] = []
         self._port = free_port()
         self.server = self._start()
@@ -53,6 +66,7 @@ class Stage:
     def _start(self) -> ServerProcess:
         return ServerProcess(
             self.folder / "server",
+            settings=self._settings,
             options=["--sip", f"udp:127.0.0.1:{self._port}"],
             prefix=self._prefix,
         )
@@ -120,15 +134,60 @@ class Stage:
         return judge(log, self.server.cdrs(), self.kills)
 
 
-def kill_often(folder: Path, *, kills: int, rate: float, seed: int) -> Verdict:
-    """So many kills, each at a random moment of half a second to two after the start."""
+def settings_of(cluster: Cluster) -> dict[str, object]:
+    """The records in an empty database of `cluster`, and a journal of the usual size."""
+    return {"cdr.url": cluster.url(cluster.database()), "cdr.journal": 16}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What happens to PostgreSQL about a kill: it begins before that, and ends after it, or
+    before it as well where it is `over` then.
+    """
+
+    begin: Callable[[], None]
+    end: Callable[[], None]
+    over: bool = False
+
+
+def troubles(cluster: Cluster) -> Iterator[Trouble]:
+    """Stopped, frozen once, and then more of the first kind."""
+    stopped = Trouble(cluster.stop, cluster.start)
+    frozen = Trouble(cluster.freeze, cluster.thaw)
+    restarted = Trouble(cluster.stop, cluster.start, over=True)
+    crashed = Trouble(lambda: cluster.stop("immediate"), cluster.start)
+    return chain([stopped, frozen], cycle([restarted, crashed, stopped]))
+
+
+def kill_often(
+    folder: Path, *, kills: int, rate: float, seed: int, cluster: Cluster | None = None
+) -> Verdict:
+    """So many kills, each at a random moment of half a second to two after the start.
+
+    About each but the last one something happens to `cluster`, which has the records, if any.
+    """
     random = Random(seed)
     pauses = [random.uniform(0.5, 2.0) for _ in range(kills)]
-    with Stage(folder, rate=rate, seconds=_LONGEST * kills) as stage:
-        for pause in pauses:
+    settings = None if cluster is None else settings_of(cluster)
+    planned: list[Trouble | None] = [None] * kills
+    if cluster is not None:
+        planned[:-1] = islice(troubles(cluster), kills - 1)
+    with Stage(folder, rate=rate, seconds=_LONGEST * kills, settings=settings) as stage:
+        for pause, trouble in zip(pauses, planned, strict=True):
             time.sleep(pause)  # the moment is what the test is about
+            if trouble is None:
+                stage.kill()
+                stage.start()
+                continue
+            trouble.begin()
+            time.sleep(random.uniform(0.1, 0.5))
+            if trouble.over:
+                trouble.end()
             stage.kill()
             stage.start()
+            if not trouble.over:
+                time.sleep(random.uniform(0.1, 1.0))
+                trouble.end()
         stage.wait_for_more("ended", int(rate * HOLD))
         stage.place_no_more()
         return stage.finish()

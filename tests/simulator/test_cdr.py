@@ -1,16 +1,18 @@
-import sqlite3
+"""The store of records, in each of its kinds."""
+
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.backlog import Done
-from simulator.cdr import CdrRecord, CdrStoreError, LegRecord, SqliteCdrStore
+from simulator.cdr import CdrRecord, LegRecord, SqliteCdrStore
 from simulator.cdr_queries import CdrFilter
 from simulator.cdr_records import Row, from_row, repaired, to_row
+from simulator.cdr_store import CdrStore
+from tests.support.stores import Place
 
 GUID = "F13437331000013A5FCA33210A4244A9"
 WAIT = 10.0  # seconds; only a broken store makes a test wait so long
@@ -48,13 +50,6 @@ def row(guid: str = GUID, start: int = 1_700_000_000_000) -> Row:
     return to_row(record(guid, start))
 
 
-def large(start: int) -> Row:
-    """A record that does not fit into the pages that a new file has."""
-    one = record(start=start)
-    one.ecc_variables = {"user.a": "x" * 5_000}
-    return to_row(one)
-
-
 class Told:
     """Runs what the store hands to `notify`, and lets a test wait for it."""
 
@@ -83,21 +78,15 @@ def told() -> Told:
 
 
 @pytest.fixture
-def store(tmp_path: Path, told: Told) -> Iterator[SqliteCdrStore]:
-    with SqliteCdrStore(tmp_path / "data" / "cdr.sqlite", told.notify, gather=0) as opened:
+def store(place: Place, told: Told) -> Iterator[CdrStore]:
+    with place.open(told.notify, gather=0) as opened:
         yield opened
 
 
-def other_reader(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None, timeout=0)
-
-
-def test_a_record_is_on_disk_when_done_is_called(store: SqliteCdrStore, told: Told) -> None:
+def test_a_record_is_on_disk_when_done_is_called(place: Place, store: CdrStore, told: Told) -> None:
     store.submit(row(), told.done)
     told.wait()
-    reader = other_reader(store.path)
-    assert reader.execute("SELECT count(*) FROM cdr").fetchone() == (1,)
-    reader.close()
+    assert place.count() == 1
     assert store.get(GUID) == record()
     assert store.legs(GUID) == record().legs
     assert store.pending == 0
@@ -110,7 +99,7 @@ def test_durations_are_milliseconds() -> None:
     assert record().legs[1].duration == 4_999
 
 
-def test_what_is_not_there_is_not_found(store: SqliteCdrStore) -> None:
+def test_what_is_not_there_is_not_found(store: CdrStore) -> None:
     assert store.get(GUID) is None
     assert store.legs(GUID) == []
     assert store.recent(10) == []
@@ -119,9 +108,9 @@ def test_what_is_not_there_is_not_found(store: SqliteCdrStore) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 63, 64, 65, 150])
-def test_groups_of_any_size_are_stored_whole(tmp_path: Path, told: Told, count: int) -> None:
+def test_groups_of_any_size_are_stored_whole(place: Place, told: Told, count: int) -> None:
     records = [record(f"{n:032X}", start=n, legs=n % 3) for n in range(count)]
-    with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify) as store:
+    with place.open(told.notify) as store:
         for one in records:
             store.submit(to_row(one), told.done)
         told.wait(count)
@@ -133,7 +122,7 @@ def test_groups_of_any_size_are_stored_whole(tmp_path: Path, told: Told, count: 
 
 
 def test_records_that_come_together_share_a_commit(
-    store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
+    store: CdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, go_on = threading.Event(), threading.Event()
     commit = store._commit
@@ -154,8 +143,8 @@ def test_records_that_come_together_share_a_commit(
     assert told.groups == [1, 19]
 
 
-def test_a_lone_record_does_not_wait_for_others(tmp_path: Path, told: Told) -> None:
-    with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=3600.0) as store:
+def test_a_lone_record_does_not_wait_for_others(place: Place, told: Told) -> None:
+    with place.open(told.notify, gather=3600.0) as store:
         store.submit(row(), told.done)
         told.wait()
 
@@ -174,10 +163,10 @@ class Pause:
 
 
 def test_what_comes_soon_after_a_commit_shares_the_next(
-    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+    place: Place, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(SqliteCdrStore, "_CHECKPOINT_EVERY", 3600.0)
-    with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=3600.0) as store:
+    monkeypatch.setattr(SqliteCdrStore, "_CHECKPOINT_EVERY", 3600.0)  # another that waits
+    with place.open(told.notify, gather=3600.0) as store:
         pause = Pause()
         with monkeypatch.context() as patch:
             patch.setattr(store, "_closing", pause)
@@ -196,7 +185,7 @@ def test_what_comes_soon_after_a_commit_shares_the_next(
         assert 3600.0 - WAIT < length < 3600.0
 
 
-def test_the_order_of_submission_is_kept(store: SqliteCdrStore, told: Told) -> None:
+def test_the_order_of_submission_is_kept(store: CdrStore, told: Told) -> None:
     order: list[int] = []
 
     def note(n: int) -> Callable[[], None]:
@@ -212,18 +201,17 @@ def test_the_order_of_submission_is_kept(store: SqliteCdrStore, told: Told) -> N
     assert order == list(range(200))
 
 
-def test_closing_stores_all_that_waits(tmp_path: Path, told: Told) -> None:
-    store = SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=3600.0)
+def test_closing_stores_all_that_waits(place: Place, told: Told) -> None:
+    store = place.open(told.notify, gather=3600.0)
     for n in range(50):
         store.submit(row(start=n))
     assert store.close() == 0
     assert store.close() == 0
-    assert not (tmp_path / "cdr.sqlite-wal").exists()
-    with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify) as again:
+    with place.open(told.notify) as again:
         assert again.count() == 50
 
 
-def test_the_same_record_twice_is_one(store: SqliteCdrStore, told: Told) -> None:
+def test_the_same_record_twice_is_one(store: CdrStore, told: Told) -> None:
     store.submit(row(), told.done)
     told.wait()
     store.submit(row(), told.done)
@@ -231,7 +219,7 @@ def test_the_same_record_twice_is_one(store: SqliteCdrStore, told: Told) -> None
     assert store.count() == 1
 
 
-def test_a_guid_may_come_again_in_another_call(store: SqliteCdrStore, told: Told) -> None:
+def test_a_guid_may_come_again_in_another_call(store: CdrStore, told: Told) -> None:
     store.submit(row(start=2), told.done)
     store.submit(row(start=1), told.done)
     told.wait(2)
@@ -244,7 +232,7 @@ def test_a_guid_may_come_again_in_another_call(store: SqliteCdrStore, told: Told
 # -- faults --------------------------------------------------------------------------------
 
 
-def failing(store: SqliteCdrStore, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+def failing(store: CdrStore, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """An event that is set when a commit has failed."""
     failed = threading.Event()
     note = store._failed
@@ -257,28 +245,8 @@ def failing(store: SqliteCdrStore, monkeypatch: pytest.MonkeyPatch) -> threading
     return failed
 
 
-def test_a_full_disk_delays_records_and_loses_none(
-    store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failed = failing(store, monkeypatch)
-    monkeypatch.setattr(store, "_LONGEST_BACKOFF", 0.01)
-    store._writer_connection.execute("PRAGMA max_page_count=1").fetchone()
-    for n in range(200):
-        store.submit(large(n), told.done)
-    assert failed.wait(WAIT)
-    assert not store.healthy
-    assert "full" in store.backlog.reason
-    assert store.pending == 200
-    assert told.groups == []
-    store.submit(large(200), told.done)
-    store._writer_connection.execute("PRAGMA max_page_count=1000000").fetchone()
-    told.wait(201)
-    assert (store.healthy, store.backlog.reason, store.pending) == (True, "", 0)
-    assert [one.call_start_time for one in store.recent(300)] == list(range(200, -1, -1))
-
-
 def test_many_that_wait_are_stored_by_pieces(
-    store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
+    place: Place, store: CdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a failure costs does not grow with what waits."""
     failed = failing(store, monkeypatch)
@@ -292,7 +260,7 @@ def test_many_that_wait_are_stored_by_pieces(
     def sometimes(rows: list[Row]) -> None:
         sizes.append(len(rows))
         if broken.is_set():
-            raise sqlite3.OperationalError("disk I/O error")
+            raise place.fault("disk I/O error")
         commit(rows)
 
     monkeypatch.setattr(store, "_commit", sometimes)
@@ -310,37 +278,29 @@ def test_many_that_wait_are_stored_by_pieces(
     assert (store.pending, store.malformed) == (0, 1)
 
 
-def test_a_locked_file_delays_records(
-    store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
+def test_a_commit_whose_outcome_is_unknown(
+    place: Place, store: CdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failed = failing(store, monkeypatch)
-    store._writer_connection.execute("PRAGMA busy_timeout=0").fetchone()
-    other = other_reader(store.path)
-    other.execute("BEGIN IMMEDIATE")
-    store.submit(row(), told.done)
-    assert failed.wait(WAIT)
-    assert "locked" in store.backlog.reason
-    assert store.get(GUID) is None  # readers go on
-    other.execute("COMMIT")
-    other.close()
-    told.wait()
-    assert store.healthy
+    """It has succeeded, and the word of it got lost: it is tried again, and nothing is double."""
+    commit = store._commit
+    lost = threading.Event()
 
+    def unheard(rows: list[Row]) -> None:
+        commit(rows)
+        if not lost.is_set():
+            lost.set()
+            raise place.fault("the connection is lost")
 
-def test_closing_while_the_store_fails_gives_up_in_time(
-    store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failed = failing(store, monkeypatch)
-    store._writer_connection.execute("PRAGMA max_page_count=1").fetchone()
-    for n in range(100):
-        store.submit(large(n), told.done)
-    assert failed.wait(WAIT)
-    assert store.close() == 100
-    assert told.groups == []
+    monkeypatch.setattr(store, "_commit", unheard)
+    for n in range(3):
+        store.submit(row(start=n), told.done)
+    told.wait(3)
+    assert lost.is_set()
+    assert place.count() == 3
 
 
 def test_closing_tries_once_more(
-    store: SqliteCdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
+    place: Place, store: CdrStore, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = failing(store, monkeypatch)
     monkeypatch.setattr(store, "_LONGEST_BACKOFF", 60.0)
@@ -350,7 +310,7 @@ def test_closing_tries_once_more(
 
     def sometimes(rows: list[Row]) -> None:
         if broken.is_set():
-            raise sqlite3.OperationalError("disk I/O error")
+            raise place.fault("disk I/O error")
         commit(rows)
 
     monkeypatch.setattr(store, "_commit", sometimes)
@@ -361,7 +321,7 @@ def test_closing_tries_once_more(
     told.wait()
 
 
-def test_a_record_that_sqlite_cannot_take_is_repaired(store: SqliteCdrStore, told: Told) -> None:
+def test_a_record_that_cannot_be_stored_is_repaired(store: CdrStore, told: Told) -> None:
     odd = record()
     odd.called_number = "7\ud800"
     odd.hold_count = 2**70
@@ -377,7 +337,7 @@ def test_a_record_that_sqlite_cannot_take_is_repaired(store: SqliteCdrStore, tol
 
 
 def test_octets_of_a_peer_are_no_fault_of_the_store(
-    store: SqliteCdrStore, told: Told, caplog: pytest.LogCaptureFixture
+    store: CdrStore, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Malformed UTF-8 in a header: repaired at once, and the store was healthy all along."""
     odd = record()
@@ -391,7 +351,7 @@ def test_octets_of_a_peer_are_no_fault_of_the_store(
 
 
 def test_a_record_that_is_none_is_lost_alone(
-    store: SqliteCdrStore, told: Told, caplog: pytest.LogCaptureFixture
+    store: CdrStore, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who waits for it is told: a BYE would have no answer, and no other record comes."""
     store.submit((GUID, "not a row"), told.done)
@@ -403,7 +363,7 @@ def test_a_record_that_is_none_is_lost_alone(
     assert store.close() == 1
 
 
-def test_a_missing_guid_or_time_does_not_stop_the_store(store: SqliteCdrStore, told: Told) -> None:
+def test_a_missing_guid_or_time_does_not_stop_the_store(store: CdrStore, told: Told) -> None:
     wrong = record()
     wrong.call_guid = None  # type: ignore[assignment]
     wrong.call_end_time = None  # type: ignore[assignment]
@@ -414,63 +374,17 @@ def test_a_missing_guid_or_time_does_not_stop_the_store(store: SqliteCdrStore, t
     assert found.call_end_time == 0
 
 
-def test_nobody_to_tell_does_not_stop_the_store(tmp_path: Path) -> None:
+def test_nobody_to_tell_does_not_stop_the_store(place: Place) -> None:
     def closed(callables: list[Done]) -> None:
         raise RuntimeError("Event loop is closed")
 
-    with SqliteCdrStore(tmp_path / "cdr.sqlite", closed, gather=0) as store:
+    with place.open(closed, gather=0) as store:
         for n in range(3):
             store.submit(row(start=n), lambda: None)
         assert store.close() == 0
 
 
-def test_reading_a_broken_store_says_so(store: SqliteCdrStore) -> None:
-    store._reader_connection.close()
-    for read in (store.ping, store.count, lambda: store.get(GUID)):
-        with pytest.raises(CdrStoreError, match="cannot be read"):
-            read()
-
-
-# -- opening -------------------------------------------------------------------------------
-
-
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path, told: Told) -> None:
-    path = tmp_path / "cdr.sqlite"
-    path.write_text("something else, and long enough to be looked at" * 100)
-    with pytest.raises(CdrStoreError, match=r"cannot be opened: .*; see cdr.url"):
-        SqliteCdrStore(path, told.notify)
-
-
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, told: Told) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(CdrStoreError, match="cannot be opened"):
-        SqliteCdrStore(tmp_path / "file" / "cdr.sqlite", told.notify)
-
-
-def test_a_later_schema_is_refused(tmp_path: Path, told: Told) -> None:
-    path = tmp_path / "cdr.sqlite"
-    SqliteCdrStore(path, told.notify).close()
-    other = other_reader(path)
-    other.execute("UPDATE schema_version SET version = 99")
-    other.close()
-    with pytest.raises(CdrStoreError, match="has schema 99, this Callsim knows 4"):
-        SqliteCdrStore(path, told.notify)
-
-
-def test_the_store_is_durable_and_indexed(store: SqliteCdrStore, told: Told) -> None:
-    writer = store._writer_connection
-    assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert writer.execute("PRAGMA synchronous").fetchone() == (2,)
-    assert writer.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
-    for connection in (writer, store._report_connection):
-        assert connection.execute("PRAGMA cache_size").fetchone() == (-16384,)
-    for column in ("call_guid", "call_start_time"):
-        query = f"EXPLAIN QUERY PLAN SELECT id FROM cdr WHERE {column} = 1"
-        (plan,) = store._read(query)
-        assert "USING COVERING INDEX" in plan[3]
-
-
-def test_absurd_times_do_not_stop_the_store(store: SqliteCdrStore, told: Told) -> None:
+def test_absurd_times_do_not_stop_the_store(store: CdrStore, told: Told) -> None:
     """Sums over them overflow; what is counted goes on."""
     for number, times in enumerate([(0, 2**63 - 1), (-(2**61), 2**63 - 1), (2**61, -(2**63))]):
         odd = record(f"{number:032X}")
@@ -482,34 +396,6 @@ def test_absurd_times_do_not_stop_the_store(store: SqliteCdrStore, told: Told) -
     assert store.healthy
     assert store.page(CdrFilter()).total == store.count() == 4
     assert sum(line.total for line in store.summary(CdrFilter(), 86_400_000)) == 4
-
-
-def test_the_log_starts_over_under_steady_load(
-    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(SqliteCdrStore, "_CHECKPOINT_EVERY", 0.001)
-    monkeypatch.setattr(SqliteCdrStore, "_LONG_LOG", 50)
-    cuts = threading.Semaphore(0)
-    checkpoint = SqliteCdrStore._checkpoint
-
-    def counted(store: SqliteCdrStore, connection: sqlite3.Connection) -> int:
-        pages = checkpoint(store, connection)
-        if connection is store._writer_connection and pages > 0:
-            cuts.release()
-        return pages
-
-    monkeypatch.setattr(SqliteCdrStore, "_checkpoint", counted)
-    with SqliteCdrStore(tmp_path / "cdr.sqlite", told.notify, gather=0) as store:
-        start = 0
-        for _ in range(5):
-            while not cuts.acquire(blocking=False):
-                assert start < 20_000, "the log was never cut"
-                store.submit(row(start=start), told.done)
-                told.wait()
-                start += 1
-        size = (tmp_path / "cdr.sqlite-wal").stat().st_size
-        assert store.count() == start
-    assert size < 20_000 * 2048
 
 
 # -- rows ----------------------------------------------------------------------------------

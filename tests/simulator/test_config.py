@@ -300,6 +300,27 @@ def test_the_store_may_be_anywhere() -> None:
     assert Config.load(overrides=["server.data_dir=d"]).cdr_path == Path("d/cdr.sqlite")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p%40@h:5432/d",
+        "postgres://h1,h2:5433/d?target_session_attrs=any",
+        "postgresql:///d?host=/run/postgresql",
+        "postgresql://u@[::1]/d",
+    ],
+)
+def test_the_store_may_be_postgresql(url: str) -> None:
+    assert Config.load(overrides=[f"cdr.url={url}"]).cdr.url == url
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:sec@ret@h/d", "postgresql://u:sec/ret@h/d#ret"])
+def test_a_password_is_not_shown(url: str) -> None:
+    with pytest.raises(ConfigError) as fault:
+        Config.load(overrides=[f"cdr.url={url}"])
+    assert "ret" not in str(fault.value)
+    assert "%40 for @" in str(fault.value)
+
+
 # -- faults --------------------------------------------------------------------------------
 
 
@@ -342,7 +363,8 @@ def test_the_store_may_be_anywhere() -> None:
         (f"server: {{name: {'x' * 201}}}", "1: server.name: may have at most 200 characters"),
         ("server: {name: [a]}", "1: server.name: must be text, not a list"),
         ("health: {public: maybe}", "1: health.public: must be true or false, not 'maybe'"),
-        ("cdr: {url: postgresql://h/d}", "1: cdr.url: 'postgresql://h/d' is not sqlite:///FILE"),
+        ("cdr: {url: mysql://h/d}", "1: cdr.url: is neither sqlite:///FILE nor postgresql://USER"),
+        ("cdr: {url: postgresql://h}", "1: cdr.url: is neither sqlite:///FILE nor postgresql://"),
         ("transfer: {mode: refr}", "1: transfer.mode: must be 'reinvite' or 'refer', not 'refr'; "),
         ("transfer: {ring_no_answer: 0}", "1: transfer.ring_no_answer: must be more than 0"),
         ("dialed_numbers:\n- {pattern: 1>}", "2: dialed_numbers.0: needs exactly one of 'script'"),
