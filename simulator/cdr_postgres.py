@@ -152,7 +152,8 @@ class PostgresCdrStore(CdrStore):
         from sqlalchemy.exc import DBAPIError
 
         def connect() -> Connection:
-            return Connection.connect(self._session.conninfo)
+            made: Connection = Connection.connect(self._session.conninfo)
+            return made
 
         config = Config()
         config.set_main_option("script_location", "simulator:cdr_migrations")

@@ -5,7 +5,7 @@ Each function takes a connection in a transaction of its own.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import psycopg
 
@@ -53,7 +53,7 @@ _FIGURES: Final = """
 # No time so early that the begin of its interval could not be told.
 _START: Final = f"greatest(call_start_time, {-(2**62)})"
 
-_Connection = psycopg.Connection[tuple[Any, ...]]
+_Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 
 def storable(text: str) -> str:

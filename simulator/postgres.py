@@ -8,14 +8,12 @@ it its connection.
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
-from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import PGconn, Ping
 
-Connect: TypeAlias = "Callable[[], Connection]"
 _T = TypeVar("_T")
 
 _CONNECT: Final = 3
@@ -37,18 +35,25 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     patience = 600.0
     closing: threading.Event | None = None
 
-    def wait(self, gen: PQGen[_T], interval: float = _INTERVAL, timeout: float | None = None) -> _T:
+    def wait(
+        self,
+        gen: Generator[Any, Any, _T],
+        interval: float = _INTERVAL,
+        timeout: float | None = None,
+    ) -> _T:
         """Raises NoAnswer; the connection is closed then."""
         patience = self.patience if timeout is None else min(timeout, self.patience)
         try:
-            return super().wait(_limited(gen, patience, self.closing), min(interval, _INTERVAL))
+            limited = _limited(gen, patience, self.closing)
+            found: _T = super().wait(limited, min(interval, _INTERVAL))
         except NoAnswer:
             self.pgconn.finish()  # nobody is to wait for a ROLLBACK either
             raise
+        return found
 
 
 def _limited(
-    gen: PQGen[_T], seconds: float, closing: threading.Event | None
+    gen: Generator[Any, Any, _T], seconds: float, closing: threading.Event | None
 ) -> Generator[Any, Any, _T]:
     end = time.monotonic() + seconds
     hurry = closing is not None
@@ -141,12 +146,13 @@ def conninfo_of(url: str) -> str:
         found["client_encoding"] = "UTF8"
         if "," in str(found.get("host", "")):  # one of them is the primary
             found.setdefault("target_session_attrs", "read-write")
-        return make_conninfo("", **found)
+        made: str = make_conninfo("", **found)
     except psycopg.Error:  # its text may show a part of the password
         raise ValueError(
             "not a URL that libpq takes; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
             "with what is special in a part as %XX (%40 for @, %2F for /, %25 for %)"
         ) from None
+    return made
 
 
 def name_of(conninfo: str) -> str:
@@ -175,4 +181,4 @@ def refuses(conninfo: str, error: psycopg.OperationalError) -> bool:
     passing = ("too many", "slots are reserved", "read-only", "not in hot standby")
     if any(text in str(error) for text in passing):
         return False
-    return PGconn.ping(conninfo.encode()) == Ping.OK
+    return bool(PGconn.ping(conninfo.encode()) == Ping.OK)

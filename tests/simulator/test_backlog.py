@@ -384,6 +384,7 @@ def test_the_log_is_tidied_while_a_record_waits(
     """The writer's own checkpoint may take long as well as a commit."""
     may_end = threading.Event()
     monkeypatch.setattr(bench.store, "_checkpoint", lambda _: int(may_end.wait(WAIT)))
+    assert isinstance(bench.store, SqliteCdrStore)
     bench.store._cut_log = True
     bench.may_commit.set()
     bench.submit(1)

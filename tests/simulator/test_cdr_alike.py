@@ -5,25 +5,24 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
+from psycopg import Cursor
 
 from simulator.cdr_csv import HEAD
+from simulator.cdr_postgres import PostgresCdrStore
+from simulator.cdr_postgres_queries import page
 from simulator.cdr_queries import CdrFilter, CdrPage
 from simulator.cdr_records import CdrRecord, LegRecord
 from simulator.cdr_schema import QUARTER
 from simulator.cdr_store import CdrStore
 from simulator.errors import CursorUnknown
+from simulator.postgres import Connection
 from tests.simulator.test_cdr_pages import ATTRIBUTES, ORDERS, SORTS, START, filters, keys, many
 from tests.support.postgres import Cluster
 from tests.support.records import RecordsInMemory
 from tests.support.stores import PostgresPlace, fill, run
-
-if TYPE_CHECKING:
-    from psycopg import Cursor
-
-    from simulator.postgres import Connection
 
 HOUR = 4 * QUARTER
 
@@ -171,28 +170,25 @@ def test_a_page_can_come_from_an_index_in_its_order(
     store: CdrStore, wanted: CdrFilter, index: str
 ) -> None:
     """Where there are too many records to sort them, or to walk through."""
-    from simulator.cdr_postgres import PostgresCdrStore
-    from simulator.cdr_postgres_queries import page
-
     assert isinstance(store, PostgresCdrStore)
     seen: list[str] = []
 
     class Explained:
         """A connection that tells the plan of the query for the ids."""
 
-        def __init__(self, connection: "Connection") -> None:
+        def __init__(self, connection: Connection) -> None:
             self._connection = connection
 
-        def execute(self, query: str, values: Sequence[object]) -> "Cursor[tuple[Any, ...]]":
+        def execute(self, query: str, values: Sequence[object]) -> Cursor[tuple[Any, ...]]:
             if query.startswith("SELECT id FROM cdr "):
                 plan = self._connection.execute(f"EXPLAIN {query}", values)
                 seen.extend(row[0] for row in plan)
             return self._connection.execute(query, values)
 
-    def ask(connection: "Connection") -> CdrPage:
+    def ask(connection: Connection) -> CdrPage:
         for setting in ("enable_seqscan", "enable_sort", "enable_bitmapscan"):
             connection.execute(f"SET LOCAL {setting} = off")
-        return page(cast("Connection", Explained(connection)), wanted)
+        return page(cast(Connection, Explained(connection)), wanted)
 
     assert store._report(ask).records
     assert any(f"using {index} " in line for line in seen), seen

@@ -9,20 +9,19 @@ from queue import SimpleQueue
 
 import pytest
 
-psycopg = pytest.importorskip("psycopg")
-
-from scenarios.runner import free_port  # noqa: E402
-from simulator.cdr_migrations import HEAD  # noqa: E402
-from simulator.cdr_postgres import PostgresCdrStore  # noqa: E402
-from simulator.cdr_queries import CdrFilter  # noqa: E402
-from simulator.cdr_records import CdrStoreError, to_row  # noqa: E402
-from simulator.config import Config  # noqa: E402
-from simulator.errors import ReportTooLong, ServiceError  # noqa: E402
-from simulator.journal import FILE, Journal  # noqa: E402
-from simulator.service import open_store  # noqa: E402
-from tests.simulator.test_cdr import GUID, WAIT, Told, record, row  # noqa: E402
-from tests.support.postgres import PASSWORD, Cluster  # noqa: E402
-from tests.support.stores import PostgresPlace, run  # noqa: E402
+from scenarios.runner import free_port
+from simulator.cdr_migrations import HEAD
+from simulator.cdr_postgres import PostgresCdrStore
+from simulator.cdr_queries import CdrFilter
+from simulator.cdr_records import CdrStoreError, to_row
+from simulator.config import Config
+from simulator.errors import ReportTooLong, ServiceError
+from simulator.journal import FILE, Journal
+from simulator.postgres import Connection
+from simulator.service import open_store
+from tests.simulator.test_cdr import GUID, WAIT, Told, record, row
+from tests.support.postgres import PASSWORD, Cluster
+from tests.support.stores import PostgresPlace, run
 
 
 @pytest.fixture
@@ -124,11 +123,10 @@ def test_closing_does_not_wait_for_it(world: World, server: Cluster, tmp_path: P
     world.keep(1)
     server.freeze()
     world.keep(2)
-    done = threading.Event()
-    closing = threading.Thread(target=lambda: (world.store.close(), done.set()))
+    closing = threading.Thread(target=world.store.close)
     closing.start()
-    assert done.wait(WAIT)
-    closing.join()
+    closing.join(WAIT)
+    assert not closing.is_alive()
     server.thaw()
     journal = Journal(tmp_path / FILE, 1 << 20)
     assert [one[1] for _, one in journal.rows] == [2]
@@ -363,7 +361,7 @@ def test_a_report_without_end_is_given_up(
 def test_the_figures_of_one_report_fit_together(world: World) -> None:
     """What is stored while it is made is not in it."""
 
-    def twice(connection: "psycopg.Connection[tuple[object, ...]]") -> list[object]:
+    def twice(connection: Connection) -> list[object]:
         before = connection.execute("SELECT count(*) FROM cdr").fetchone()
         world.keep(2)
         return [before, connection.execute("SELECT count(*) FROM cdr").fetchone()]

@@ -55,7 +55,8 @@ class PostgresPlace:
         """What a commit raises that fails through no fault of a record."""
         import psycopg
 
-        return psycopg.OperationalError(text)
+        made: Exception = psycopg.OperationalError(text)
+        return made
 
     def count(self) -> int:
         """How many records somebody else sees."""
