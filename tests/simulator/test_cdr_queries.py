@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,13 @@ from simulator import cdr_schema
 from simulator.cdr import SqliteCdrStore
 from simulator.cdr_queries import CdrFilter, SortBy
 from simulator.cdr_records import COLUMNS, CdrRecord, CdrStoreError, to_row
+from simulator.cdr_store import CdrStore
 from simulator.errors import ReportTooLong
 from tests.support.records import RecordsInMemory
+from tests.support.stores import fill, run
+
+Reports = RecordsInMemory | CdrStore
+Stored = Callable[[Iterable[CdrRecord]], Reports]
 
 HOUR = 3_600_000
 START = 1_800_000_000_000 // HOUR * HOUR
@@ -33,13 +39,29 @@ def call(number: int, start: int, length: int = 1000, **rest: Any) -> CdrRecord:
     return CdrRecord(f"{number:032X}", START + start, START + start + length, **values)
 
 
-def guids(store: RecordsInMemory, **wanted: Any) -> list[int]:
+def guids(store: Reports, **wanted: Any) -> list[int]:
     return [int(record.call_guid, 16) for record in store.page(CdrFilter(**wanted)).records]
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def stored(request: pytest.FixtureRequest) -> Iterator[Stored]:
+    """Makes a store of each kind that has these records."""
+    opened: list[CdrStore] = []
+
+    def in_postgresql(records: Iterable[CdrRecord]) -> CdrStore:
+        place = request.getfixturevalue("database")
+        fill(place, records)
+        opened.append(place.open(run))
+        return opened[-1]
+
+    yield RecordsInMemory if request.param == "sqlite" else in_postgresql
+    for one in opened:
+        one.close()
+
+
 @pytest.fixture
-def store() -> RecordsInMemory:
-    return RecordsInMemory(
+def store(stored: Stored) -> Reports:
+    return stored(
         [
             call(1, 0, 9000, called_number="7000", calling_number="3"),
             call(2, 1000, 500, called_number="6000", calling_number="2", call_result="error"),
@@ -48,7 +70,7 @@ def store() -> RecordsInMemory:
     )
 
 
-def test_pages(store: RecordsInMemory) -> None:
+def test_pages(store: Reports) -> None:
     assert guids(store) == [3, 2, 1], "the newest first"
     assert guids(store, sort_order="asc") == [1, 2, 3]
     assert guids(store, limit=1, offset=1) == [2]
@@ -65,7 +87,7 @@ def test_pages(store: RecordsInMemory) -> None:
         ("callingNumber", [3, 2, 1]),
     ],
 )
-def test_orders(store: RecordsInMemory, sort_by: SortBy, expected: list[int]) -> None:
+def test_orders(store: Reports, sort_by: SortBy, expected: list[int]) -> None:
     assert guids(store, sort_by=sort_by, sort_order="asc") == expected
     assert guids(store, sort_by=sort_by) == expected[::-1]
 
@@ -84,14 +106,14 @@ def test_orders(store: RecordsInMemory, sort_by: SortBy, expected: list[int]) ->
         ({"called_number": "7000", "call_result": "completed"}, [1]),
     ],
 )
-def test_filters(store: RecordsInMemory, wanted: dict[str, Any], expected: list[int]) -> None:
+def test_filters(store: Reports, wanted: dict[str, Any], expected: list[int]) -> None:
     assert guids(store, **wanted) == expected
     assert store.page(CdrFilter(**wanted)).total == len(expected)
 
 
-def test_a_summary_by_intervals() -> None:
+def test_a_summary_by_intervals(stored: Stored) -> None:
     served = {"self_service_duration": 2000, "transfer_count": 1, "application_count": 1}
-    store = RecordsInMemory(
+    store = stored(
         [
             call(1, 0, 4000, **served),
             call(2, HOUR - 1, 2000, call_result="abandoned", queue_duration=1000),
@@ -111,10 +133,10 @@ def test_a_summary_by_intervals() -> None:
     assert store.summary(CdrFilter(end=0), HOUR) == []
 
 
-def test_calls_before_1970_are_counted_where_they_are() -> None:
+def test_calls_before_1970_are_counted_where_they_are(stored: Stored) -> None:
     """A wrong clock may say so; SQLite and Python round such times otherwise."""
     starts = [-HOUR - 1, -HOUR, -1, 0, 1]
-    store = RecordsInMemory(
+    store = stored(
         CdrRecord(f"{number:032X}", start, start + 5) for number, start in enumerate(starts)
     )
     expected = [(-2 * HOUR, 1), (-HOUR, 2), (0, 2)]
@@ -128,9 +150,9 @@ def test_calls_before_1970_are_counted_where_they_are() -> None:
             assert len(store.page(CdrFilter(start=start, offset=offset)).records) > 0
 
 
-def test_applications() -> None:
+def test_applications(stored: Stored) -> None:
     served = {"application_count": 1, "self_service_duration": 2000}
-    store = RecordsInMemory(
+    store = stored(
         [
             call(1, 0, application_name="b", **served),
             call(2, 0, application_name="b", call_result="error", **served),
@@ -146,8 +168,8 @@ def test_applications() -> None:
     assert store.applications(CdrFilter(end=0), "b") == []
 
 
-def test_servers() -> None:
-    store = RecordsInMemory(
+def test_servers(stored: Stored) -> None:
+    store = stored(
         [
             call(1, 0, 1000, vxml_server_hostname="v"),
             call(2, 500, 1000),
