@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 LOCKS = {
     "requirements.txt": (),
     "requirements-image.txt": ("fast",),
-    "requirements-dev.txt": ("compile", "test", "dev"),
+    "requirements-dev.txt": ("compile", "postgres", "test", "dev"),
 }
 # What one target each adds to the rest, in its range.
 NOT_LOCKED = {"bench", "fuzz", "interop"}
