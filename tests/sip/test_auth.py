@@ -365,8 +365,8 @@ class TestTogether:
 
     def test_a_wrong_password_is_the_end(self) -> None:
         asker = client(password="guess")
-        assert converse(asker, server()) == (Verdict(None, 403), 2)
-        assert converse(client(user="eve"), server()) == (Verdict(None, 403), 2)
+        assert converse(asker, server()) == (Verdict(None, 403, heard=True), 2)
+        assert converse(client(user="eve"), server()) == (Verdict(None, 403, heard=True), 2)
 
     def test_a_lost_server_is_met_again_with_one_more_request(self) -> None:
         asker = client()
@@ -600,7 +600,7 @@ class TestServer:
             verdict = asked.verify(invite(f"Authorization: {bad}", "hello"), 0)
             assert (verdict.user, verdict.stale) == (None, False), bad
         line = f"Authorization: {good}"
-        assert asked.verify(invite(line, "hello", method="BYE"), 0) == Verdict(None, 403)
+        assert asked.verify(invite(line, "hello", method="BYE"), 0) == Verdict(None, 403, heard=True)
         changed = asked.verify(invite(line, "jello"), 0)
         assert (changed.user is None) is (qop == "auth-int")
         if qop == "auth-int":
