@@ -56,6 +56,8 @@ class Access:
         if config.sip.follow_redirects:
             Redirector(endpoint, self.redirected)
         endpoint.guard = guard_of(config, endpoint.ids, server.sources.screen)
+        if endpoint.guard is not None:
+            endpoint.guard.free = server.sources.free
         self._numbers = PatternTable[None]()
         for pattern in config.sip.registrar.numbers:
             self._numbers.add(pattern, None)

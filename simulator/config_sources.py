@@ -30,6 +30,10 @@ class SourceRule(Section):
     subscribe: Networks = Field(
         default=_ANYBODY, description="Who may SUBSCRIBE, as far as events.watchers allows it too."
     )
+    passwords: bool = Field(
+        default=True,
+        description="false: nobody is asked for one here, whatever sip.authentication says.",
+    )
     others: Literal["403", "silence"] = Field(
         default="403", description="What others get: an answer, or none."
     )

@@ -15,6 +15,7 @@ from simulator.errors import BanNotFound
 from simulator.views import BanView
 from sip.grammar import is_ipv4, is_ipv6
 from sip.records import Answer, Naptr, Query
+from sip.transport import Listener
 from sip.usage.screen import Ban, Limits, Rule, Screen, network_of
 
 if TYPE_CHECKING:
@@ -30,12 +31,16 @@ _LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
 
 
 class Sources:
-    """The screen of `server`; `hosts` are those of the configured peers, names or addresses."""
+    """The screen of `server`; `hosts` are those of the configured peers, names or addresses.
+
+    At the listeners in `free` nobody is asked for a password.
+    """
 
     def __init__(self, server: "CallServer") -> None:
         endpoint = server.stack.endpoint
         self._server = server
         self.hosts: set[str] = set()
+        self.free: set[Listener] = set()
         self._configured: set[str] = set()  # names of peers
         self._names: set[str] = set()  # and what the DNS has made of them
         self._learned: set[str] = set()  # their addresses
@@ -64,7 +69,8 @@ class Sources:
         networks += tuple(network for site in sites for network in site.gateways)
         screen.exempt = partial(covers, networks) if networks else None
         screen.rules = {}
-        rules = {_place(rule.listen): rule_of(rule) for rule in config.sip.sources}
+        self.free.clear()
+        rules = {_place(rule.listen): rule for rule in config.sip.sources}
         places = [_place(one) for one in config.sip.addresses()]
         for number, listener in enumerate(self._server.stack.endpoint.listeners):
             # One more is where pings leave from: it hears whom the first of its kind does.
@@ -72,7 +78,9 @@ class Sources:
             at = places[number] if number < len(places) else next(iter(found), ())
             rule = rules.get(at) or rules.get(())
             if rule is not None:
-                screen.rules[listener] = rule
+                screen.rules[listener] = rule_of(rule)
+                if not rule.passwords:
+                    self.free.add(listener)
 
     def open_to_all(self) -> str:
         """The first listener that anybody in the network can call; empty where none can."""

@@ -356,7 +356,7 @@ class Endpoint(Transactions):
         if number <= dialog.remote_cseq:
             raise PeerError("CSeq is not above the last one", 500)  # section 12.2.2
         if self.guard is not None and not session.outgoing:
-            self.guard.check(request, address, now)
+            self.guard.check(request, address, listener, now)
         dialog.remote_cseq = dialog.last_cseq = number
         made = InviteServerTransaction if method == "INVITE" else NonInviteServerTransaction
         transaction = made(self, key, listener, address, request, None)
@@ -374,7 +374,7 @@ class Endpoint(Transactions):
         if merge_key in self.merged:
             raise PeerError(reason_phrase(482), 482)  # section 8.2.2.2
         if self.guard is not None:
-            self.guard.check(request, address, now)
+            self.guard.check(request, address, listener, now)
         uri = request.uri
         if not PLAIN_SIP_URI.fullmatch(uri) and isinstance(parse_uri(uri), OtherUri):
             raise PeerError(reason_phrase(416), 416)

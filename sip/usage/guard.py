@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from sip.auth import Credentials, DigestServer, is_digest
 from sip.errors import InvalidValue, ParseError, PeerError
 from sip.message import Request, reason_phrase
-from sip.transport import Address
+from sip.transport import Address, Listener
 
 
 class Guard:
@@ -14,7 +14,8 @@ class Guard:
     `methods` are those that need them, outside of dialogs and in those that the peer
     began: whom we call need not know our realm. `trusted` says whether a host, an IP
     address, is let through; `wrong` is told of wrong passwords of those who hear us where they
-    say they are. ACK and CANCEL are never asked (section 22.1). Raises InvalidValue.
+    say they are. Nobody is asked at the listeners in `free`. ACK and CANCEL are never asked
+    (section 22.1). Raises InvalidValue.
     """
 
     def __init__(
@@ -30,10 +31,11 @@ class Guard:
         self._methods = frozenset(methods)
         self._trusted = trusted
         self._wrong = wrong
+        self.free: set[Listener] = set()
 
-    def check(self, request: Request, address: Address, now: float) -> None:
+    def check(self, request: Request, address: Address, listener: Listener, now: float) -> None:
         """Let a request pass, or raise the PeerError that answers it: 401, 403 or 400."""
-        if request.method not in self._methods:
+        if request.method not in self._methods or listener in self.free:
             return
         if self._trusted is not None and self._trusted(address[0]):
             return

@@ -600,7 +600,9 @@ class TestServer:
             verdict = asked.verify(invite(f"Authorization: {bad}", "hello"), 0)
             assert (verdict.user, verdict.stale) == (None, False), bad
         line = f"Authorization: {good}"
-        assert asked.verify(invite(line, "hello", method="BYE"), 0) == Verdict(None, 403, heard=True)
+        assert asked.verify(invite(line, "hello", method="BYE"), 0) == Verdict(
+            None, 403, heard=True
+        )
         changed = asked.verify(invite(line, "jello"), 0)
         assert (changed.user is None) is (qop == "auth-int")
         if qop == "auth-int":

@@ -136,6 +136,24 @@ def test_the_port_of_pings_is_no_way_round(build: Build) -> None:
     assert world.seen == {}
 
 
+def test_a_listener_that_asks_for_no_password(build: Build) -> None:
+    """Such as one that wants certificates; the other asks."""
+    listen = ["udp:192.0.2.4:5060", "udp:192.0.2.4:5070"]
+    sources = [{"listen": listen[1], "passwords": False}]
+    world = build(sip={"listen": listen, "sources": sources, **USERS})
+    world.party.listen("UDP", port=5070)
+    world.server.sources.configure(world.server.config)
+    scanner = world.network.add_stranger("phone", "203.0.113.66")
+    for number, port in enumerate((5060, 5070)):
+        headers = {"Call-ID": f"{port}", "To": "<sip:1001@callsim>", "CSeq": "1 REGISTER"}
+        headers["Via"] = f"SIP/2.0/UDP a;branch=z9hG4bK{number};rport"
+        text = request_text("REGISTER", headers | {"Contact": "<sip:203.0.113.66>;expires=60"})
+        scanner.network.post(scanner.address, ("192.0.2.4", port), text)
+        world.run()
+    assert scanner.statuses("REGISTER") == [401, 200]
+    world.run(61.0)
+
+
 def test_another_configuration_holds_at_once(build: Build) -> None:
     world = build()
     scanner = world.network.add_stranger("scanner", "203.0.113.66")
