@@ -1,16 +1,16 @@
 """The store of call detail records in SQLite.
 
 Legs lie in the row of their call as JSON: they are read only with it, so they need no table
-of their own, and one statement stores a whole group of calls. GUIDs that rise with time,
-pages of 2 KiB, and no index without a query keep what is written small.
+of their own, and one statement stores a whole group of calls. GUIDs that rise with time and
+pages of 2 KiB keep what is written small. What reports look for is entered behind the records
+(`simulator.cdr_schema`): once many are there, or before a report.
 """
 
 import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -26,6 +26,7 @@ from simulator.cdr_queries import (
     SummaryLine,
     applications,
     servers,
+    snapshot,
     summary,
 )
 from simulator.cdr_records import (
@@ -38,7 +39,7 @@ from simulator.cdr_records import (
     Row,
     from_row,
 )
-from simulator.cdr_schema import COUNT_BEHIND, prepare
+from simulator.cdr_schema import catch_up, prepare
 from simulator.cdr_store import CdrStore
 from simulator.journal import Journal
 
@@ -58,28 +59,6 @@ _INSERT: Final = {
 }
 _SIZES: Final = tuple(sorted(_INSERT, reverse=True))
 
-_STEPS: Final = 100_000
-"""Of SQLite's machine, some 5 ms, from one look at the clock to the next: each waits for the
-interpreter, which the calls need.
-"""
-
-
-@contextmanager
-def _snapshot(connection: sqlite3.Connection, longest: float) -> Iterator[sqlite3.Connection]:
-    """What is stored from now on is not seen: the figures of one report fit together.
-
-    It is interrupted after `longest` seconds.
-    """
-    connection.execute("BEGIN")
-    end = time.monotonic() + longest
-    connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
-    try:
-        yield connection
-    finally:
-        connection.set_progress_handler(None, 0)
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
 
 class SqliteCdrStore(CdrStore):
     """Keeps records in one SQLite file; a second thread tidies its log.
@@ -90,6 +69,7 @@ class SqliteCdrStore(CdrStore):
 
     _CHECKPOINT_EVERY = 0.25  # seconds between looks at the log while it grows
     _LONG_LOG = 16_384  # pages of 2 KiB: the log is then cut at the next commit
+    _ENTERED_AT = 1024  # records that reports do not find yet: some 10 ms
 
     _OWN_FAULTS = (sqlite3.OperationalError,)
     _PEERS_FAULTS = (UnicodeEncodeError,)
@@ -106,6 +86,8 @@ class SqliteCdrStore(CdrStore):
         self.path = Path(path)
         self._written = threading.Event()
         self._cut_log = False
+        self._unentered = 0
+        self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._report_lock = threading.Lock()
         (
@@ -154,27 +136,41 @@ class SqliteCdrStore(CdrStore):
 
     def _commit(self, rows: list[Row]) -> None:
         connection = self._writer_connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            (last,) = connection.execute("SELECT ifnull(max(id), 0) FROM cdr").fetchone()
-            start = 0
-            for size in _SIZES:
-                while len(rows) - start >= size:
-                    values = [value for row in rows[start : start + size] for value in row]
-                    connection.execute(_INSERT[size], values)
-                    start += size
-            connection.execute(COUNT_BEHIND, (last,))
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        with self._write_lock:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                start = 0
+                for size in _SIZES:
+                    while len(rows) - start >= size:
+                        values = [value for row in rows[start : start + size] for value in row]
+                        connection.execute(_INSERT[size], values)
+                        start += size
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            self._unentered += len(rows)
         self._written.set()
 
+    def _catch_up(self) -> None:
+        """Reports find what was stored until now."""
+        with self._write_lock:
+            if self._unentered:
+                catch_up(self._writer_connection)
+                self._unentered = 0
+                self._written.set()
+
     def _between_commits(self) -> None:
+        if self._unentered >= self._ENTERED_AT:
+            try:
+                self._catch_up()
+            except sqlite3.Error as error:  # the records are stored: a report tries again
+                _log.warning("the CDR store %s: reports wait for new CDRs: %s", self.path, error)
         if self._cut_log:
             self._cut_log = False
-            self._checkpoint(self._writer_connection)
+            with self._write_lock:
+                self._checkpoint(self._writer_connection)
 
     # -- the write-ahead log ---------------------------------------------------------------
 
@@ -255,11 +251,10 @@ class SqliteCdrStore(CdrStore):
 
     def _report(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
-            with (
-                self._report_lock,
-                _snapshot(self._report_connection, self._LONGEST_REPORT) as connection,
-            ):
-                return query(connection)
+            with self._report_lock:
+                self._catch_up()
+                with snapshot(self._report_connection, self._LONGEST_REPORT) as connection:
+                    return query(connection)
         except sqlite3.Error as error:
             if str(error) == "interrupted" and not self._closing.is_set():
                 raise self._too_long() from error
@@ -274,7 +269,8 @@ class SqliteCdrStore(CdrStore):
     # -- the end ---------------------------------------------------------------------------
 
     def _close_writer(self) -> None:
-        self._writer_connection.close()
+        with self._write_lock:
+            self._writer_connection.close()
 
     def _close_readers(self, timeout: float) -> None:
         self._tidier.join(timeout)

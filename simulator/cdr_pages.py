@@ -3,12 +3,18 @@
 Whatever is asked, the ids of the page come from one index: one that has them in their order,
 or one that holds so few matches that these can be sorted. Which it is, counts decide. Those
 by time and result are kept (`cdr_quarter`); those by number are taken from the number's
-index, and only up to `MOST_COUNTED`. The records themselves are read for the page alone,
-or where an index lacks what is asked of a number's: by the other number or in its order.
+index, and only up to `MOST_COUNTED`. What an index lacks is read in `cdr_brief`, where calls
+that ended one after the other lie side by side; the records themselves are read for the page
+alone.
+
+In the order of a number the index is walked number by number: the calls of one that are
+outside of the time are passed by at once, however many. Where that turns out to be long
+nevertheless, the calls of the time are sorted after all.
 
 A page begins behind a record (`CdrFilter.cursor`) at no cost, or after so many (`offset`),
 which walks over the entries of an index; by time alone the quarters of an hour are skipped
-as a whole. Where the values of two records are the same, their ids decide.
+as a whole. Where the values of two records are the same, those in the further columns of the
+index decide, and at last their ids.
 """
 
 import sqlite3
@@ -22,16 +28,13 @@ from simulator.cdr_schema import QUARTER
 from simulator.errors import CursorUnknown
 
 MOST_COUNTED: Final = 50_000
-"""Calls of a number that are counted: some 5 ms."""
+"""Calls of a number that are counted, or sorted: some 5 ms, or 20."""
 
-MOST_SORTED: Final = 50_000
-"""Entries of an index that may be sorted: some 20 ms."""
+MOST_LOOKED_UP: Final = 10_000
+"""Calls of a range that are sorted by what the index by time lacks: some 10 ms."""
 
-MOST_LOOKED_UP: Final = 5_000
-"""Records that may be read to be sorted: as long."""
-
-MOST_COMPARED: Final = 1_000
-"""Calls of one number that are read to count those of another: some 5 ms."""
+STRIDE: Final = 128
+"""Entries of an index by number that are looked at before others are passed by: some 50 us."""
 
 _SORT_COLUMNS: Final = {
     "callStartTime": "call_start_time",
@@ -45,22 +48,31 @@ _INDEXES: Final = {
     "called_number": "cdr_called",
     "calling_number": "cdr_calling",
 }
+_LEADING: Final = {"cdr_result": "call_result"} | {
+    index: column for column, index in _INDEXES.items()
+}
+_OTHER: Final = {"called_number": "calling_number", "calling_number": "called_number"}
 
 # The further columns of the indexes, which are the order of what is equal before.
 _START: Final = ("call_start_time",)
-_END: Final = ("call_end_time", "call_start_time", "call_result")
-_OF_A_NUMBER: Final = ("call_start_time", "call_end_time", "call_result")
+_END: Final = ("call_end_time", "call_start_time")
 
 
 @dataclass(slots=True)
 class _Way:
-    """How to find a page: an index, the order, and tests besides those of the filter."""
+    """How to find a page: an index, the order, and tests besides those of the filter.
+
+    `instead` is the index that has no more than `most` entries to sort, where `index` is
+    walked number by number.
+    """
 
     index: str
     order: tuple[str, ...]
     total: int
     exact: bool = True
     tests: dict[str, int] = field(default_factory=dict)
+    instead: str = ""
+    most: int = 0
 
 
 def page(connection: sqlite3.Connection, wanted: CdrFilter) -> CdrPage:
@@ -109,23 +121,30 @@ def _way(connection: sqlite3.Connection, wanted: CdrFilter) -> _Way:
 def _order(sort: str) -> tuple[str, ...]:
     if sort == "call_start_time":
         return _START
-    return _END if sort == "call_end_time" else (sort, *_OF_A_NUMBER)
+    return _END if sort == "call_end_time" else (sort, *_of_a_number(sort))
+
+
+def _of_a_number(name: str) -> tuple[str, ...]:
+    """The order of the calls of one number in its index."""
+    return "call_start_time", "call_end_time", "call_result", _OTHER[name]
 
 
 def _way_by_time(connection: sqlite3.Connection, wanted: CdrFilter, sort: str) -> _Way:
     by_time = "cdr_start" if wanted.call_result is None else "cdr_result"
     total = _kept(connection, wanted)
     way = _Way(by_time, _order(sort), total)
+    if sort == "call_start_time" or total <= MOST_LOOKED_UP:
+        return way
+    way.index = _INDEXES[sort]
     if sort == "call_end_time":
         _walk_by_end(connection, wanted, way)
-    elif sort != "call_start_time" and total > MOST_LOOKED_UP:
-        way.index = _INDEXES[sort]
+    elif wanted.start is not None or wanted.end is not None:
+        way.instead, way.most = by_time, total
     return way
 
 
 def _walk_by_end(connection: sqlite3.Connection, wanted: CdrFilter, way: _Way) -> None:
     """Between the first and the last end of the calls that began in the range."""
-    way.index = "cdr_end"
     if wanted.start is wanted.end is None:
         return
     parts = Parts.of(wanted)
@@ -142,31 +161,37 @@ def _way_by_number(connection: sqlite3.Connection, wanted: CdrFilter, sort: str)
     both = {"called_number": wanted.called_number, "calling_number": wanted.calling_number}
     numbers = {name: number for name, number in both.items() if number is not None}
     entries, total, name = min(
-        (*_counted(connection, _INDEXES[name], _with_number(wanted, name)), name)
-        for name in numbers
+        (*_counted(connection, _INDEXES[name], wanted, name), name) for name in numbers
     )
     index, exact = _INDEXES[name], entries <= MOST_COUNTED
-    if len(numbers) > 1:
-        total = _counted_of_both(connection, index, wanted, name)
-        exact = entries <= MOST_COMPARED
     if sort in numbers or sort == "call_start_time":
-        return _Way(index, _OF_A_NUMBER, total, exact)
+        return _Way(index, _of_a_number(name), total, exact)
     way = _Way(index, _order(sort), total, exact)
-    # Some records looked up to sort them cost little next to another index, where they may be
-    # few among many.
+    if exact and not _rather_walked(connection, wanted, entries, total):
+        return way
+    way.index = _INDEXES[sort]
     if sort == "call_end_time":
-        if entries > MOST_SORTED:
-            of_one = _with_number(wanted, name)
-            _walk_by_end(connection, _where_it_calls(connection, index, of_one), way)
-    elif entries > MOST_SORTED:
-        way.index = _INDEXES[sort]
+        of_one = _with_number(wanted, name)
+        _walk_by_end(connection, _where_it_calls(connection, index, of_one), way)
+    else:
+        way.instead, way.most = index, entries
     return way
+
+
+def _rather_walked(
+    connection: sqlite3.Connection, wanted: CdrFilter, entries: int, total: int
+) -> bool:
+    """Whether a page shows up among the calls of all numbers before `entries` are sorted."""
+    if entries <= MOST_LOOKED_UP:
+        return False
+    calls = _kept(connection, CdrFilter(start=wanted.start, end=wanted.end))
+    return (wanted.offset + wanted.limit) * calls < entries * total
 
 
 def _where_it_calls(connection: sqlite3.Connection, index: str, wanted: CdrFilter) -> CdrFilter:
     """From the first to the last call of a number: it may be long out of use, or quite new."""
     tests, values = replace(wanted, call_result=None).tests()
-    calls = f"FROM cdr INDEXED BY {index} WHERE {' AND '.join(tests)}"
+    calls = f"FROM cdr_brief INDEXED BY {index} WHERE {' AND '.join(tests)}"
     (first,) = connection.execute(f"SELECT min(call_start_time) {calls}", values).fetchone()
     (last,) = connection.execute(f"SELECT max(call_start_time) {calls}", values).fetchone()
     return wanted if first is None else replace(wanted, start=first, end=last + 1)
@@ -204,35 +229,33 @@ def _at(connection: sqlite3.Connection, wanted: CdrFilter) -> int:
     """How many calls a short range has."""
     tests, values = wanted.tests()
     index = "cdr_start" if wanted.call_result is None else "cdr_result"
-    query = f"SELECT count(*) FROM cdr INDEXED BY {index} WHERE {' AND '.join(tests)}"
+    query = f"SELECT count(*) FROM cdr_brief INDEXED BY {index} WHERE {' AND '.join(tests)}"
     return int(connection.execute(query, values).fetchone()[0])
 
 
-def _counted(connection: sqlite3.Connection, index: str, wanted: CdrFilter) -> tuple[int, int]:
-    """How many calls an index has, whatever their result; and how many have the right one.
+def _counted(
+    connection: sqlite3.Connection, index: str, wanted: CdrFilter, name: str = ""
+) -> tuple[int, int]:
+    """How many calls an index has, that of the number `name`; and how many of them match.
 
     So many are looked at that it shows whether there are more than `MOST_COUNTED`.
     """
-    tests, values = replace(wanted, call_result=None).tests()
-    some = f"SELECT call_result FROM cdr INDEXED BY {index} WHERE {' AND '.join(tests)} LIMIT ?"
-    fits = "count(*)"
-    if wanted.call_result is not None:
-        fits = f"count(*) FILTER (WHERE call_result = '{wanted.call_result}')"
-    query = f"SELECT count(*), {fits} FROM ({some})"
-    calls, fitting = connection.execute(query, [*values, MOST_COUNTED + 1]).fetchone()
+    along = replace(_with_number(wanted, name), call_result=None)
+    tests, values = along.tests()
+    rest = replace(wanted, start=None, end=None, call_guid=None, newest=None)
+    if name:
+        rest = _with_number(rest, _OTHER[name])
+    fits, fitting_values = rest.tests()
+    some = (
+        f"SELECT call_result, called_number, calling_number FROM {wanted.table} "
+        f"INDEXED BY {index} WHERE {' AND '.join(tests)} LIMIT ?"
+    )
+    matches = f"count(*) FILTER (WHERE {' AND '.join(fits)})" if fits else "count(*)"
+    calls, fitting = connection.execute(
+        f"SELECT count(*), {matches} FROM ({some})",
+        [*fitting_values, *values, MOST_COUNTED + 1],
+    ).fetchone()
     return calls, min(fitting, MOST_COUNTED)
-
-
-def _counted_of_both(
-    connection: sqlite3.Connection, index: str, wanted: CdrFilter, name: str
-) -> int:
-    """How many of the first calls that an index has of one number have the other as well."""
-    other = "calling_number" if name == "called_number" else "called_number"
-    tests, values = _with_number(wanted, name).tests()
-    some = f"SELECT {other} AS other FROM cdr INDEXED BY {index} WHERE {' AND '.join(tests)}"
-    query = f"SELECT count(*) FROM ({some} LIMIT ?) WHERE other = ?"
-    number = wanted.calling_number if name == "called_number" else wanted.called_number
-    return int(connection.execute(query, [*values, MOST_COMPARED, number]).fetchone()[0])
 
 
 # -- along an index ------------------------------------------------------------------------
@@ -244,34 +267,89 @@ def _ids(connection: sqlite3.Connection, wanted: CdrFilter, way: _Way) -> list[i
         return []
     behind_cursor: list[Any] = []
     if wanted.cursor is not None:
-        behind_cursor = _values_at(connection, wanted.cursor, way)
+        behind_cursor = _values_at(connection, wanted, wanted.cursor, way)
         wanted = _narrowed(wanted, way, behind_cursor[0])
     elif way.order == _START and way.index != "cdr_guid" and wanted.offset > 0:
         wanted = _skipped(connection, wanted)
+    if way.instead:
+        found = _by_numbers(connection, wanted, way, behind_cursor)
+        if found is not None:
+            return found
+        way.index = way.instead
     tests, values = wanted.tests()
-    if way.index != "cdr_result":
-        # Not seen as a constant, it has its place in the order, which is that of the index.
-        tests = ["+call_result = ?" if test == "call_result = ?" else test for test in tests]
+    # Not seen as a constant, a column has its place in the order, which is that of the index.
+    hidden = {f"{name} = ?" for name in way.order} - {f"{_LEADING.get(way.index)} = ?"}
+    tests = [f"+{test}" if test in hidden else test for test in tests]
     tests += way.tests
     values += way.tests.values()
     columns = (*way.order, "id")
     if behind_cursor:
-        marks = ", ".join("?" * len(columns))
-        sign = "<" if wanted.sort_order == "desc" else ">"
-        tests.append(f"({', '.join(columns)}) {sign} ({marks})")
+        tests.append(_behind(wanted, columns))
         values += behind_cursor
     where = f"WHERE {' AND '.join(tests)}" if tests else ""
-    order = ", ".join(f"{name} {wanted.sort_order}" for name in columns)
     rows = connection.execute(
-        f"SELECT id FROM cdr INDEXED BY {way.index} {where} ORDER BY {order} LIMIT ? OFFSET ?",
+        f"SELECT id FROM {wanted.table} INDEXED BY {way.index} {where} "
+        f"ORDER BY {_by(wanted, columns)} LIMIT ? OFFSET ?",
         [*values, wanted.limit + 1, wanted.offset],
     )
     return [row[0] for row in rows]
 
 
-def _values_at(connection: sqlite3.Connection, cursor: int, way: _Way) -> list[Any]:
+def _behind(wanted: CdrFilter, columns: Sequence[str]) -> str:
+    """The test for what comes behind so many values."""
+    sign = "<" if wanted.sort_order == "desc" else ">"
+    return f"({', '.join(columns)}) {sign} ({', '.join('?' * len(columns))})"
+
+
+def _by(wanted: CdrFilter, columns: Sequence[str]) -> str:
+    return ", ".join(f"{name} {wanted.sort_order}" for name in columns)
+
+
+def _by_numbers(
+    connection: sqlite3.Connection, wanted: CdrFilter, way: _Way, behind_cursor: list[Any]
+) -> list[int] | None:
+    """The same, passing by those calls of each number that are outside of the time.
+
+    None where more entries than `way.most` were looked at in vain.
+    """
+    columns = (*way.order, "id")
+    tests, values = wanted.tests()
+    ids: list[int] = []
+    full, in_vain = wanted.offset + wanted.limit + 1, 0
+    # SQLite has numbers below all texts, and BLOBs above them.
+    place = behind_cursor or [b"" if wanted.sort_order == "desc" else -(2**63)]
+    while in_vain <= way.most:
+        entries = connection.execute(
+            f"SELECT id, {' AND '.join(tests)} FROM cdr_brief INDEXED BY {way.index} "
+            f"WHERE {_behind(wanted, columns[: len(place)])} "
+            f"ORDER BY {_by(wanted, columns)} LIMIT {STRIDE}",
+            [*values, *place],
+        ).fetchall()
+        found = [one for one, matches in entries if matches]
+        ids += found
+        in_vain += len(entries) - len(found)
+        if len(ids) >= full or len(entries) < STRIDE:
+            return ids[wanted.offset : full]
+        place = _next_place(wanted, _values_at(connection, wanted, entries[-1][0], way))
+    return None
+
+
+def _next_place(wanted: CdrFilter, last: list[Any]) -> list[Any]:
+    """Behind which values to go on: those of the last entry, or as far as none can match."""
+    number, start = last[:2]
+    descending = wanted.sort_order == "desc"
+    if wanted.start is not None and start < wanted.start:
+        return [number] if descending else [number, wanted.start - 1]
+    if wanted.end is not None and start >= wanted.end:
+        return [number, wanted.end] if descending else [number]
+    return last
+
+
+def _values_at(
+    connection: sqlite3.Connection, wanted: CdrFilter, cursor: int, way: _Way
+) -> list[Any]:
     """What the record of a cursor has in the columns of the order, and its id."""
-    query = f"SELECT {', '.join(way.order)}, id FROM cdr WHERE id = ?"
+    query = f"SELECT {', '.join(way.order)}, id FROM {wanted.table} WHERE id = ?"
     row = connection.execute(query, (cursor,)).fetchone()
     if row is None:
         raise CursorUnknown(f"cursor {cursor} is of no page; take it from the Link of one")

@@ -3,10 +3,13 @@
 Times are whole milliseconds since the epoch. A range holds its start and not its end, so
 that neighbouring ranges share no call; a call belongs to the range in which it started.
 Where all calls of a range are summed up, whole quarters of an hour come from `cdr_quarter`
-and only the ends of the range from the records.
+and only the ends of the range from `cdr_brief`, as all else that this has.
 """
 
 import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -21,6 +24,28 @@ ALL: Final = ", ".join(COLUMNS)
 
 # Where a range has no start or no end; whole quarters.
 _EVER: Final = 2**62 // QUARTER * QUARTER
+
+_STEPS: Final = 100_000
+"""Of SQLite's machine, some 5 ms, from one look at the clock to the next: each waits for the
+interpreter, which the calls need.
+"""
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection, longest: float) -> Iterator[sqlite3.Connection]:
+    """What is stored from now on is not seen: the figures of one report fit together.
+
+    It is interrupted after `longest` seconds.
+    """
+    connection.execute("BEGIN")
+    end = time.monotonic() + longest
+    connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+    try:
+        yield connection
+    finally:
+        connection.set_progress_handler(None, 0)
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +82,11 @@ class CdrFilter:
         ]
         used = [(test, value) for test, value in tests if value is not None]
         return [test for test, _ in used], [value for _, value in used]
+
+    @property
+    def table(self) -> str:
+        """Where all is that `tests` look at."""
+        return "cdr_brief" if self.call_guid is None else "cdr"
 
     @property
     def by_time(self) -> bool:
@@ -145,7 +175,7 @@ def summary(connection: sqlite3.Connection, wanted: CdrFilter, interval: int) ->
     if wanted.by_time and wanted.call_result is None:
         parts = Parts.of(wanted)
         of_records = (
-            f"SELECT call_start_time AS start, {SUMS} FROM cdr "
+            f"SELECT call_start_time AS start, {SUMS} FROM cdr_brief "
             "WHERE call_start_time >= ? AND call_start_time < ? "
             f"GROUP BY {begin_of('call_start_time', QUARTER)}"
         )
@@ -157,7 +187,8 @@ def summary(connection: sqlite3.Connection, wanted: CdrFilter, interval: int) ->
     else:
         tests, values = wanted.tests()
         source = (
-            f"SELECT call_start_time AS start, {SUMS} FROM cdr WHERE {' AND '.join(tests)} "
+            f"SELECT call_start_time AS start, {SUMS} FROM {wanted.table} "
+            f"WHERE {' AND '.join(tests)} "
             f"GROUP BY {begin_of('call_start_time', QUARTER)}"
         )
     totals = ", ".join(f"total({name})" for name in FIGURES)
@@ -194,9 +225,10 @@ def applications(
 ) -> list[ApplicationLine]:
     """Figures of the applications that calls were with, by their names."""
     tests, values = wanted.tests()
-    tests.append("application_name != '' AND application_count > 0")
+    calls = f"SELECT id FROM {wanted.table} WHERE {' AND '.join(tests) or '1'}"
+    served = "application_name != '' AND application_count > 0"
     if name is not None:
-        tests.append("application_name = ?")
+        served += " AND application_name = ?"
         values.append(name)
     rows = connection.execute(
         f"""
@@ -204,7 +236,8 @@ def applications(
             sum(application_count * (call_result != 'error')),
             sum(application_count * (call_result = 'error')),
             total(self_service_duration) / sum(application_count)
-        FROM cdr WHERE {" AND ".join(tests)} GROUP BY application_name ORDER BY application_name
+        FROM cdr WHERE id IN ({calls}) AND {served}
+        GROUP BY application_name ORDER BY application_name
         """,
         values,
     )
@@ -226,15 +259,16 @@ def servers(connection: sqlite3.Connection, start: int, end: int) -> list[Server
     if earliest is None:
         return []
     there = (
-        "FROM cdr INDEXED BY cdr_start WHERE call_start_time >= :earliest "
-        "AND call_start_time < :end AND call_end_time >= :start"
+        "FROM cdr_brief AS call INDEXED BY cdr_start CROSS JOIN cdr USING (id) "
+        "WHERE call.call_start_time >= :earliest AND call.call_start_time < :end "
+        "AND call.call_end_time >= :start"
     )
     values = {"earliest": earliest, "start": start, "end": end}
     rows = connection.execute(
         f"""
         WITH span AS (
-            SELECT call_server_hostname AS name, max(call_start_time, :start) - :start AS a,
-                min(call_end_time, :end) - :start AS b {there}
+            SELECT call_server_hostname AS name, max(call.call_start_time, :start) - :start AS a,
+                min(call.call_end_time, :end) - :start AS b {there}
         ), step AS (
             SELECT name, a AS t, 1 AS d FROM span UNION ALL SELECT name, b, -1 FROM span
         )

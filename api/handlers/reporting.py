@@ -66,10 +66,9 @@ async def get_call_detail_records(server: CallServer, query: CdrQuery) -> Json[C
     """Records of calls that have ended, page by page.
 
     A call belongs to the range in which it started. totalRecords counts all that match; of a
-    number it counts 50,000 at most, of two 1,000, and totalIsMinimum says so. Where there are
-    more, Link (rel="next") leads to them: its cursor costs nothing, however far it is, while
-    an offset is skipped record by record where a number or another order than by
-    callStartTime is asked for.
+    number it counts 50,000 at most, and totalIsMinimum says so. Where there are more, Link
+    (rel="next") leads to them: its cursor costs nothing, however far it is, while an offset is
+    skipped record by record where a number or another order than by callStartTime is asked for.
     What takes longer than 5 s is given up, so that others have their turn: ask for a shorter range.
     """
     if query.cursor and query.offset:

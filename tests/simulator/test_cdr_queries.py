@@ -1,6 +1,5 @@
-"""What reports ask of the records, and a file of a former version."""
+"""What reports ask of the records."""
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -8,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from simulator import cdr_schema
 from simulator.cdr import SqliteCdrStore
 from simulator.cdr_queries import CdrFilter, SortBy
-from simulator.cdr_records import COLUMNS, CdrRecord, CdrStoreError, to_row
+from simulator.cdr_records import CdrRecord, CdrStoreError, to_row
 from simulator.cdr_store import CdrStore
 from simulator.errors import ReportTooLong
 from tests.support.records import RecordsInMemory
@@ -22,16 +20,6 @@ Stored = Callable[[Iterable[CdrRecord]], Reports]
 
 HOUR = 3_600_000
 START = 1_800_000_000_000 // HOUR * HOUR
-GUID = "F13437331000013A5FCA33210A4244A9"
-
-# Of versions 1 and 2, and of those before them.
-FORMER_INDEXES = """
-CREATE UNIQUE INDEX cdr_guid ON cdr (call_guid, call_start_time);
-CREATE INDEX cdr_start ON cdr (call_start_time);
-CREATE INDEX cdr_end ON cdr (call_end_time);
-CREATE INDEX cdr_called ON cdr (called_number);
-CREATE INDEX cdr_calling ON cdr (calling_number);
-"""
 
 
 def call(number: int, start: int, length: int = 1000, **rest: Any) -> CdrRecord:
@@ -222,7 +210,7 @@ def test_the_figures_of_one_report_fit_together(tmp_path: Path) -> None:
         later: list[bool] = []
 
         def another(statement: str) -> None:
-            if statement.startswith("SELECT id FROM cdr "):
+            if statement.startswith("SELECT id FROM cdr_brief "):
                 store.submit(to_row(call(2, 0)), lambda: None)
                 later.append(stored.acquire(timeout=20))
 
@@ -232,42 +220,3 @@ def test_the_figures_of_one_report_fit_together(tmp_path: Path) -> None:
         assert later == [True]
         assert (page.total, len(page.records)) == (1, 1)
         assert store.page(CdrFilter()).total == 2
-
-
-def test_a_file_of_the_first_version_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "cdr.sqlite"
-    former = [name for name in COLUMNS if name != "marks"]
-    table = cdr_schema.TABLE.replace(",\n    marks", "").replace(", marks", "")
-    version = "CREATE TABLE schema_version (version); INSERT INTO schema_version VALUES (1);"
-    assert "marks" not in table
-    old = sqlite3.connect(path)
-    old.executescript(f"{version} {table}; {FORMER_INDEXES}")
-    leg = '["1-2","inbound",5,9,"sip:a@b","sip:c@d","host",200]'
-    values: dict[str, Any] = dict.fromkeys(former, 0) | {
-        "call_guid": GUID,
-        "call_result": "completed",
-    }
-    values |= {"call_start_time": 5, "call_end_time": 9, "ecc_variables": None, "legs": f"[{leg}]"}
-    values |= {"icm_call_key": ""}
-    marks = ", ".join("?" * len(former))
-    old.execute(
-        f"INSERT INTO cdr ({', '.join(former)}) VALUES ({marks})", [values[k] for k in former]
-    )
-    old.commit()
-    old.close()
-    for _ in range(2):  # and once it is of this version, it is left as it is
-        with SqliteCdrStore(path, lambda done: None) as store:
-            record = store.get(GUID)
-            assert record is not None
-            assert (record.call_start_time, record.marks) == (5, [])
-            (only,) = record.legs
-            assert (only.sip_response_code, only.answer_time, only.kind) == (200, None, "")
-            assert [event.event_type_id for event in record.events] == [0, 6]
-    with SqliteCdrStore(path, lambda done: None) as store:
-        store.submit(to_row(call(2, 0)))
-    with SqliteCdrStore(path, lambda done: None) as store:
-        assert store.page(CdrFilter()).total == 2
-        assert store._read("SELECT version FROM schema_version") == [(cdr_schema.SCHEMA_VERSION,)]
-        made = store._read("SELECT name, sql FROM sqlite_master WHERE type = 'index'")
-        assert dict(made) == dict(cdr_schema.INDEXES)
-        assert [line.total for line in store.summary(CdrFilter(), HOUR)] == [1, 1]

@@ -117,7 +117,7 @@ def test_a_later_schema_is_refused(tmp_path: Path, told: Told) -> None:
     other = other_reader(path)
     other.execute("UPDATE schema_version SET version = 99")
     other.close()
-    with pytest.raises(CdrStoreError, match="has schema 99, this Callsim knows 4"):
+    with pytest.raises(CdrStoreError, match="has schema 99, this Callsim knows 5"):
         SqliteCdrStore(path, told.notify)
 
 

@@ -7,7 +7,7 @@ from simulator import cdr_queries as queries
 from simulator.cdr_csv import CsvPiece, csv_piece
 from simulator.cdr_pages import page
 from simulator.cdr_records import COLUMNS, CdrRecord, to_row
-from simulator.cdr_schema import COUNT_BEHIND, prepare
+from simulator.cdr_schema import catch_up, prepare
 
 
 def table_of(records: Iterable[CdrRecord]) -> sqlite3.Connection:
@@ -18,8 +18,8 @@ def table_of(records: Iterable[CdrRecord]) -> sqlite3.Connection:
     insert = f"INSERT INTO cdr ({', '.join(COLUMNS)}) VALUES ({marks}) ON CONFLICT DO NOTHING"
     connection.execute("BEGIN")
     connection.executemany(insert, map(to_row, records))
-    connection.execute(COUNT_BEHIND, (0,))
     connection.execute("COMMIT")
+    catch_up(connection)
     return connection
 
 
