@@ -85,9 +85,12 @@ _ADDED: Final[Mapping[str, str]] = {
 FIGURES: Final = tuple(_ADDED)
 """The columns of `cdr_quarter` that are sums over its records; durations in milliseconds."""
 
+_DURATIONS: Final = ("duration", "self_service_duration", "queue_duration")
 # Not sum(), which fails where it overflows: a peer's clock must not stop the store.
 SUMS: Final = ", ".join(
-    f"total({added.format(row='')}) AS {name}" for name, added in _ADDED.items()
+    (f"total({added})" if name in _DURATIONS else f"count(*) FILTER (WHERE {added})")
+    + f" AS {name}"
+    for name, added in ((name, added.format(row="")) for name, added in _ADDED.items())
 )
 """The same figures of records themselves."""
 
