@@ -1,9 +1,9 @@
 """Reports over many records: pages, filters, sorts and figures, and what each record costs.
 
-``python -m benchmarks.records --rows 10000000`` makes a store of that many calls (11 GB, some
+``python -m benchmarks.records --rows 10000000`` makes a store of that many calls (12 GB, some
 minutes), asks each kind of query many times in random order by the functions that REST asks,
-then some of them by REST, and at last stores more records with the indexes of this version
-and with those of the one before. Every page and summary is to take less than 50 ms (p95); the
+then some of them by REST, and at last stores more records, with what reports need and without.
+Every page and summary is to take less than 50 ms (p95); the
 file is in the page cache, where it was just written.
 """
 

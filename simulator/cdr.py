@@ -69,7 +69,7 @@ class SqliteCdrStore(CdrStore):
 
     _CHECKPOINT_EVERY = 0.25  # seconds between looks at the log while it grows
     _LONG_LOG = 16_384  # pages of 2 KiB: the log is then cut at the next commit
-    _ENTERED_AT = 1024  # records that reports do not find yet: some 10 ms
+    _ENTERED_AT = 512  # records that reports do not find yet: the writer is to pause briefly
 
     _OWN_FAULTS = (sqlite3.OperationalError,)
     _PEERS_FAULTS = (UnicodeEncodeError,)

@@ -5,7 +5,7 @@ look for and sum up is repeated in `cdr_brief`, which has the indexes (`simulato
 says which serves what), and counted by quarters of an hour in `cdr_quarter`, so that totals
 and summaries need not walk through records.
 
-Both are entered behind the records, a thousand at a time, by `catch_up`: an index costs a page
+Both are entered behind the records, many at a time, by `catch_up`: an index costs a page
 or more in every commit, much less for each record where many come at once. Which are missing
 shows in the file itself, in the transaction that enters them: they are those behind the last
 one of `cdr_brief`. Triggers follow what is deleted or changed by hand.
