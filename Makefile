@@ -105,7 +105,7 @@ ladders: .venv/.dev ## write the golden ladders of scenarios/flows anew
 
 lock: .venv/.dev ## pin the dependencies anew, as few as need be; all: make lock ARGS=--upgrade
 	@$(LOCK) --output-file requirements.txt
-	@$(LOCK) --extra fast --constraint requirements.txt --output-file requirements-image.txt
+	@$(LOCK) --extra fast --extra postgres --constraint requirements.txt --output-file requirements-image.txt
 	@$(LOCK) --extra dev --constraint requirements.txt --output-file requirements-dev.txt
 
 # Of what is really installed, by the lock file and nothing else, in an environment of its own.

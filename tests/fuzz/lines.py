@@ -120,7 +120,12 @@ class _Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._line.attach(transport.get_extra_info("sockname"), transport.write, transport.abort)
+
+        def send(data: bytes) -> None:
+            if not transport.is_closing():
+                transport.write(data)
+
+        self._line.attach(transport.get_extra_info("sockname"), send, transport.abort)
 
     def data_received(self, data: bytes) -> None:
         for message in self._framer.feed(data):

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 # Each lock file, and the extras that it adds to what the product itself takes.
 LOCKS = {
     "requirements.txt": (),
-    "requirements-image.txt": ("fast",),
+    "requirements-image.txt": ("fast", "postgres"),
     "requirements-dev.txt": ("compile", "postgres", "test", "dev"),
 }
 # What one target each adds to the rest, in its range.

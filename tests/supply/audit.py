@@ -16,6 +16,7 @@ ROOT: Final = Path(__file__).parents[2]
 LOCKS: Final = [ROOT / f"requirements{kind}.txt" for kind in ("", "-image", "-dev")]
 _NO_ANSWER: Final = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "ServiceError")
 _SERVICE_TIMEOUT: Final = 5  # seconds for one answer
+_SHOWN: Final = 100  # characters of an error
 
 
 @dataclass
@@ -56,7 +57,7 @@ def audit(locks: Sequence[Path], options: Sequence[str] = ()) -> Audit:
         dependencies = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):
         if any(name in done.stderr for name in _NO_ANSWER):
-            return Audit(no_answer=done.stderr.strip().splitlines()[-1])
+            return Audit(no_answer=done.stderr.strip().splitlines()[-1][:_SHOWN])
         return Audit(failure=done.stderr or f"it ended with code {done.returncode}")
     found = Audit()
     for dependency in dependencies:
