@@ -43,6 +43,7 @@ class Pass:
     seconds: float = 0.0
     good_calls: int = 0
     groups: int = 0
+    memory: int = 0  # resident at its end, in octets
     statuses: Counter[int] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
 
@@ -51,7 +52,8 @@ class Pass:
         return (
             f"{self.transport}: {self.messages:,} messages of {self.groups} kinds, "
             f"{self.octets / 1e6:,.1f} MB, in {self.seconds:.1f} s; "
-            f"{self.good_calls:,} good calls among them\n  answers: {answers}"
+            f"{self.good_calls:,} good calls among them; {self.memory / 1e6:.1f} MB then\n"
+            f"  answers: {answers}"
         )
 
 
@@ -277,6 +279,7 @@ async def _pass(server: ServerProcess, peer: Peer, port: int, every: int) -> Pas
                 result.findings.append(f"{result.transport}, {group.name}: {errors}")
                 break
     result.seconds = time.perf_counter() - started
+    result.memory = resident(server.pid) if server.running else 0
     return result
 
 
