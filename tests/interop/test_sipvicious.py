@@ -59,7 +59,7 @@ class Scanner:
         """Try these passwords."""
         file = self.directory / "words.txt"
         file.write_text("".join(f"{word}\n" for word in words))
-        return self.run("svcrack", "-u", user, "-d", str(file), "--maximumtime=2", "-t", "0.01")
+        return self.run("svcrack", "-u", user, "-d", str(file), "--maximumtime=5", "-t", "0.01")
 
     @property
     def bans(self) -> list[Any]:
