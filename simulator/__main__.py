@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
@@ -295,10 +294,10 @@ async def _run_server(options: argparse.Namespace) -> int:
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
         gc.disable()  # it is told when
-        loop.set_exception_handler(partial(_unhandled, server))
+        loop.set_exception_handler(_unhandled)
         endpoint = server.stack.endpoint
         collecting = [
-            loop.create_task(collect_young(COLLECT_YOUNG, server.look_at_the_clocks)),
+            loop.create_task(collect_young(COLLECT_YOUNG, server.news.look_around)),
             loop.create_task(collect_old(endpoint, COLLECT_OLD)),
         ]
         await stop.wait()
@@ -308,15 +307,11 @@ async def _run_server(options: argparse.Namespace) -> int:
     return 0
 
 
-def _unhandled(
-    server: CallServer, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
-) -> None:
-    """What goes wrong in the event loop itself: without a file left it tells for each caller
-    that waits outside, each second."""
+def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What goes wrong in the event loop itself. Without a file left it tells for each caller
+    that waits outside, each second, what `SystemNews.look_around` tells once."""
     error = context.get("exception")
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        server.news.out_of_files(error)
-    else:
+    if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
         loop.default_exception_handler(context)
 
 

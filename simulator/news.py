@@ -5,7 +5,9 @@ the stream tells. The bus gets the values of an event in the order of its view's
 """
 
 import logging
+import os
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +41,12 @@ if TYPE_CHECKING:
     from simulator.server import CallServer
 
 log = logging.getLogger(__name__)
+
+STOOD_STILL: Final = 2.0
+"""Seconds that the event loop is late after which that is news."""
+
+CLOCK_SET: Final = 0.5
+"""Seconds by which the time of day has changed after which somebody has set it."""
 
 _SHOWN: Final = 10.0
 """Seconds for which health tells that the process stood still, or had no file."""
@@ -328,6 +336,22 @@ class SystemNews:
         """The SIP service takes no more calls."""
         self._service("SIP", "running", "stopped", "the server takes no more calls", now)
 
+    def look_around(self, late: float) -> None:
+        """Some times a second, this time `late` by so many seconds: is all as it should be?"""
+        server = self._server
+        if late >= STOOD_STILL:
+            self.stood_still(late)
+        before = server.stack.now()
+        epoch = time.time() - before
+        step = epoch - server.epoch
+        if abs(step) >= CLOCK_SET and server.stack.now() - before < CLOCK_SET / 2:
+            server.epoch = epoch
+            self.clock_set(step)
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        except OSError as error:
+            self.out_of_files(error)
+
     def stood_still(self, seconds: float) -> None:
         """For so long nothing was done: the machine was busy, or the process was stopped."""
         now = self._server.stack.now()
@@ -341,15 +365,15 @@ class SystemNews:
         return now < self._unsteady_until
 
     def out_of_files(self, error: OSError) -> None:
-        """A connection could not be accepted; once a minute that is news."""
+        """No connection can be accepted or opened; once a minute that is news."""
         now = self._server.stack.now()
         self._unsteady_until = now + _SHOWN
         if now < self._told_at + _AGAIN:
             return
         self._told_at = now
         log.warning(
-            "new connections wait: %s; see who holds so many, and raise LimitNOFILE of the "
-            "service (ulimit -n)",
+            "new connections cannot come in: %s; see who holds so many, and raise LimitNOFILE of "
+            "the service (ulimit -n)",
             error.strerror,
         )
 

@@ -71,11 +71,6 @@ _NO_ROUTE: Final = Route("", "", "preroute", "", "label")
 LAST_WORDS: Final = 2.0
 """Seconds that the far ends have for answers when the server stops."""
 
-STOOD_STILL: Final = 2.0
-"""Seconds that the event loop is late after which that is news."""
-
-CLOCK_SET: Final = 0.5
-"""Seconds by which the time of day has changed after which somebody has set it."""
 
 Watch = Callable[[Call, float, str, str], None]
 
@@ -152,17 +147,6 @@ class CallServer(Commands):
     def wall(self, now: float) -> float:
         """Seconds since the epoch for a time of the loop's clock, as the time of day is now."""
         return self.epoch + now
-
-    def look_at_the_clocks(self, late: float) -> None:
-        """Some times a second, this time `late` by so many seconds: what has become of time?"""
-        if late >= STOOD_STILL:
-            self.news.stood_still(late)
-        before = self.stack.now()
-        epoch = time.time() - before
-        step = epoch - self.epoch
-        if abs(step) >= CLOCK_SET and self.stack.now() - before < CLOCK_SET / 2:
-            self.epoch = epoch
-            self.news.clock_set(step)
 
     # Events.
 

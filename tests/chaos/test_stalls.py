@@ -14,7 +14,7 @@ from tests.chaos.crowd import Crowd
 
 T1: Final = 0.03
 TIMEOUT: Final = 64 * T1
-FAST: Final = {"sip.t1": T1, "sip.t2": 4 * T1, "sip.t4": T1}
+FAST: Final = {"sip.t1": T1, "sip.t2": 4 * T1, "sip.t4": T1, "admission.delay": 0}
 MANY: Final = 150
 """More datagrams than are read at a time."""
 

@@ -13,7 +13,7 @@ def set_clock(world: World, monkeypatch: pytest.MonkeyPatch, step: float) -> Non
     true_time = time.time
     monkeypatch.setattr(time, "time", lambda: true_time() + step)
     world.server.epoch = true_time() - world.network.now  # so much has passed in this world
-    world.server.look_at_the_clocks(0.0)
+    world.server.news.look_around(0.0)
 
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0])
