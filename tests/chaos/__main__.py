@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.chaos.kills import kill_often
+from tests.chaos.vanish import vanish
 from tests.support.postgres import Cluster
 
 
@@ -27,10 +28,15 @@ def main() -> int:
         default="sqlite",
         help="postgres: the records in PostgreSQL, which is stopped, crashed and frozen as well",
     )
+    parser.add_argument("--vanish", type=int, metavar="CALLS", help="kill SIPp, on both sides")
     options = parser.parse_args()
     started = time.perf_counter()
     database = Cluster(durable=True) if options.store == "postgres" else nullcontext()
     with TemporaryDirectory(prefix="callsim-chaos-") as folder, database as cluster:
+        if options.vanish is not None:
+            vanished = vanish(Path(folder), options.vanish, options.rate)
+            print(vanished)
+            return 0 if vanished.good else 1
         verdict = kill_often(
             Path(folder),
             kills=options.kills,

@@ -17,7 +17,7 @@ from tests.chaos.crowd import Crowd
 
 BROADCAST: Final = "255.255.255.255"  # where a socket may not send (EACCES)
 TICKS: Final = os.sysconf("SC_CLK_TCK")
-LOOK: Final = 2.0  # seconds
+LOOK: Final = 1.0  # seconds
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def test_a_clock_that_is_set(tmp_path: Path) -> None:
         after.say("INVITE")
         after.hears("200 INVITE")
         after.say("ACK")
-        time.sleep(TIMEOUT)  # no timer takes the step for its time, or waits for that
+        time.sleep(0.5)  # no timer takes the step for its time, or waits for that
         assert len(server.calls()) == 2
         for crowd in (before, after):
             crowd.say("BYE")
@@ -81,5 +81,5 @@ def test_a_clock_that_is_set(tmp_path: Path) -> None:
         record = records[crowd.call_ids[0]]
         start, end = record.call_start_time / 1000 - shift, record.call_end_time / 1000 - shift
         assert began < start < end < time.time()
-        assert TIMEOUT < end - start < 60.0
+        assert 0.5 < end - start < 60.0
         assert record.call_result == "completed"

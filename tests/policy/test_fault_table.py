@@ -25,7 +25,8 @@ _QUOTED = re.compile(r"`([^`]+)`")
 
 def rows() -> list[list[str]]:
     """Fault, caller, operator, what is lost, tests."""
-    lines = [line for line in TABLE.read_text().splitlines() if line.startswith("| ")][1:]
+    table = TABLE.read_text().partition("\n## ")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| ")][1:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
