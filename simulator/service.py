@@ -85,8 +85,6 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         server.webhook = webhook = HttpRouter(server)
         webhook.watch = server.news.icm
         store.backlog.watch = server.news.records
-        if store.backlog.reason:  # from the start on
-            server.news.records(store.backlog.reason)
         stack.handler = server.on_event
         server.access.start()
         open_heartbeat_port(server)

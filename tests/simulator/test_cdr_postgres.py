@@ -16,10 +16,12 @@ from simulator.cdr_queries import CdrFilter
 from simulator.cdr_records import CdrStoreError, to_row
 from simulator.config import Config
 from simulator.errors import ReportTooLong, ServiceError
+from simulator.event_views import ServiceStateChanged
 from simulator.journal import FILE, Journal
 from simulator.postgres import Connection
 from simulator.service import open_store
 from tests.simulator.test_cdr import GUID, WAIT, Told, record, row
+from tests.support.live_server import LiveServer
 from tests.support.postgres import PASSWORD, Cluster
 from tests.support.stores import PostgresPlace, run
 
@@ -161,6 +163,26 @@ def test_a_server_that_is_down_at_the_start(
         pass
     assert world.starts() == [1]
     assert world.store.close() == 0
+
+
+def test_callsim_starts_without_it(
+    database: PostgresPlace, server: Cluster, tmp_path: Path
+) -> None:
+    """Its health is degraded, and readers of events are told when that is over."""
+    server.stop()
+    told = threading.Event()
+    with LiveServer(tmp_path, {}, cdr={"url": database.url, "journal": 1}) as live:
+        assert live.do(lambda one: one.health().status) == "degraded"
+        reader = live.do(lambda one: one.events.reader(told.set))
+        server.start()
+        states: list[str] = []
+        while not states:
+            assert told.wait(WAIT)
+            told.clear()
+            events = live.do(lambda _: reader.take(10))
+            states += [one.current_state for one in events if isinstance(one, ServiceStateChanged)]
+        assert states == ["running"]
+        assert live.do(lambda one: one.health().status) == "healthy"
 
 
 def test_an_empty_database_that_comes_later(server: Cluster, tmp_path: Path, told: Told) -> None:
