@@ -1,7 +1,7 @@
 """What an INVITE says at the door: the few header fields that it takes to refuse it.
 
-They are cut out by one search over its octets, a third of the work of `sip.message.parse`.
-What is not plainly good is left to that.
+They are found by one search over its octets, and go into the answer as they are. What is not
+plainly good is left to `sip.message.parse`.
 """
 
 import re
@@ -16,7 +16,7 @@ from sip.transaction.server import is_own_address, return_address, stamped_via
 from sip.transport import Address, Listener
 
 _FIELD: Final = re.compile(
-    rb"\r\n(via|v|from|f|to|t|call-id|i|cseq|replaces)[ \t]*:[ \t]*([^\r\n]*)(?=\r\n)",
+    rb"\r\n(via|v|from|f|to|t|call-id|i|cseq|replaces)[ \t]*:[ \t]*([^\r\n]*)(?=\r\n(?![ \t]))",
     re.IGNORECASE,
 )
 _FOLD: Final = re.compile(rb"[ \t]*\r\n[ \t]+")
@@ -96,11 +96,22 @@ def knock_of(data: bytes) -> Knock | None:
     if end < 0:
         return None
     head = data[: end + 2]
-    if b"\r\n " in head or b"\r\n\t" in head:
-        head = _FOLD.sub(b" ", head)
     line = head[: head.find(b"\r\n")]
     if not line.endswith(_VERSION) or line.count(b" ") != 2:
         return None
+    found: list[tuple[bytes, bytes]] = _FIELD.findall(head)
+    fields = dict(found)
+    via = fields.get(b"Via")
+    from_, to = fields.get(b"From"), fields.get(b"To")
+    call_id, cseq = fields.get(b"Call-ID"), fields.get(b"CSeq")
+    if len(found) != 5 or not (via and from_ and to and call_id and cseq):
+        return _unusual(line, head)
+    return _knock(line, head, [via], from_, to, call_id, cseq, False)
+
+
+def _unusual(line: bytes, head: bytes) -> Knock | None:
+    """With several Vias, other spellings, folded lines, or fields that are missing."""
+    head = _FOLD.sub(b" ", head)
     vias: list[bytes] = []
     from_ = to = call_id = cseq = b""
     replaces = False
@@ -126,8 +137,21 @@ def knock_of(data: bytes) -> Knock | None:
             if call_id:
                 return None
             call_id = value
-    if not (vias and from_ and to and call_id and cseq):
+    if not (vias and vias[0] and from_ and to and call_id and cseq):
         return None
+    return _knock(line, head, vias, from_, to, call_id, cseq, replaces)
+
+
+def _knock(
+    line: bytes,
+    head: bytes,
+    vias: list[bytes],
+    from_: bytes,
+    to: bytes,
+    call_id: bytes,
+    cseq: bytes,
+    replaces: bool,
+) -> Knock | None:
     if (to[-1:] != b">" or b'"' in to) and _tag(to) is not None:
         return None
     uri = line[7:-8].decode("utf-8", "surrogateescape")
