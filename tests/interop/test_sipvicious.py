@@ -46,7 +46,7 @@ class Scanner:
         program = Path(sys.executable).with_name(f"sipvicious_{tool}")
         port = f"-p{self.server.sip[1]}"
         done = subprocess.run(
-            [str(program), port, "-x", self.host, *arguments, self.host],
+            [str(program), port, "-b", self.host, "-x", self.host, *arguments, self.host],
             capture_output=True,
             text=True,
             timeout=60,
@@ -97,7 +97,8 @@ def test_a_server_that_is_silent_is_not_found(
 def test_passwords_are_not_tried_for_long(scanner: Scanner) -> None:
     """It does find one, if that is among the first; then the source is banned, for all users."""
     right = USERS["1002"]
-    assert right in scanner.crack("1002", ["0005", "0006", right])
+    few = [f"000{number}" for number in range(1, 6)]  # it does not wait for the last answer
+    assert right in scanner.crack("1002", [right, *few])
     assert scanner.bans == []
     wrong = [f"{number:04d}" for number in range(100, 100 + 3 * GUESSES)]
     found = scanner.crack("1002", [*wrong, right])
@@ -105,5 +106,5 @@ def test_passwords_are_not_tried_for_long(scanner: Scanner) -> None:
     assert right not in found
     (ban,) = scanner.bans
     assert (ban["address"], ban["reason"]) == (scanner.host, "wrong passwords")
-    assert "no server response" in scanner.crack("1001", [USERS["1001"]])
+    assert USERS["1001"] not in scanner.crack("1001", [USERS["1001"]])
     assert "geheim" not in scanner.server.errors
