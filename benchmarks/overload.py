@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,7 +83,7 @@ class Offer:
                     seconds=seconds + _PATIENCE,
                     options=[
                         *["-l", str(max(10, round(4 * share))), "-trace_counts"],
-                        *["-trace_rtt", "-rtt_freq", "200"],
+                        *["-trace_rtt", "-rtt_freq", "20"],
                     ],
                 )
             self._runs.append(run)
@@ -123,11 +122,14 @@ class Offer:
         """When final answers to INVITE came (seconds since the epoch), and how long each took,
         in milliseconds; by ``answered`` and ``refused``."""
         found: dict[str, list[tuple[float, float]]] = {"answered": [], "refused": []}
-        for path in chain.from_iterable(place.glob("*_rtt.csv") for place in self._places):
-            with path.open(encoding="utf-8", newline="") as file:
-                for row in csv.reader(file, delimiter=";"):
-                    if len(row) == 3 and row[2] in found:
-                        found[row[2]].append((float(row[0]) / 1000, float(row[1])))
+        for place in self._places:
+            text = sipp_figures(place).get("StartTime", "")
+            began = float(text.split("\t")[-1]) if text else self.began
+            for path in place.glob("*_rtt.csv"):  # its times are milliseconds from there
+                with path.open(encoding="utf-8", newline="") as file:
+                    for row in csv.reader(file, delimiter=";"):
+                        if len(row) == 3 and row[2] in found:
+                            found[row[2]].append((began + float(row[0]) / 1000, float(row[1])))
         return found
 
 

@@ -70,5 +70,6 @@ def test_calls_are_offered_answered_and_refused(tmp_path: Path) -> None:
     assert point.failed == 0
     assert 0.5 < point.refused < 0.8
     assert 15 <= point.completed <= 26
+    assert 45 <= point.offered <= 75
     assert point.memory > 1
     assert seconds < RETRY_AFTER
