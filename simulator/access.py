@@ -230,4 +230,4 @@ def guard_of(config: "Config", ids: "IdSource", screen: Screen) -> Guard | None:
         qops=section.qops,
     )
     trusted = partial(covers, section.trusted) if section.trusted else None
-    return Guard(server, section.methods, trusted, screen.wrong_password)
+    return Guard(server, section.methods, trusted, screen)

@@ -52,13 +52,31 @@ def _network(text: str) -> str:
         ) from None
 
 
+@lru_cache(maxsize=256)
+def _prefixes(networks: tuple[str, ...]) -> tuple[tuple[int, int, frozenset[int]], ...]:
+    """The version of IP, the number of bits behind the prefix, and all prefixes of that length."""
+    found: dict[tuple[int, int], set[int]] = {}
+    for network in map(ipaddress.ip_network, networks):
+        behind = network.max_prefixlen - network.prefixlen
+        prefix = int(network.network_address) >> behind
+        found.setdefault((network.version, behind), set()).add(prefix)
+    return tuple((*place, frozenset(prefixes)) for place, prefixes in found.items())
+
+
 @lru_cache(maxsize=1024)
+def _number(host: str) -> tuple[int, int]:
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return address.version, int(address)
+
+
 def covers(networks: tuple[str, ...], host: str) -> bool:
     """Whether an IP address lies in one of these `Network`s."""
     if ANY in networks:
         return True
-    address = ipaddress.ip_address(host.partition("%")[0])
-    return any(address in ipaddress.ip_network(text) for text in networks)
+    version, number = _number(host)
+    return any(
+        [number >> behind in some for kind, behind, some in _prefixes(networks) if kind == version]
+    )
 
 
 def _pattern(text: str) -> str:

@@ -50,8 +50,8 @@ class LimitsSection(Section):
         default=100.0,
         ge=0,
         le=1_000_000,
-        description="Requests a second outside of calls; more are answered 503 once a second, and "
-        "dropped. 0: any number.",
+        description="Requests a second outside of calls; more are dropped, but for a 503 once "
+        "a second that is no answer to an INVITE; by TCP and TLS each gets 503. 0: any number.",
     )
     burst: int = Field(
         default=1000, ge=1, le=10_000_000, description="Requests at once, after a pause."
@@ -60,22 +60,22 @@ class LimitsSection(Section):
         default=300,
         ge=0,
         le=1_000_000,
-        description="Calls by UDP whose final answer waits for its ACK at a time; more get 503. "
-        "0: any number.",
+        description="Calls by UDP whose final answer waits for its ACK at a time; more are "
+        "dropped. 0: any number.",
     )
     wrong_passwords: int = Field(
         default=20,
         ge=0,
         le=10_000,
         description="Wrong passwords until a ban, none of them more than 15 minutes after the "
-        "last. 0: any number.",
+        "last; those of a user are forgiven once the right one came. 0: any number.",
     )
     ban: float = Field(
         default=900.0,
         ge=0,
         le=31_536_000,
-        description="Seconds that a source is not heard: after wrong passwords, or by TCP and TLS "
-        "after another burst over its rate. 0: nobody is banned.",
+        description="Seconds that a source is not heard: after wrong passwords, or when by TCP and "
+        "TLS it is another burst over twice its rate. 0: nobody is banned.",
     )
     exempt: Networks = Field(
         default=(), description="Addresses and networks that are not limited, such as a load test."

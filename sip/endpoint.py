@@ -142,6 +142,9 @@ class Endpoint(Transactions):
         except PeerError:
             self.discarded += 1  # not SIP (keep-alives, scans), or a faulty response
             return
+        self._receive(message, address, listener, now)
+
+    def _receive(self, message: Request, address: Address, listener: Listener, now: float) -> None:
         try:
             if message.defect is not None:
                 if self.screen is not None:
@@ -154,7 +157,9 @@ class Endpoint(Transactions):
             if not refuse_once(self, message, address, listener, error, now):
                 self.refuse(message, address, listener, error.status, error.lines, error.reason)
 
-    def receive_broken(self, error: FramingError, address: Address, listener: Listener) -> None:
+    def receive_broken(
+        self, error: FramingError, address: Address, listener: Listener, now: float
+    ) -> None:
         """A header on a stream after which nothing can be read: a request is answered."""
         try:
             message = parse(error.head + b"\r\n")
@@ -162,7 +167,8 @@ class Endpoint(Transactions):
             self.discarded += 1
             return
         if isinstance(message, Request):
-            self.refuse(message, address, listener, error.status, reason=error.reason)
+            message.defect = error
+            self._receive(message, address, listener, now)
 
     def handle_timers(self, now: float) -> None:
         """Fire what is due."""
@@ -320,7 +326,8 @@ class Endpoint(Transactions):
             if session is None or not session.ack_received(request, now):
                 self.discarded += 1
             return
-        if session is None and self.screen is not None:
+        # A CANCEL has no To tag, and yet it belongs to what was let in.
+        if session is None and transaction is None and self.screen is not None:
             self.screen.admit(request, address, listener, now)
         if method == "CANCEL":
             receive_cancel(self, request, key, address, listener, now)

@@ -101,7 +101,9 @@ class SipStack:
             port,
             advertise,
             take=lambda data, address: self._take(listener, data, address),
-            broken=lambda error, address: self.endpoint.receive_broken(error, address, listener),
+            broken=lambda error, address: self.endpoint.receive_broken(
+                error, address, listener, self._loop.time()
+            ),
             failed=lambda address: self._failed(listener, address),
             settle=self.pump,
             client_tls=client_tls,

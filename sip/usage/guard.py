@@ -6,6 +6,7 @@ from sip.auth import Credentials, DigestServer, is_digest
 from sip.errors import InvalidValue, ParseError, PeerError
 from sip.message import Request, reason_phrase
 from sip.transport import Address, Listener
+from sip.usage.screen import Screen
 
 
 class Guard:
@@ -13,8 +14,8 @@ class Guard:
 
     `methods` are those that need them, outside of dialogs and in those that the peer
     began: whom we call need not know our realm. `trusted` says whether a host, an IP
-    address, is let through; `wrong` is told of wrong passwords of those who hear us where they
-    say they are. Nobody is asked at the listeners in `free`. ACK and CANCEL are never asked
+    address, is let through; the `screen` is told of the passwords of those who hear us where
+    they say they are. Nobody is asked at the listeners in `free`. ACK and CANCEL are never asked
     (section 22.1). Raises InvalidValue.
     """
 
@@ -23,14 +24,14 @@ class Guard:
         server: DigestServer,
         methods: Collection[str],
         trusted: Callable[[str], bool] | None = None,
-        wrong: Callable[[Address, float], None] | None = None,
+        screen: Screen | None = None,
     ) -> None:
         if not set(methods).isdisjoint(("ACK", "CANCEL")):
             raise InvalidValue("methods: ACK and CANCEL cannot be challenged; remove them")
         self._server = server
         self._methods = frozenset(methods)
         self._trusted = trusted
-        self._wrong = wrong
+        self._screen = screen
         self.free: set[Listener] = set()
 
     def check(self, request: Request, address: Address, listener: Listener, now: float) -> None:
@@ -40,10 +41,14 @@ class Guard:
         if self._trusted is not None and self._trusted(address[0]):
             return
         verdict = self._server.verify(request, now, address[0])
+        screen = self._screen
         if verdict.user is None:
-            if verdict.heard and self._wrong is not None:
-                self._wrong(address, now)
+            given = self._given(request) if verdict.heard else None
+            if given is not None and screen is not None:
+                screen.wrong_password(address, given.username, str(given), now)
             raise PeerError(reason_phrase(verdict.status), verdict.status, verdict.lines)
+        if screen is not None:
+            screen.right_password(address, verdict.user)
 
     def user_of(self, request: Request, address: Address) -> str | None:
         """The user whose credentials a request bore that `check` let pass.
@@ -54,11 +59,16 @@ class Guard:
             return None
         if self._trusted is not None and self._trusted(address[0]):
             return None
+        given = self._given(request)
+        return None if given is None else given.username
+
+    def _given(self, request: Request) -> Credentials | None:
+        """The credentials for our realm."""
         for text in request.all("authorization"):
             try:
                 given = Credentials.parse(text) if is_digest(text) else None
             except ParseError:
                 continue
             if given is not None and given.realm == self._server.realm:
-                return given.username
+                return given
         return None

@@ -117,6 +117,7 @@ def amplifies(
 ) -> bool:
     """Whether an answer of `length` would help who sent `request` in another's name."""
     screen = endpoint.screen
-    if screen is None or listener.reliable or screen.known(address[0]):
+    if screen is None or listener.reliable:
         return False
-    return length > AMPLIFICATION * (len(request.head) + 4 + len(request.body))
+    most = AMPLIFICATION * (len(request.head) + 4 + len(request.body))
+    return length > most and not screen.known(address[0])

@@ -4,8 +4,8 @@
 configured peers and this machine, pass the limits; all others have a token bucket for each
 source, and a source that is proven may be banned. An address is proven when the far end has
 shown that it hears us there: by a stream, or by an answer to our nonce. A datagram may come from
-anybody, in anybody's name: it costs no more than the bucket of that name, in a table that does
-not grow.
+anybody, in anybody's name: it costs no more than the bucket for datagrams of that name, in a table
+that does not grow. Streams have their own, and so has what is held against a proven source.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ from sip.message import Request, reason_phrase
 from sip.transport import Address, Listener
 
 MOST_SOURCES: Final = 4096
-"""Buckets; then the longest quiet goes, which then has a full one again."""
+"""Buckets of each kind; then the longest quiet goes, which then has a full one again."""
 
 MOST_BANS: Final = 1024
 """Then the oldest is lifted."""
@@ -31,7 +31,8 @@ _MEMORY: Final = 900.0
 """Seconds after the last wrong password until they are forgotten."""
 
 _TOLD: Final = 1.0
-"""Seconds between two answers to a source by UDP that is over its rate."""
+"""Seconds between two answers to a source by UDP that is over its rate. An INVITE gets none: a copy
+of it may find room, and who has heard a 503 has given up."""
 
 Hosts = Callable[[str], bool]
 """Whether an IP address is one of some."""
@@ -110,19 +111,30 @@ class Ban:
         self.refused = 0
 
 
-class _Source:
-    """The bucket of a source, and what it has done; times are seconds."""
+class _Bucket:
+    """What a source may still send by datagrams, or by streams; times are seconds.
 
-    __slots__ = ("limited", "refused", "tokens", "told", "updated", "wrong", "wrong_at")
+    `excess` is what came by streams and was refused; it runs off at the rate of the bucket.
+    """
+
+    __slots__ = ("excess", "limited", "tokens", "told", "updated")
 
     def __init__(self, tokens: float, now: float) -> None:
         self.tokens = tokens
         self.updated = now
-        self.limited = False  # since its bucket was full
-        self.refused = 0  # meanwhile
+        self.limited = False  # since it was full
+        self.excess = 0.0
         self.told = -_TOLD
-        self.wrong = 0
-        self.wrong_at = now
+
+
+class _Guesses:
+    """What a proven source has tried: hashes of wrong credentials, each with that of its user."""
+
+    __slots__ = ("at", "wrong")
+
+    def __init__(self) -> None:
+        self.at = 0.0  # the last one
+        self.wrong: dict[int, int] = {}
 
 
 class Screen:
@@ -144,7 +156,9 @@ class Screen:
         self.refused = 0
         self._unacknowledged = unacknowledged
         self._noted = noted
-        self._sources: dict[str, _Source] = {}
+        self._datagrams: dict[str, _Bucket] = {}
+        self._streams: dict[str, _Bucket] = {}
+        self._guesses: dict[str, _Guesses] = {}
 
     def admit(self, request: Request, address: Address, listener: Listener, now: float) -> None:
         """Let a request pass that belongs to no dialog, or raise the PeerError that ends it."""
@@ -153,7 +167,7 @@ class Screen:
             rule = self.rules.get(listener)
             if rule is not None:
                 rule.check(request.method, host)
-        if not self.known(host):
+        if not self._is_peer(host):
             self._limit(request.method, host, listener, now)
 
     def allows(self, method: str, address: Address, listener: Listener) -> bool:
@@ -163,24 +177,35 @@ class Screen:
 
     def known(self, host: str) -> bool:
         """Whether it is a configured peer or this machine: never limited, never banned."""
-        if host in self.peers or host[:4] == "127." or host == "::1":
-            return True
-        return self.exempt is not None and self.exempt(host)
+        return self._is_peer(host) or self._is_exempt(host)
 
-    def wrong_password(self, address: Address, now: float) -> None:
-        """Credentials over a nonce that we gave to this very address: it hears us there."""
+    def wrong_password(self, address: Address, user: str, guess: str, now: float) -> None:
+        """Credentials over a nonce that we gave to this very address: it hears us there.
+
+        The same `guess` again is a copy, and counts once.
+        """
         host, limits = address[0], self.limits
         if not limits.wrong_passwords or self.known(host):
             return
         network = network_of(host)
-        source = self._source(network, now)
-        if now - source.wrong_at > _MEMORY:
-            source.wrong = 0
-        source.wrong += 1
-        source.wrong_at = now
-        if source.wrong >= limits.wrong_passwords:
-            source.wrong = 0
+        guesses = self._guesses.pop(network, None)
+        if guesses is None or now - guesses.at > _MEMORY:
+            guesses = _Guesses()
+        if len(self._guesses) >= MOST_SOURCES:
+            del self._guesses[next(iter(self._guesses))]
+        guesses.at = now
+        guesses.wrong[hash(guess)] = hash(user)
+        if len(guesses.wrong) >= limits.wrong_passwords:
             self._ban(network, "wrong passwords", now)
+        else:
+            self._guesses[network] = guesses
+
+    def right_password(self, address: Address, user: str) -> None:
+        """Forgive what was tried for this user, not for others: guessers have accounts too."""
+        guesses = self._guesses.get(network_of(address[0]))
+        if guesses is not None:
+            known = hash(user)
+            guesses.wrong = {one: whose for one, whose in guesses.wrong.items() if whose != known}
 
     def lift(self, network: str) -> None:
         """End the ban of a source."""
@@ -195,63 +220,78 @@ class Screen:
     def forget(self) -> None:
         """Lift all bans, and fill all buckets."""
         self.bans.clear()
-        self._sources.clear()
+        self._datagrams.clear()
+        self._streams.clear()
+        self._guesses.clear()
 
-    # Sources.
+    # Sources. Who is exempt costs most to tell: it is asked last, where something is refused.
+
+    def _is_peer(self, host: str) -> bool:
+        return host in self.peers or host[:4] == "127." or host == "::1"
+
+    def _is_exempt(self, host: str) -> bool:
+        return self.exempt is not None and self.exempt(host)
 
     def _limit(self, method: str, host: str, listener: Listener, now: float) -> None:
         network = network_of(host)
         ban = self.bans.get(network)
         if ban is not None:
-            if now < ban.until:
+            if now >= ban.until:
+                del self.bans[network]
+            elif not self._is_exempt(host):
                 ban.refused += 1
                 self.dropped += 1
                 raise Unanswered(f"{network} is banned")
-            del self.bans[network]
         if self.limits.rate:
-            source = self._source(network, now)
-            if source.tokens < 1.0:
-                self._exceeded(source, network, listener, now)
-            source.tokens -= 1.0
+            bucket = self._bucket(network, listener, now)
+            if bucket.tokens >= 1.0:
+                bucket.tokens -= 1.0
+            elif not self._is_exempt(host):
+                self._exceeded(bucket, method, network, listener, now)
         most = self.limits.unacknowledged
         waiting = self._unacknowledged.get(host, 0) if method == "INVITE" and most else 0
-        if waiting >= most > 0 and not listener.reliable:
-            self.refused += 1
-            raise PeerError(reason_phrase(503), 503, "Retry-After: 10\r\n")
+        if waiting >= most > 0 and not listener.reliable and not self._is_exempt(host):
+            self.dropped += 1
+            raise Unanswered(f"too many calls of {host} wait for their ACK")
 
-    def _exceeded(self, source: _Source, network: str, listener: Listener, now: float) -> None:
+    def _exceeded(
+        self, bucket: _Bucket, method: str, network: str, listener: Listener, now: float
+    ) -> None:
         """Over its rate. Answers by UDP are as rare as they are useless to who is not there."""
-        source.refused += 1
-        if not source.limited:
-            source.limited = True
+        if not bucket.limited:
+            bucket.limited = True
             if self._noted is not None:
                 self._noted(network, "limited", now)
-        if listener.reliable and source.refused >= self.limits.burst:
-            source.refused = 0
-            self._ban(network, "too many requests", now)
-        if listener.reliable or now - source.told >= _TOLD:
-            source.told = now
-            self.refused += 1
-            raise PeerError(reason_phrase(503), 503, "Retry-After: 1\r\n")
-        self.dropped += 1
-        raise Unanswered(f"{network} is over its rate")
+        if listener.reliable:
+            bucket.excess += 1.0
+            if bucket.excess >= self.limits.burst:
+                bucket.excess = 0.0
+                self._ban(network, "too many requests", now)
+        elif method == "INVITE" or now - bucket.told < _TOLD:
+            self.dropped += 1
+            raise Unanswered(f"{network} is over its rate")
+        bucket.told = now
+        self.refused += 1
+        raise PeerError(reason_phrase(503), 503, "Retry-After: 1\r\n")
 
-    def _source(self, network: str, now: float) -> _Source:
+    def _bucket(self, network: str, listener: Listener, now: float) -> _Bucket:
         """The bucket of a source, filled for the time that has passed; it is the last to go."""
-        sources, limits = self._sources, self.limits
-        source = sources.pop(network, None)
-        if source is None:
-            if len(sources) >= MOST_SOURCES:
-                del sources[next(iter(sources))]
-            source = _Source(limits.burst, now)
+        buckets = self._streams if listener.reliable else self._datagrams
+        limits = self.limits
+        bucket = buckets.pop(network, None)
+        if bucket is None:
+            if len(buckets) >= MOST_SOURCES:
+                del buckets[next(iter(buckets))]
+            bucket = _Bucket(limits.burst, now)
         else:
-            source.tokens = min(source.tokens + (now - source.updated) * limits.rate, limits.burst)
-            source.updated = now
-            if source.tokens >= limits.burst:
-                source.limited = False
-                source.refused = 0
-        sources[network] = source
-        return source
+            flow = (now - bucket.updated) * limits.rate
+            bucket.tokens = min(bucket.tokens + flow, limits.burst)
+            bucket.excess = max(bucket.excess - flow, 0.0)
+            bucket.updated = now
+            if bucket.tokens >= limits.burst:
+                bucket.limited = False
+        buckets[network] = bucket
+        return bucket
 
     def _ban(self, network: str, reason: str, now: float) -> None:
         if not self.limits.ban:

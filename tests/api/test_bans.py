@@ -13,8 +13,8 @@ def banning() -> FakeCallServer:
     fake = FakeCallServer()
     screen = fake.administration.server.sources.screen
     for host in (THIEF, OTHER):
-        for _ in range(20):
-            screen.wrong_password((host, 5060), 0.0)
+        for number in range(20):
+            screen.wrong_password((host, 5060), "1001", f"guess {number}", 0.0)
     screen.bans[THIEF].refused = 7
     return fake
 

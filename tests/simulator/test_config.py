@@ -766,3 +766,14 @@ def test_watchers_are_addresses_or_networks(write: Write) -> None:
     assert covers(networks, "2001:db8::1%eth0")
     assert not covers(networks, "127.0.0.1")
     assert covers(("*",), "127.0.0.1")
+
+
+def test_what_networks_cover() -> None:
+    networks = ("10.1.0.0/16", "10.2.3.4/32", "192.0.2.128/25", "2001:db8::/32", "::1/128")
+    inside = "10.1.255.255", "10.2.3.4", "192.0.2.128", "2001:db8:ffff::1", "::1"
+    outside = "10.2.0.0", "10.2.3.5", "192.0.2.127", "2001:db9::", "::", "0.0.0.1"
+    assert all(covers(networks, host) for host in inside)
+    assert not any(covers(networks, host) for host in outside)
+    assert covers(("0.0.0.0/0",), "203.0.113.1")
+    assert not covers(("0.0.0.0/0",), "::1"), "another version of IP"
+    assert not covers((), "10.0.0.1")

@@ -330,8 +330,8 @@ def test_calls_of_a_banned_source_go_on(build: Build) -> None:
     world = build(sip=FEW)
     line = world.standalone()
     screen = world.server.sources.screen
-    for _ in range(3):
-        screen.wrong_password((CALLER, 5060), world.network.now)
+    for guess in "abc":
+        screen.wrong_password((CALLER, 5060), "1001", guess, world.network.now)
     refused = world.dial("5000")
     world.run()
     assert refused.statuses == []

@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from sip.auth import DigestClient
 from sip.errors import PeerError, Unanswered
-from sip.events import Acknowledged, Hungup, Invited
+from sip.events import Acknowledged, Cancelled, Hungup, Invited
 from sip.message import Request, Response, parse
 from sip.registrar import Registrar
+from sip.stream import FramingError
 from sip.transport import Address, Listener
 from sip.usage.screen import (
     AMPLIFICATION,
@@ -37,6 +39,7 @@ class Door:
         self.waiting: dict[str, int] = {}
         self.screen = Screen(self.waiting, lambda who, what, _now: self.noted.append((who, what)))
         self.screen.limits = limits
+        self.guessed = 0
 
     def ask(
         self,
@@ -53,6 +56,12 @@ class Door:
         except PeerError as error:
             return error.status
         return 0
+
+    def guess(self, host: str, now: float = 0.0, count: int = 1, user: str = "1001") -> None:
+        """So many wrong passwords, none of them tried before."""
+        for _ in range(count):
+            self.guessed += 1
+            self.screen.wrong_password((host, 5060), user, f"guess {self.guessed}", now)
 
 
 # Rules.
@@ -103,7 +112,78 @@ def test_refer_in_a_dialog(network: Network, alice: Party, bob: Party) -> None:
     assert bob.seen == ["Requested"]
 
 
+# What belongs to a call that was let in.
+
+
+@pytest.mark.parametrize("reason", ["rate", "ban", "rule"])
+def test_a_cancel_belongs_to_its_invite(
+    network: Network, bob: Party, carol: Stranger, reason: str
+) -> None:
+    screen = bob.endpoint.screen = Screen(bob.endpoint.unacknowledged)
+    screen.limits = Limits(rate=0.001, burst=1.0, wrong_passwords=1, ban=60.0)
+    carol.send(bob, invite(1))
+    network.run(SOON)
+    bob.take(Invited)
+    if reason == "ban":
+        screen.wrong_password(carol.address, "1001", "guess", bob.now)
+    elif reason == "rule":
+        screen.rules[bob.listener] = Rule(lambda _: False, {}, silent=True)
+    for number in (1, 2, 1):
+        cancel = invite(number).replace(b"INVITE sip", b"CANCEL sip")
+        carol.send(bob, cancel.replace(b"1 INVITE", b"1 CANCEL"))
+        network.run(SOON)
+    answers = carol.statuses("CANCEL")
+    assert answers == ([200, 503, 200] if reason == "rate" else [200, 200]), "the other has none"
+    assert carol.statuses("INVITE")[-1] == 487
+    bob.take(Cancelled)
+
+
+def test_a_stream_that_breaks_is_screened(network: Network, bob: Party) -> None:
+    """Where nothing can be read after a header, its sender is not told that we are there."""
+    screen = bob.endpoint.screen = Screen(bob.endpoint.unacknowledged)
+
+    def broken() -> list[int]:
+        head = request_text("OPTIONS").partition(b"\r\n\r\n")[0] + b"\r\n"
+        error = FramingError("Content-Length is no number", head)
+        bob.endpoint.receive_broken(error, PEER, TCP, bob.now)
+        answers = [parse(octets).status for _, _, octets in bob.endpoint.outbox]  # type: ignore[union-attr]
+        bob.endpoint.outbox.clear()
+        return answers
+
+    bob.endpoint.listeners.append(TCP)
+    assert broken() == [400]
+    screen.rules[TCP] = Rule(lambda _: False, {}, silent=False)
+    assert broken() == [403]
+    screen.rules[TCP] = Rule(lambda _: False, {}, silent=True)
+    assert broken() == []
+
+
 # Limits.
+
+
+def test_a_call_over_its_rate_hears_nothing_by_udp() -> None:
+    """Its copy half a second later is let in: a 503 before that would have ended the call."""
+    door = Door()
+    call = request("INVITE")
+    assert [door.ask("10.0.0.1", message=call) for _ in range(6)] == [0] * 4 + [-1, -1]
+    assert door.ask("10.0.0.1", 0.5, message=call) == 0
+    assert [door.ask("10.0.0.1", listener=TCP, message=call) for _ in range(5)] == [0] * 4 + [503]
+
+
+def test_who_is_exempt_is_asked_when_something_is_refused() -> None:
+    """That takes time, which a flood under many names would cost for each."""
+    door = Door(Limits(rate=2.0, burst=4.0))
+    asked: list[str] = []
+
+    def exempt(host: str) -> bool:
+        asked.append(host)
+        return host == "10.0.0.1"
+
+    door.screen.exempt = exempt
+    assert [door.ask("10.0.0.2") for _ in range(4)] == [0] * 4
+    assert asked == []
+    assert {door.ask("10.0.0.1") for _ in range(10)} == {0}
+    assert door.ask("10.0.0.2") == 503
 
 
 def test_a_source_over_its_rate() -> None:
@@ -122,7 +202,7 @@ def test_a_source_over_its_rate() -> None:
 def test_without_a_rate_there_is_no_limit() -> None:
     door = Door(Limits())
     assert {door.ask("10.0.0.1") for _ in range(10_000)} == {0}
-    assert door.screen._sources == {}
+    assert door.screen._datagrams == {}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "10.0.0.9", "10.1.2.3"])
@@ -131,8 +211,7 @@ def test_peers_and_this_machine_are_not_limited(host: str) -> None:
     door.screen.peers.add("10.0.0.9")
     door.screen.exempt = lambda host: host.startswith("10.1.")
     assert {door.ask(host, listener=TCP) for _ in range(1000)} == {0}
-    for _ in range(100):
-        door.screen.wrong_password((host, 5060), 0.0)
+    door.guess(host, count=100)
     assert door.screen.bans == {}
     assert door.noted == []
 
@@ -158,14 +237,72 @@ def test_forged_sources_do_not_fill_the_memory() -> None:
         door.ask(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
         if number % 1000 == 0:
             assert door.ask("192.0.2.77", number / 1000) == 0
-    assert len(door.screen._sources) == MOST_SOURCES
-    assert "192.0.2.77" in door.screen._sources, "the longest quiet goes first"
+    assert len(door.screen._datagrams) == MOST_SOURCES
+    assert "192.0.2.77" in door.screen._datagrams, "the longest quiet goes first"
     for _ in range(1000):
         door.ask("10.0.0.1")
     assert door.screen.bans == {}
 
 
 # Bans.
+
+
+def test_a_forger_gets_no_user_of_tcp_banned_or_limited() -> None:
+    door = Door()
+    for _ in range(100):
+        door.ask("10.0.0.1", listener=UDP)
+    assert [door.ask("10.0.0.1", listener=TCP) for _ in range(5)] == [0] * 4 + [503]
+    assert door.screen.bans == {}
+
+
+def test_a_stream_just_over_its_rate_is_limited_and_not_banned() -> None:
+    """As a busy proxy; one at more than twice its rate is banned."""
+    door = Door()
+    answers = [door.ask("10.0.0.1", number / 3, TCP) for number in range(3000)]
+    assert set(answers) == {0, 503}
+    assert 1990 <= answers.count(0) <= 2010
+    assert door.screen.bans == {}
+    answers = [door.ask("10.0.0.2", number / 6, TCP) for number in range(60)]
+    assert answers[-1] == -1
+    assert list(door.screen.bans) == ["10.0.0.2"]
+
+
+def test_copies_of_a_wrong_password_count_once() -> None:
+    door = Door()
+    for _ in range(100):
+        door.screen.wrong_password(("10.0.0.1", 5060), "1001", "the same", 0.0)
+    assert door.screen.bans == {}
+    door.screen.wrong_password(("10.0.0.1", 5060), "1001", "another", 0.0)
+    assert list(door.screen.bans) == ["10.0.0.1"]
+
+
+def test_the_right_password_forgives_what_was_wrong_for_its_user() -> None:
+    """And nothing else: who has one password could go on to try out those of others."""
+    door = Door()
+    for _ in range(5):
+        door.guess("10.0.0.1", user="1001")
+        door.screen.right_password(("10.0.0.1", 5060), "1001")
+    assert door.screen.bans == {}
+    for _ in range(2):
+        door.guess("10.0.0.1", user="1002")
+        door.screen.right_password(("10.0.0.1", 5060), "1001")
+    assert list(door.screen.bans) == ["10.0.0.1"]
+
+
+def test_forged_sources_do_not_flush_wrong_passwords() -> None:
+    door = Door()
+    door.guess("192.0.2.77")
+    for number in range(MOST_SOURCES + 1):
+        door.ask(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    door.guess("192.0.2.77")
+    assert list(door.screen.bans) == ["192.0.2.77"]
+
+
+def test_those_who_guess_do_not_fill_the_memory() -> None:
+    door = Door()
+    for number in range(MOST_SOURCES + 5):
+        door.guess(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(door.screen._guesses) == MOST_SOURCES
 
 
 def test_a_stream_that_goes_on_over_its_rate_is_banned() -> None:
@@ -184,32 +321,30 @@ def test_a_stream_that_goes_on_over_its_rate_is_banned() -> None:
 def test_a_ban_is_over_or_lifted() -> None:
     door = Door()
     for host in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):
-        for _ in range(2):
-            door.screen.wrong_password((host, 5060), 0.0)
+        door.guess(host, count=2)
     door.screen.lift("10.0.0.2")
     assert [ban.network for ban in door.screen.banned(59.0)] == ["10.0.0.1", "10.0.0.3"]
     assert door.ask("10.0.0.2") == 0
     assert door.screen.banned(60.0) == []
-    door.screen.wrong_password(("10.0.0.2", 1), 60.0)
+    door.guess("10.0.0.2", 60.0)
     door.screen.forget()
-    door.screen.wrong_password(("10.0.0.2", 1), 60.0)
+    door.guess("10.0.0.2", 60.0)
     assert door.screen.bans == {}, "what was wrong before is forgotten"
 
 
 def test_wrong_passwords_are_forgotten_after_a_while() -> None:
     door = Door()
     for now in (0.0, 901.0, 1803.0):
-        door.screen.wrong_password(("10.0.0.1", 1), now)
+        door.guess("10.0.0.1", now)
     assert door.screen.bans == {}
-    door.screen.wrong_password(("10.0.0.1", 1), 1804.0)
+    door.guess("10.0.0.1", 1804.0)
     assert list(door.screen.bans) == ["10.0.0.1"]
 
 
 def test_there_are_so_many_bans_and_no_more() -> None:
     door = Door()
     for number in range(MOST_BANS + 5):
-        for _ in range(2):
-            door.screen.wrong_password((f"10.0.{number >> 8}.{number & 255}", 1), 0.0)
+        door.guess(f"10.0.{number >> 8}.{number & 255}", count=2)
     assert len(door.screen.bans) == MOST_BANS
     assert "10.0.0.0" not in door.screen.bans
 
@@ -217,8 +352,7 @@ def test_there_are_so_many_bans_and_no_more() -> None:
 @pytest.mark.parametrize("limits", [Limits(wrong_passwords=0, ban=60.0), Limits(wrong_passwords=1)])
 def test_nobody_is_banned_where_the_settings_say_so(limits: Limits) -> None:
     door = Door(limits)
-    for _ in range(100):
-        door.screen.wrong_password(("10.0.0.1", 1), 0.0)
+    door.guess("10.0.0.1", count=100)
     assert door.screen.bans == {}
 
 
@@ -250,7 +384,7 @@ def test_who_guesses_is_banned_once_it_has_answered_our_nonce(
     screen.limits = Limits(wrong_passwords=5, ban=60.0)
     bob.endpoint.screen = screen
     bob.endpoint.guard = guard()
-    bob.endpoint.guard._wrong = screen.wrong_password
+    bob.endpoint.guard._screen = screen
     invented = [guess(carol, bob, "0123456789abcdef" * 3, count) for count in range(1, 21)]
     assert set(invented) == {403}
     assert screen.bans == {}, "anybody could have sent those in carol's name"
@@ -261,6 +395,36 @@ def test_who_guesses_is_banned_once_it_has_answered_our_nonce(
     assert [guess(carol, bob, nonce, count) for count in range(101, 108)] == [403] * 5 + [0, 0]
     assert list(screen.bans) == ["198.51.100.9"]
     assert bob.leftovers() == {}
+
+
+def test_copies_of_a_request_with_a_wrong_password_are_one_guess(
+    network: Network, bob: Party, carol: Stranger
+) -> None:
+    """Retransmissions by UDP; and the right password of alice ends the count."""
+    screen = bob.endpoint.screen = Screen(bob.endpoint.unacknowledged)
+    screen.limits = Limits(wrong_passwords=3, ban=60.0)
+    bob.endpoint.guard = guard()
+    bob.endpoint.guard._screen = screen
+    carol.send(bob, request_text("INVITE"))
+    network.run(SOON)
+    asked = carol.responses("INVITE")[-1]
+    nonce = (asked.get("www-authenticate") or "").partition('nonce="')[2].partition('"')[0]
+    for count in range(1, 3):
+        assert {guess(carol, bob, nonce, count) for _ in range(10)} == {403}
+    keys = DigestClient({"pbx": ("alice", "secret")}, bob.endpoint.ids)
+    sent = request("INVITE", {"CSeq": "50 INVITE"}, uri="sip:bob@192.0.2.1")
+    assert keys.challenged(sent, asked, {})
+    lines = keys.lines("INVITE", sent.uri).partition(": ")[2].strip()
+    headers = {
+        "CSeq": "50 INVITE",
+        "Authorization": lines,
+        "Via": "SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bKright",
+    }
+    carol.send(bob, request_text("INVITE", headers))
+    network.run(SOON)
+    bob.take(Invited)
+    assert [guess(carol, bob, nonce, count) for count in range(101, 105)] == [403] * 3 + [0]
+    assert list(screen.bans) == ["198.51.100.9"]
 
 
 def test_our_nonce_in_the_name_of_somebody_else_bans_nobody(
@@ -313,7 +477,8 @@ def test_unacknowledged_calls_are_capped(
         carol.send(bob, invite(number))
         network.run(SOON / 2)
     finals = [code for code in carol.statuses("INVITE") if code >= 200]
-    assert finals == [status] * 3 + [503] * 3
+    assert finals == [status] * 3, "the others hear nothing"
+    assert screen.dropped == 3
     assert bob.endpoint.unacknowledged == {"198.51.100.9": 3}
     network.run(40.0)
     assert bob.endpoint.unacknowledged == {}, "64*T1 later nothing waits any more"
@@ -523,7 +688,7 @@ def test_malformed_requests_are_limited_too(bob: Party) -> None:
     endpoint.screen = screen = Screen(endpoint.unacknowledged)
     screen.limits = Limits(rate=1.0, burst=2.0)
     for _ in range(10):
-        data = request_text("INVITE", {"CSeq": "1 BYE"})
+        data = request_text("OPTIONS", {"CSeq": "1 BYE"})
         endpoint.receive_datagram(data, PEER, bob.listener, 0.0)
     statuses = [parse(octets).status for _, _, octets in endpoint.outbox]  # type: ignore[union-attr]
     assert statuses == [400, 400, 503]
