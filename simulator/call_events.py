@@ -138,7 +138,7 @@ def _unheard(call: "Call", now: float) -> bool:
     The callee gets its ACK after that of the caller, so its 64*T1 is over first.
     """
     caller = call.caller
-    waits = caller.ack_user is not None and caller.answered != 0.0
+    waits = isinstance(caller.ack_user, Connection)  # for its first; a re-INVITE has an OfferRelay
     return waits and now - caller.answered >= call.server.stack.endpoint.timers.timeout / 2
 
 

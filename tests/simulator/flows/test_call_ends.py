@@ -1,6 +1,7 @@
 """How calls end: who hangs up, gives up, refuses, or is heard of no more."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -245,6 +246,20 @@ def test_an_agent_that_waits_in_vain_for_its_ack(world: World) -> None:
     assert world.history[-1] == "ended no ACK from the caller"
     assert (world.cdr.call_result, world.cdr.error_code) == ("error", "408")
     world.over()
+
+
+def test_an_agent_hangs_up_before_a_late_ack_to_a_reinvite(world: World) -> None:
+    """The caller was heard when the call began, however long ago: it is not gone."""
+    caller = world.connected()
+    world.run(60.0)
+    caller.manner = replace(caller.manner, acknowledge=False)
+    caller.offer("sendonly")
+    world.run(1.0)
+    world.agents.line.drop()
+    world.run(1.0)
+    assert world.cdr.call_result == "completed"
+    world.run(40.0)
+    world.settle()
 
 
 def test_an_agent_that_does_not_wait_for_its_ack(world: World) -> None:
