@@ -2,10 +2,13 @@
 
 import asyncio
 import gc
+import logging
 from collections.abc import Callable
 from typing import Final
 
 from sip.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
 
 COLLECT_YOUNG: Final = 0.1
 """Seconds from one collection of young garbage to the next.
@@ -29,14 +32,22 @@ _COLLECT_ANYWAY: Final = 15
 async def collect_young(every: float, woke: Callable[[float], None]) -> None:
     """Free what was made and died in a circle since the last time.
 
-    `woke` is told each time how many seconds late that is.
+    `woke` is told each time how many seconds late that is. What goes wrong there is logged, the
+    first time, and does not end this: nobody else would collect.
     """
     loop = asyncio.get_running_loop()
     before = loop.time()
+    failed = False
     while True:
         await asyncio.sleep(every)
         now = loop.time()
-        woke(now - before - every)
+        try:
+            woke(now - before - every)
+            failed = False
+        except Exception:
+            if not failed:
+                log.exception("the look around failed")
+            failed = True
         before = now
         gc.collect(0)
 

@@ -4,6 +4,7 @@ Only asked while the event bus is on. A line is looked up by its name; most say 
 the stream tells. The bus gets the values of an event in the order of its view's fields.
 """
 
+import errno
 import logging
 import os
 import re
@@ -350,7 +351,8 @@ class SystemNews:
         try:
             os.close(os.open(os.devnull, os.O_RDONLY))
         except OSError as error:
-            self.out_of_files(error)
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self.out_of_files(error)
 
     def stood_still(self, seconds: float) -> None:
         """For so long nothing was done: the machine was busy, or the process was stopped."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import weakref
 from collections.abc import Iterator
 from random import Random
@@ -82,3 +83,25 @@ def test_what_died_young_is_freed_whatever_the_load() -> None:
         assert dead() is None
     finally:
         gc.enable()
+
+
+def test_whatever_goes_wrong_beside_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """And says so once, until all is well again."""
+    outcomes = iter([True, False, False, True, False])
+    over = asyncio.Event()
+
+    def woke(_late: float) -> None:
+        good = next(outcomes, None)
+        if good is None:
+            over.set()
+        elif not good:
+            raise OSError("no")
+
+    async def inner() -> None:
+        task = asyncio.create_task(collect_young(0.0, woke))
+        await asyncio.wait_for(over.wait(), 20.0)
+        task.cancel()
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(inner())
+    assert [record.getMessage() for record in caplog.records] == ["the look around failed"] * 2
