@@ -27,8 +27,8 @@ _PASSING: Final = (errno.ENOBUFS, errno.ENOMEM)
 _LATE: Final = 1.0
 """Seconds: a timer that fires so late has waited for a process that stood still."""
 
-_READINGS: Final = 64
-"""Readings of a socket then, which take all that its buffer holds."""
+_CATCHING_UP: Final = 0.25
+"""Seconds for which sockets are read then. Once: what comes meanwhile may be as much again."""
 
 _UNREAD: Final = 0.05
 """Seconds without a look at a socket after which datagrams are asked how old they are."""
@@ -64,6 +64,7 @@ class SipStack:
         self._loop: Any = asyncio.get_running_loop()  # uvloop's returns other types
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_time = 0.0
+        self._caught_up = 0.0  # when that was over
         self._backlog: list[tuple[UdpListener, Address, bytes]] = []
         self._lookups: set[asyncio.Task[None]] = set()
         self._pumping = False
@@ -183,22 +184,26 @@ class SipStack:
     def _wake(self) -> None:
         self._alarm = None
         now = self._loop.time()
-        if now > self._alarm_time + _LATE:
-            self._catch_up()
-            now = self._loop.time()
+        if now > max(self._alarm_time, self._caught_up) + _LATE:
+            self._catch_up(now)
+            return
         try:
             self.endpoint.handle_timers(now)
         except Exception:
             log.exception("a timer failed")
         self.pump(now)
 
-    def _catch_up(self) -> None:
-        """Read what came while the process stood still, before a timer takes it as missing."""
-        for listener in list(self.endpoint.listeners):
-            if isinstance(listener, UdpListener):
-                for _ in range(_READINGS):
-                    if self._closed or self._read(listener) == 0:
-                        break
+    def _catch_up(self, now: float) -> None:
+        """Read what came while the process stood still, before a timer takes it as missing.
+
+        The timers have the next turn of the loop, so that it can look at connections first.
+        """
+        until = now + _CATCHING_UP
+        listeners = [one for one in self.endpoint.listeners if isinstance(one, UdpListener)]
+        while now < until and any([0 if self._closed else self._read(one) for one in listeners]):
+            now = self._loop.time()
+        self._caught_up = self._loop.time()
+        self.pump(self._caught_up)
 
     def pump(self, now: float | None = None) -> None:
         """Handle the events, send the outbox, start look-ups, re-arm the timer."""
