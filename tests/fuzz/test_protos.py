@@ -111,7 +111,7 @@ def test_a_live_server_takes_some_of_it() -> None:
         assert one.messages >= one.groups
         assert one.good_calls >= one.groups
         assert one.statuses[200] >= one.good_calls
-    assert 0 < outcome.memory_before < outcome.memory_after < 2 * outcome.memory_before
+    assert 0 < outcome.memory_before <= outcome.memory_after < 2 * outcome.memory_before
     assert outcome.files_after < outcome.files_before + 10
     assert "crashes, errors, calls left: 0" in str(outcome)
 
