@@ -152,7 +152,8 @@ class EventsSection(Section):
     kept: int = Field(
         default=50_000,
         ge=100,
-        description="Events kept in memory, some 400 bytes each, for readers that come back.",
+        description="Events kept in memory, some 400 bytes each, for readers that come back; "
+        "fewer where callers write long texts (16 million characters in all).",
     )
     watchers: Networks = Field(
         default=("127.0.0.0/8", "::1/128"),

@@ -23,6 +23,9 @@ IDLE: Final = 3600.0
 MOST_READERS: Final = 200
 """Readers at a time."""
 
+MOST_TEXT: Final = 16_000_000
+"""Characters of text in the ring: what callers write can be long. The oldest goes for more."""
+
 _GUID: Final = 0  # its place among the values of a call's event
 
 
@@ -39,9 +42,21 @@ class EventBus:
 
     Who has an event asks `on` first, so that none is made for nobody. `last` is the cursor
     of the newest event; `kept` counts from the next time that events begin to be kept.
+    Of events with more than `MOST_TEXT` together there are fewer.
     """
 
-    __slots__ = ("_clock", "_left", "_ring", "kept", "last", "on", "readers", "wall")
+    __slots__ = (
+        "_clock",
+        "_left",
+        "_most",
+        "_ring",
+        "_text",
+        "kept",
+        "last",
+        "on",
+        "readers",
+        "wall",
+    )
 
     def __init__(
         self, kept: int, clock: Callable[[], float], wall: Callable[[float], float]
@@ -53,6 +68,8 @@ class EventBus:
         self._clock = clock
         self.wall = wall
         self._ring: deque[Entry] = deque()
+        self._most = kept  # entries of this ring
+        self._text = 0  # characters in it
         self._left = 0.0  # when the last reader went
 
     def publish(self, kind: Kind, now: float, values: Values) -> None:
@@ -61,7 +78,11 @@ class EventBus:
             self._switch_off()
             return
         self.last += 1
-        self._ring.append((kind, self.wall(now), values))
+        ring = self._ring
+        ring.append((kind, self.wall(now), values))
+        self._text += _text_of(values)
+        while len(ring) > self._most or self._text > MOST_TEXT:
+            self._text -= _text_of(ring.popleft()[2])
         for reader in self.readers:
             reader.wake()
 
@@ -77,6 +98,7 @@ class EventBus:
     def _switch_off(self) -> None:
         self.on = False
         self._ring = deque()
+        self._text = 0
         self.last += 1  # what comes now is not kept: no present cursor leads beyond it
 
     def reader(
@@ -98,7 +120,7 @@ class EventBus:
         self.check(cursor)
         if not self.on:
             self.on = True
-            self._ring = deque(maxlen=self.kept)
+            self._most = self.kept
         reader = EventReader(self, wake, cursor, types, guid)
         self.readers.append(reader)
         return reader
@@ -181,6 +203,11 @@ class EventReader:
     def leave(self) -> None:
         """Read no more."""
         self._bus.left(self)
+
+
+def _text_of(values: Values) -> int:
+    """The characters of its texts."""
+    return sum([len(value) for value in values if isinstance(value, str)])
 
 
 def _view(

@@ -3,7 +3,7 @@
 import pytest
 
 from simulator.errors import EventsGone, TooManyReaders
-from simulator.event_bus import IDLE, MOST_READERS, EventBus, EventReader
+from simulator.event_bus import IDLE, MOST_READERS, MOST_TEXT, EventBus, EventReader
 from simulator.event_views import CallStateChanged, ServiceStateChanged
 
 NOON = 1_780_000_000.5
@@ -130,6 +130,26 @@ def test_the_ring_does_not_grow() -> None:
     reader_of(bus)
     publish(bus, 1, 1000)
     assert len(bus._ring) == 10
+
+
+def test_long_texts_leave_room_for_fewer() -> None:
+    """What a caller writes may be 64 KiB, and there may be tens of thousands of events."""
+    text = "a" * (MOST_TEXT // 8)
+    bus = bus_of(kept=1_000)
+    reader_of(bus)
+    publish(bus, 1, 500)
+    reader = reader_of(bus)
+    for _ in range(20):
+        publish_call(bus, 0, text)
+    assert 7 <= len(bus._ring) <= 8
+    with pytest.raises(EventsGone):
+        reader.take(1)
+    publish(bus, 1, 500)  # the long ones go as others come
+    assert numbers(reader_of(bus, bus.last - 500)) == list(range(1, 501))
+    assert bus._text < MOST_TEXT
+    publish(bus, 1, 1_000)
+    assert len(bus._ring) == 1_000
+    assert bus._text < 1_000 * 20
 
 
 def test_another_size_counts_from_the_next_start() -> None:
