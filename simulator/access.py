@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from simulator.config_base import covers
 from simulator.errors import ServiceError
+from simulator.origin import NO_ORIGIN, CallOrigin
 from simulator.patterns import PatternTable
-from simulator.routing import NotRoutable
+from simulator.routing import NotRoutable, Route
 from sip.auth import DigestServer
 from sip.errors import InvalidValue, ParseError
 from sip.events import Refused
@@ -108,21 +109,25 @@ class Access:
     def _place_of(self, uri: str) -> str | None:
         """A number of ours goes where the dial plan says.
 
-        Others go where the routes lead, to a phone that is logged in, or to `transfer.hosts`.
+        Another host is one that the routes lead to for this number, as with REFER, a phone that is
+        logged in, or one of `transfer.hosts`.
         """
         server = self._server
         target = SipUri.parse(uri)
-        if place_of(target) in self._our_places(target.host):
+        place = place_of(target)
+        if place in self._our_places(target.host):
             try:
                 return server.plan.resolve_transfer(target.number).destination
             except NotRoutable:
                 return None
         allowed = server.config.transfer.hosts
         host = target.host.strip("[]").lower()
-        phones = (SipUri.parse(phone).host.strip("[]").lower() for phone in server.phones.values())
-        named = host in server.sources.hosts or host in phones
-        listed = "*" in allowed or host in [one.strip("[]").lower() for one in allowed]
-        return uri if named or listed else None
+        if "*" in allowed or host in [one.strip("[]").lower() for one in allowed]:
+            return uri
+        phones = [SipUri.parse(phone) for phone in server.phones.values()]
+        if (target.number, place) in [(phone.number, place_of(phone)) for phone in phones]:
+            return uri
+        return uri if route_to(server, target.number, place) is not None else None
 
     def _our_places(self, host: str) -> set[tuple[str, int]]:
         listeners = self._server.stack.endpoint.listeners
@@ -140,7 +145,9 @@ class Access:
                 uris = [contact.address for contact in NameAddr.parse_many(line)]
             except ParseError:
                 continue
-            if any(isinstance(uri, SipUri) and self._place_of(plain(uri)) is None for uri in uris):
+            if any(
+                [not isinstance(uri, SipUri) or self._place_of(plain(uri)) is None for uri in uris]
+            ):
                 return Refused(event.session, 403, "transfer.hosts does not allow that host", None)
         return event
 
@@ -212,6 +219,24 @@ def accounts_of(config: "Config") -> list[Account]:
 def place_of(uri: SipUri) -> tuple[str, int]:
     """Host and port of a URI, in small letters."""
     return uri.host.lower(), uri.port or (5061 if uri.scheme == "sips" else 5060)
+
+
+def route_to(
+    server: "CallServer", number: str, place: tuple[str, int], origin: CallOrigin = NO_ORIGIN
+) -> Route | None:
+    """The route of a number, if it leads to this host and port, or to a group of servers there."""
+    try:
+        route = server.plan.resolve_transfer(number, origin) if number else None
+    except NotRoutable:
+        return None
+    if route is None or not route.destination:
+        return None
+    host, port = place_of(SipUri.parse(route.destination))
+    places = [(host, port)]
+    for group in server.config.server_groups:
+        if group.name.lower() == host:
+            places += [(one.host.strip("[]").lower(), one.port) for one in group.servers]
+    return route if place in places else None
 
 
 def guard_of(config: "Config", ids: "IdSource", screen: Screen) -> Guard | None:

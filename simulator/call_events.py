@@ -73,7 +73,8 @@ def _answered(call: "Call", leg: Leg, event: Answered, now: float) -> None:
 
 def _refused(call: "Call", leg: Leg, event: Refused, now: float) -> None:
     event = call.server.access.checked(event)
-    call.refusal = refusal_of(event.status, event.response)
+    moved = not call.server.config.sip.follow_redirects
+    call.refusal = refusal_of(event.status, event.response, moved=moved)
     if leg.answered == 0.0:
         over = leg.ended != 0.0
         leg.finish(now, event.status)

@@ -7,12 +7,14 @@ call server's IPv4 address [TN178].
 
 import ipaddress
 import re
+from contextlib import suppress
 from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple
 
 from simulator.script_messages import PACKAGE
 from simulator.states import NORMAL
+from sip.errors import ParseError
 from sip.fields import header_key
 from sip.grammar import format_host
 from sip.ids import IdSource
@@ -137,9 +139,12 @@ def content_type(message: Message) -> str:
 
 # What a refusal means something with (RFC 3261 section 21): it goes on with its code.
 _REFUSAL: Final = (
-    "contact retry-after www-authenticate proxy-authenticate allow accept accept-encoding "
-    "unsupported warning min-se error-info user-to-user history-info diversion"
+    "retry-after www-authenticate proxy-authenticate allow accept accept-encoding "
+    "unsupported min-se user-to-user history-info diversion"
 ).split()
+_WARN_AGENT: Final = (
+    "callee"  # a pseudonym (section 20.43) for a host that is not the caller's to know
+)
 
 
 class CalleeRefusal(NamedTuple):
@@ -153,24 +158,41 @@ class CalleeRefusal(NamedTuple):
 NO_REFUSAL: Final = CalleeRefusal()
 
 
-def refusal_of(status: int, response: Response | None) -> CalleeRefusal:
-    """A final response from 300 to 699, None where there was none."""
+def refusal_of(status: int, response: Response | None, *, moved: bool = False) -> CalleeRefusal:
+    """A final response from 300 to 699, None where there was none.
+
+    `moved`: the caller is to go itself where a 3xx points.
+    """
     reason = "" if response is None else _reasons(response)
-    return CalleeRefusal(status, refusal_lines(response), reason)
+    lines = refusal_lines(response)
+    if moved and response is not None and status < 400:
+        lines = _lines("contact", response) + lines
+    return CalleeRefusal(status, lines, reason)
 
 
 def refusal_lines(response: Response | None) -> str:
-    """The header lines of a refusal that the caller needs beside its code."""
+    """The header lines of a refusal that the caller needs beside its code.
+
+    What tells where the callee is stays here: Contact, Error-Info, the hosts of Warning.
+    """
     if response is None:
         return ""
-    return "".join(
-        [
-            f"{key.title()}: {value}\r\n"
-            for key in _REFUSAL
-            for value in response.all(key)
-            if not is_cut(value)
-        ]
-    )
+    return "".join([_lines(key, response) for key in _REFUSAL]) + _warnings(response)
+
+
+def _lines(key: str, response: Response) -> str:
+    values = [value for value in response.all(key) if not is_cut(value)]
+    return "".join([f"{key.title()}: {value}\r\n" for value in values])
+
+
+def _warnings(response: Response) -> str:
+    lines = ""
+    for value in response.all("warning"):
+        if not is_cut(value):
+            with suppress(ParseError):
+                for one in WarningValue.parse_many(value):
+                    lines += f"Warning: {WarningValue(one.code, _WARN_AGENT, one.text)}\r\n"
+    return lines
 
 
 def media_warning(host: str, text: str) -> str:

@@ -10,7 +10,7 @@ the call goes on with it.
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from simulator.access import place_of
+from simulator.access import place_of, route_to
 from simulator.bridge import partner
 from simulator.connection import Connection
 from simulator.errors import CallStateError
@@ -249,15 +249,10 @@ def _our_places(leg: Leg) -> set[tuple[str, int]]:
 
 def _elsewhere(call: "Call", number: str, at: tuple[str, int], uri: str) -> tuple[str, Route]:
     """Another host: one that the routes lead to for this number, or one that is allowed."""
-    plan = call.server.plan
-    try:
-        route = plan.resolve_transfer(number, call.origin) if number else None
-    except NotRoutable:
-        route = None
-    leads_to = route.destination if route is not None else None
-    if route is not None and leads_to and place_of(SipUri.parse(leads_to)) == at:
+    route = route_to(call.server, number, at, call.origin)
+    if route is not None:
         return number, route
     hosts = call.server.config.transfer.hosts
     if "*" not in hosts and at[0] not in [host.lower() for host in hosts]:
         raise PeerError("transfer.hosts does not allow that host", 403)
-    return number or at[0], plan.resolve_transfer(uri, call.origin)
+    return number or at[0], call.server.plan.resolve_transfer(uri, call.origin)

@@ -1,6 +1,7 @@
 """Whom the SIP side listens to: its screen, as the configuration says, and its bans.
 
-Configured peers are known by address; a peer that is named by the DNS, once it was looked up.
+Configured peers are known by address; a peer that is named by the DNS, once it was looked up, and
+until `_KEPT` after that has expired.
 """
 
 import logging
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MOST_NAMES: Final = 1000
-"""Names that the DNS gives for those of the configuration."""
+_MOST_LEARNED: Final = 1000
+"""Names and addresses that the DNS gives for those of the configuration; then the oldest goes."""
+
+_KEPT: Final = 3600.0
+"""Seconds: some servers name a few of many addresses at a time; some peers are called rarely."""
 
 _LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
 
 
 class Sources:
-    """The screen of `server`; `hosts` are those of the configured peers, names or addresses.
+    """The screen of `server`.
 
     At the listeners in `free` nobody is asked for a password.
     """
@@ -39,11 +43,10 @@ class Sources:
     def __init__(self, server: "CallServer") -> None:
         endpoint = server.stack.endpoint
         self._server = server
-        self.hosts: set[str] = set()
         self.free: set[Listener] = set()
         self._configured: set[str] = set()  # names of peers
-        self._names: set[str] = set()  # and what the DNS has made of them
-        self._learned: set[str] = set()  # their addresses
+        self._learned: dict[str, float] = {}  # what the DNS makes of them, each until then
+        self._exempt: tuple[str, ...] = ()
         self.screen = endpoint.screen = Screen(endpoint.unacknowledged, self._noted)
         endpoint.locator.watch = self._resolved
 
@@ -57,17 +60,16 @@ class Sources:
             section.wrong_passwords,
             section.ban,
         )
-        hosts = self.hosts = {host.strip("[]").lower() for host in _hosts(config)}
+        hosts = {host.strip("[]").lower() for host in _hosts(config)}
         addresses = {host for host in hosts if is_ipv4(host) or is_ipv6(host)}
         if hosts - addresses != self._configured:
             self._configured = hosts - addresses
-            self._names = set(self._configured)
             self._learned.clear()
-        screen.peers = addresses | self._learned
+        screen.peers = addresses
         sites = config.dial_plan.location.sites
-        networks = (*section.exempt, *config.sip.authentication.trusted)
-        networks += tuple(network for site in sites for network in site.gateways)
-        screen.exempt = partial(covers, networks) if networks else None
+        self._exempt = (*section.exempt, *config.sip.authentication.trusted)
+        self._exempt += tuple(network for site in sites for network in site.gateways)
+        screen.exempt = self._is_exempt
         screen.rules = {}
         self.free.clear()
         rules = {_place(rule.listen): rule for rule in config.sip.sources}
@@ -106,15 +108,29 @@ class Sources:
         owner = query.name
         while owner.startswith("_"):  # _sip._udp.
             owner = owner.partition(".")[2]
-        if owner not in self._names and query.name not in self._names:
+        if not (self._is_named(owner) or self._is_named(query.name)):
             return
+        learned, until = self._learned, self._server.stack.now() + answer.ttl + _KEPT
         for record in answer.records:
             if isinstance(record, str):
-                self._learned.add(record)
-                self.screen.peers.add(record)
-            elif len(self._names) < _MOST_NAMES:
+                found = record
+            else:
                 target = record.replacement if isinstance(record, Naptr) else record.target
-                self._names.add(target.lower().rstrip("."))
+                found = target.lower().rstrip(".")
+            learned.pop(found, None)
+            if len(learned) >= _MOST_LEARNED:
+                del learned[next(iter(learned))]
+            learned[found] = until
+
+    def _is_named(self, name: str) -> bool:
+        return name in self._configured or self._is_learned(name)
+
+    def _is_learned(self, what: str) -> bool:
+        until = self._learned.get(what)
+        return until is not None and self._server.stack.now() < until
+
+    def _is_exempt(self, host: str) -> bool:
+        return self._is_learned(host) or (self._exempt != () and covers(self._exempt, host))
 
     # Bans.
 

@@ -1,4 +1,4 @@
-from simulator.headers import refusal_lines, user_part
+from simulator.headers import refusal_lines, refusal_of, user_part
 from sip.message import Response, parse
 
 
@@ -18,7 +18,16 @@ def response(status: int, *lines: str) -> Response:
 
 def test_a_redirection_goes_on_with_its_contacts() -> None:
     moved = response(302, "Contact: <sip:c@192.0.2.3>", "Contact: <sip:d@192.0.2.4>", "Server: x")
-    assert refusal_lines(moved) == ("Contact: <sip:c@192.0.2.3>\r\nContact: <sip:d@192.0.2.4>\r\n")
+    contacts = "Contact: <sip:c@192.0.2.3>\r\nContact: <sip:d@192.0.2.4>\r\n"
+    assert refusal_of(302, moved, moved=True).lines == contacts
+    assert refusal_of(302, moved).lines == refusal_lines(moved) == ""
+    assert refusal_of(485, moved, moved=True).lines == ""
+
+
+def test_warnings_go_on_without_their_hosts() -> None:
+    quoted = response(488, 'Warning: 307 10.0.0.1 "a, \\"b\\"" , 399 sbc "c"', "Warning: nonsense")
+    lines = refusal_lines(quoted)
+    assert lines == 'Warning: 307 callee "a, \\"b\\""\r\nWarning: 399 callee "c"\r\n'
 
 
 def test_no_response_has_nothing_to_say() -> None:

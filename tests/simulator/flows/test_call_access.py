@@ -225,7 +225,8 @@ def test_a_callee_who_has_moved(build: Build, followed: bool) -> None:
     gateway = gateway_for(world)
     caller = world.dial("6000")
     world.run()
-    contact = f"Contact: <{world.agents.uri}>\r\n"
+    uri = world.agents.uri.replace("sip:", "sip:1002@")
+    contact = f"Contact: <{uri}>\r\n"
     gateway.send(world.party, response_text(gateway.requests("INVITE")[0], 302, "g", contact))
     world.run(1.5)
     if followed:
@@ -234,7 +235,7 @@ def test_a_callee_who_has_moved(build: Build, followed: bool) -> None:
         world.terminate()
     else:
         assert caller.statuses == [302]
-        assert caller.responses[0].get("contact") == f"<{world.agents.uri}>"
+        assert caller.responses[0].get("contact") == f"<{uri}>"
 
 
 @pytest.mark.parametrize("status", [480, 486, 500, 503, 600])

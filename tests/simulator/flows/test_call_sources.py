@@ -269,11 +269,26 @@ def test_a_peer_that_the_dns_names(build: Build) -> None:
     locator.answered(Query("sip1.gw.example", "A"), Answer(("203.0.113.66",), 60.0), 1.0)
     locator.answered(Query("other.example", "A"), Answer(("203.0.113.67",), 60.0), 1.0)
     assert [options(world, scanner, number) for number in range(10, 20)] == [200] * 10
-    assert "203.0.113.67" not in sources.screen.peers
+    assert not sources.screen.known("203.0.113.67")
     sources.configure(world.server.config)
     assert sources.screen.known("203.0.113.66")
     sources.configure(Config.builtin())
     assert not sources.screen.known("203.0.113.66")
+
+
+def test_what_the_dns_named_is_forgotten(build: Build) -> None:
+    """An hour after its answer has expired; and there are so many and no more."""
+    world = build(routes=[{"pattern": "88XX", "to": "sip:gw.example"}])
+    screen, locator = world.server.sources.screen, world.party.endpoint.locator
+    locator.answered(Query("gw.example", "A"), Answer(("203.0.113.66",), 60.0), world.network.now)
+    world.run(3000.0)
+    assert screen.known("203.0.113.66")
+    world.run(700.0)
+    assert not screen.known("203.0.113.66")
+    many = tuple(f"10.0.{number >> 8}.{number & 255}" for number in range(1010))
+    locator.answered(Query("gw.example", "A"), Answer(many, 60.0), world.network.now)
+    assert [screen.known(host) for host in (many[0], many[-1])] == [False, True]
+    assert sum(map(screen.known, many)) == 1000
 
 
 def log_in(world: World, who: Stranger, user: str, number: int, nonce: str = "") -> Response | None:
@@ -353,7 +368,11 @@ def test_calls_of_a_banned_source_go_on(build: Build) -> None:
         ("sip:1002@evil.example", [], 403),
         ("sip:1002@{elsewhere}", ["{elsewhere}"], 200),
         ("sip:1002@{elsewhere}", ["*"], 200),
-        ("sip:{agents}", [], 200),
+        ("sip:1002@{agents}", [], 200),
+        ("sip:{agents}", [], 403),
+        ("sip:1002@{agents}9", [], 403),
+        ("sip:0900666@{agents}", [], 403),
+        ("tel:+4930123", ["*"], 403),
         ("sip:1002@{server}", [], 200),
         ("sip:nobody@{server}", [], 403),
     ],
@@ -384,6 +403,81 @@ def test_where_a_redirection_leads(
     else:
         assert elsewhere.lines == []
         assert world.cdr.error_code == "403"
+
+
+@pytest.mark.parametrize(("port", "status"), [(5060, 200), (5070, 403)])
+def test_a_redirection_within_a_server_group(build: Build, port: int, status: int) -> None:
+    """From one of its servers to the other, for a number that the routes lead to the group."""
+    network = Network()
+    other = Phone(network, "other", Manner())
+    world = build(
+        network,
+        server_groups=[{"name": "cucm.lab", "servers": ["203.0.113.5", other.host]}],
+        routes=[{"pattern": "77XX", "to": "sip:cucm.lab"}],
+        dialed_numbers=[{"pattern": "6>", "label": "1001"}],
+    )
+    gateway = gateway_for(world)
+    caller = world.dial("6000")
+    world.run()
+    invite = gateway.requests("INVITE")[0]
+    contact = f"Contact: <sip:7701@{other.host}:{port}>\r\n"
+    gateway.send(world.party, response_text(invite, 302, "g", contact))
+    world.run(1.5)
+    assert caller.statuses[-1] == status
+    if status == 200:
+        world.terminate()
+
+
+def test_a_redirection_to_a_phone_that_is_logged_in(build: Build) -> None:
+    """To its contact and no other port of its host."""
+    for port, status in ((5060, 200), (5070, 403)):
+        network = Network()
+        phone = Phone(network, "phone", Manner())
+        world = build(network, dialed_numbers=[{"pattern": "6>", "label": "1001"}])
+        gateway = gateway_for(world)
+        world.server.phones["1009"] = f"sip:1009@{phone.host}:5060"
+        world.server.plan.forget()
+        caller = world.dial("6000")
+        world.run()
+        invite = gateway.requests("INVITE")[0]
+        contact = f"Contact: <sip:1009@{phone.host}:{port}>\r\n"
+        gateway.send(world.party, response_text(invite, 302, "g", contact))
+        world.run(1.5)
+        assert caller.statuses[-1] == status
+        if status == 200:
+            world.terminate()
+
+
+@pytest.mark.parametrize("status", [302, 305, 380, 485, 486])
+@pytest.mark.parametrize("followed", [True, False])
+def test_a_refusal_does_not_tell_where_the_callee_is(
+    build: Build, status: int, followed: bool
+) -> None:
+    """But for a 3xx where the caller is to follow it."""
+    world = build(
+        sip={"follow_redirects": followed},
+        dialed_numbers=[{"pattern": "6>", "label": "1001"}],
+        transfer={"hosts": ["*"]},
+    )
+    gateway = gateway_for(world)
+    caller = world.dial("6000")
+    world.run()
+    invite = gateway.requests("INVITE")[0]
+    lines = (
+        "Contact: <sip:secret@10.20.30.40>\r\nError-Info: <sip:10.20.30.40>\r\n"
+        'Warning: 399 10.20.30.40 "busy", 370 10.20.30.40:5060 "too much"\r\nAllow: INVITE\r\n'
+    )
+    if status == 302 and followed:
+        lines = lines.replace("Contact", "X-Contact")  # else it is called
+    gateway.send(world.party, response_text(invite, status, "g", lines))
+    world.run(1.5)
+    (answer,) = [one for one in caller.responses if one.status >= 300]
+    assert answer.status == status
+    assert answer.values("warning") == ['399 callee "busy"', '370 callee "too much"']
+    assert answer.get("allow") == "INVITE"
+    shown = status < 400 and not followed
+    assert (answer.get("contact") == "<sip:secret@10.20.30.40>") is shown
+    assert answer.head.count("10.20.30.40") == shown
 
 
 def test_a_trunk_that_points_elsewhere(build: Build) -> None:
