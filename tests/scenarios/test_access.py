@@ -1,5 +1,6 @@
 """SIPp asks and is asked for credentials, and has moved."""
 
+from scenarios.runner import LOOPBACK
 from tests.scenarios.flow import Flows, names, on_leg, the_cdr
 
 HOLD = 600
@@ -36,8 +37,10 @@ def test_a_callee_asks(flows: Flows) -> None:
 
 
 def test_a_callee_has_moved(flows: Flows) -> None:
-    """RFC 3261 8.1.3.4."""
-    flow = flows.start("caller-hangs-up", "callee-has-moved", caller_ms=HOLD)
+    """RFC 3261 8.1.3.4, to a user part that no route leads to."""
+    flow = flows.start(
+        "caller-hangs-up", "callee-has-moved", caller_ms=HOLD, transfer__hosts=LOOPBACK
+    )
     messages = flow.finish()
     assert names(on_leg(messages, flow.caller)) == WHOLE
     assert names(on_leg(messages, flow.callee)) == ["INVITE", "302 INVITE", "ACK", *WHOLE]
