@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from simulator.headers import user_part
+from simulator.origin import leading_digits
 from simulator.patterns import Pattern
 from sip.dialog import name_addr_uri
 from sip.knock import Knock
@@ -92,10 +93,10 @@ class Admission:
         """Whether a new call to `number` may come in; one that may not is counted."""
         reason = self._reason(number, now)
         if reason:
-            self._count(reason, now)
+            self.count(reason, now)
             return False
         if self._rate > 0:
-            self._tokens = self._level(now) - 1.0
+            self._tokens = max(0.0, self._level(now) - 1.0)  # who always comes in leaves no debt
             self._filled = now
         return True
 
@@ -121,30 +122,28 @@ class Admission:
         """Whether a new call may have to be refused."""
         return self._too_fast(now) or self._server.is_full
 
-    def refuses(self, knock: Knock, now: float, *, late: bool) -> bool:
-        """Whether the call is: not one to a number that may always come in, nor a part of a call
-        that is up (Replaces, a return from the VRU)."""
-        if knock.replaces:
-            return False
+    def refuses(self, knock: Knock, now: float, *, late: bool) -> str:
+        """Why the call is: not one to a number that may always come in, nor a return from the
+        VRU, which is a part of a call that is up."""
         server = self._server
         number = ""
         if self._always or server.waiting.calls:
             try:
                 number = user_part(knock.uri) or user_part(name_addr_uri(knock.to.decode()))
             except ValueError:  # a ParseError is one
-                return False
+                return ""
+            number = number[len(leading_digits(server.config.dial_plan, number)) :]
             if server.waiting.calls and server.plan.vru_label in number:
-                return False
+                return ""
         reason = self._reason(number, now)
         if late and not reason and not self._passes(number):
             reason = "delay"
-        if reason:
-            self._count(reason, now)
-        return bool(reason)
+        return reason
 
     # What it comes to.
 
-    def _count(self, reason: str, now: float) -> None:
+    def count(self, reason: str, now: float) -> None:
+        """A call is refused, and why: ``calls``, ``rate`` or ``delay``."""
         server = self._server
         server.statistics.rejected(now)
         if reason == "calls":

@@ -40,12 +40,17 @@ class CallOrigin:
 NO_ORIGIN: Final = CallOrigin()
 
 
+def leading_digits(section: "DialPlanSection", called: str) -> str:
+    """What `significant_digits` takes off a dialed number: nothing, where nothing would be left."""
+    count = section.significant_digits
+    return called[:count] if len(called) > count else ""
+
+
 def origin_of(
     section: "DialPlanSection", request: Request, called: str, address: str
 ) -> CallOrigin:
     """The origin of a call to `called` whose INVITE came from the IP `address`."""
-    count = section.significant_digits
-    digits = called[:count] if len(called) > count else ""
+    digits = leading_digits(section, called)
     sites = section.location.sites
     site = next((one.id for one in sites if covers(one.gateways, address)), "") if sites else ""
     host = _gateway(request) if section.send_to_originator else None

@@ -6,26 +6,28 @@ absorbed. All else passes: what is in a dialog, ACK, BYE, CANCEL, responses.
 
 New calls have to wait once they come faster than they are taken in, and who has waited too
 long is refused while the queue never gets empty. So delay is bounded, as by CoDel (RFC 8289),
-and as many calls come in as there is time for.
+and as many calls come in as there is time for. Those who are known to the screen wait in a
+queue of their own, and go first; who is banned, or may not call at all, does not wait.
 """
 
 from collections import deque
-from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sip.errors import PeerError, Unanswered
 from sip.knock import Knock, knock_of
 from sip.message import VERSION, Request, parse, reason_phrase
 from sip.transport import Address, Listener
+from sip.usage.named import replaced_by
+from sip.usage.screen import network_of
 
 if TYPE_CHECKING:
     from sip.endpoint import Endpoint
 
 AT_ONCE: Final = 16
-"""New calls of one reading that are taken in without waiting."""
+"""New calls of one turn of the shell that are taken in without waiting."""
 
 MOST_WAITING: Final = 8_192
-"""New calls that may wait, however short a time."""
+"""New calls that may wait in a queue; more are refused at once."""
 
 RETRY_AFTER: Final = 5
 """Seconds after which a refused caller may come again, or up to as many more: each has its
@@ -49,8 +51,71 @@ class Keeper(Protocol):
     def shut(self, now: float) -> bool:
         """Whether new calls have to be looked at, as some may be refused."""
 
-    def refuses(self, knock: Knock, now: float, *, late: bool) -> bool:
-        """Whether this one is refused; `late`: it has waited too long."""
+    def refuses(self, knock: Knock, now: float, *, late: bool) -> str:
+        """Why this one is refused, or nothing; `late`: it has waited too long."""
+
+    def count(self, reason: str, now: float) -> None:
+        """Told of each call that is refused, once for all copies of its INVITE."""
+
+
+class _Waiting:
+    """A new call that waits, or the CANCEL of one, which has no `knock`."""
+
+    __slots__ = ("address", "arrived", "data", "key", "knock", "listener")
+
+    def __init__(
+        self,
+        key: str,
+        knock: Knock | None,
+        data: bytes,
+        address: Address,
+        listener: Listener,
+        arrived: float,
+    ) -> None:
+        self.key = key
+        self.knock = knock
+        self.data = data
+        self.address = address
+        self.listener = listener
+        self.arrived = arrived
+
+
+class _Queue:
+    """Those who wait, and their keys: a copy of one who waits is no other call.
+
+    `since` is when somebody had to wait first, and there was always one since.
+    """
+
+    __slots__ = ("keys", "since", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: deque[_Waiting] = deque()
+        self.keys: set[str] = set()
+        self.since = 0.0
+
+    def append(self, one: _Waiting, now: float) -> None:
+        """Queue up, unless it is a copy."""
+        if one.key in self.keys:
+            return
+        if not self.waiting:
+            self.since = now
+        self.waiting.append(one)
+        self.keys.add(one.key)
+
+    def pop(self) -> _Waiting:
+        """Who has waited longest goes."""
+        one = self.waiting.popleft()
+        self.keys.discard(one.key)
+        return one
+
+    def late(self, now: float, delay: float) -> bool:
+        """Whether who has waited longest has waited too long."""
+        return now - self.since > delay and now - self.waiting[0].arrived > delay
+
+    def clear(self) -> None:
+        """All go."""
+        self.waiting.clear()
+        self.keys.clear()
 
 
 class Door:
@@ -64,16 +129,16 @@ class Door:
     __slots__ = (
         "_before",
         "_endpoint",
+        "_known",
         "_mark",
         "_refused",
-        "_since",
+        "_strangers",
         "_turn",
         "alert",
         "delay",
         "keeper",
         "lines",
         "taken",
-        "waiting",
         "watched",
     )
 
@@ -85,8 +150,8 @@ class Door:
         self.delay = 0.0
         self.lines = b""
         self.taken = 0  # new calls that did not have to wait since the shell set it to 0
-        self.waiting: deque[tuple[float, bytes, Address, Listener]] = deque()
-        self._since = inf  # when somebody had to wait first, and there was always one since
+        self._known = _Queue()
+        self._strangers = _Queue()
         self._mark = b""  # a part of the To tag of every refusal of this door
         self._refused: set[int] = set()
         self._before: set[int] = set()
@@ -102,47 +167,90 @@ class Door:
     # What the shell calls.
 
     @property
-    def crowded(self) -> bool:
-        """Whether the next new call will have to wait."""
-        return self.taken >= AT_ONCE or bool(self.waiting)
+    def waiting(self) -> int:
+        """How many messages wait: new calls, and CANCELs behind them."""
+        return len(self._known.waiting) + len(self._strangers.waiting)
+
+    def clear(self) -> None:
+        """Forget those who wait."""
+        self._known.clear()
+        self._strangers.clear()
 
     def take(
         self, data: bytes, address: Address, listener: Listener, now: float, age: float = 0.0
     ) -> None:
         """Take one message, which arrived `age` seconds ago: a new call may have to wait."""
+        if data[:2] == b"\r\n":
+            data = data.lstrip(b"\r\n")  # section 7.5
         if self.delay and data[:7] == b"INVITE ":
-            if self.taken < AT_ONCE and not self.waiting:
+            if self.taken < AT_ONCE and age <= self.delay and not self.waiting:
                 self.taken += 1
-            elif not _in_dialog(data):
-                self._wait(data, address, listener, now, age)
+            elif self._waits(data, address, listener, now, age):
                 return
-        elif self.waiting and data[:7] == b"CANCEL ":  # its INVITE may be among them
-            self._wait(data, address, listener, now, age)
-            return
+        elif data[:7] == b"CANCEL " and self.waiting:
+            knock = knock_of(data)
+            if knock is not None:
+                for queue in (self._known, self._strangers):
+                    if knock.key in queue.keys:  # before its INVITE it would find no call
+                        key = f"{knock.key} CANCEL"
+                        queue.append(_Waiting(key, None, data, address, listener, now), now)
+                        return
         self._endpoint.receive_datagram(data, address, listener, now)
 
-    def _wait(
+    def _waits(
         self, data: bytes, address: Address, listener: Listener, now: float, age: float
-    ) -> None:
-        if not self.waiting:
-            self._since = now
-        self.waiting.append((now - age, data, address, listener))
+    ) -> bool:
+        """Whether no more is to be done with an INVITE at once."""
+        if self._hears_nothing_of(data, address, listener, now):
+            return True
+        knock = knock_of(data)
+        if knock is None or knock.key in self._endpoint.servers:
+            return False
+        screen = self._endpoint.screen
+        known = screen is None or screen.known(address[0])
+        queue = self._known if known else self._strangers
+        if len(queue.waiting) >= MOST_WAITING and knock.key not in queue.keys:
+            return self._refuse(knock, data, address, listener, now, True)
+        queue.append(_Waiting(knock.key, knock, data, address, listener, now - age), now)
+        return True
+
+    def _hears_nothing_of(
+        self, data: bytes, address: Address, listener: Listener, now: float
+    ) -> bool:
+        """Whether a caller is turned out for its address alone: banned, or not allowed."""
+        screen = self._endpoint.screen
+        if screen is None:
+            return False
+        if screen.allows("INVITE", address, listener):
+            ban = screen.bans.get(network_of(address[0])) if screen.bans else None
+            if ban is None or now >= ban.until or screen.known(address[0]):
+                return False
+        return self._screened(data, address, listener, now)
 
     def next(self, now: float, *, busy: bool) -> bool:
         """Let in or refuse who has waited longest; False when there is nobody to see to.
 
-        While all else keeps the server `busy` nobody is let in.
+        While all else keeps the server `busy` nobody is let in. A stranger is let in when none
+        of the known wait, and is told else when it is late: one for each of those.
         """
-        waiting = self.waiting
-        if not waiting:
-            return False
-        arrived, data, address, listener = waiting[0]
-        delay = self.delay
-        late = (now - arrived > delay and now - self._since > delay) or len(waiting) > MOST_WAITING
+        known = bool(self._known.waiting)
+        served = known and self._see_to(self._known, now, busy)
+        if self._strangers.waiting:
+            served = self._see_to(self._strangers, now, busy or known) or served
+        return served
+
+    def _see_to(self, queue: _Queue, now: float, busy: bool) -> bool:
+        late = queue.late(now, self.delay)
         if busy and not late:
             return False
-        waiting.popleft()
-        if not (late and data[:1] == b"I" and self.turn_away(data, address, listener, now, True)):
+        one = queue.pop()
+        data, address, listener = one.data, one.address, one.listener
+        refused = (
+            late
+            and one.knock is not None
+            and self._refuse(one.knock, data, address, listener, now, True)
+        )
+        if not refused:
             self._endpoint.receive_datagram(data, address, listener, now)
         return True
 
@@ -166,22 +274,34 @@ class Door:
         self, data: bytes, address: Address, listener: Listener, now: float, late: bool
     ) -> bool:
         """Refuse an INVITE, if it is that of a new call and the keeper, or a copy, says so."""
-        keeper = self.keeper
         knock = knock_of(data)
-        if keeper is None or knock is None or knock.key in self._endpoint.servers:
+        return knock is not None and self._refuse(knock, data, address, listener, now, late)
+
+    def _refuse(
+        self,
+        knock: Knock,
+        data: bytes,
+        address: Address,
+        listener: Listener,
+        now: float,
+        late: bool,
+    ) -> bool:
+        keeper = self.keeper
+        if keeper is None or knock.key in self._endpoint.servers:
             return False  # the last is a copy of one that was let in
         known = knock.id
         again = known in self._refused or known in self._before
-        if not again and not keeper.refuses(knock, now, late=late):
-            return False
-        screen = self._endpoint.screen
-        if screen is not None:
-            try:
-                screen.admit(_CALL, address, listener, now)
-            except PeerError as error:
-                self._turn_out(data, address, listener, error)
-                return True
+        reason = ""
         if not again:
+            if knock.replaces and self._takes_place(data):
+                return False
+            reason = keeper.refuses(knock, now, late=late)
+            if not reason:
+                return False
+        if self._screened(data, address, listener, now):
+            return True
+        if not again:
+            keeper.count(reason, now)
             self._remember(known, now)
         # The same to each copy: what differs is made of a number that they share.
         number = knock.short
@@ -191,15 +311,32 @@ class Door:
         self._endpoint.send(listener, target, answer)
         return True
 
-    def _turn_out(
-        self, data: bytes, address: Address, listener: Listener, error: PeerError
-    ) -> None:
-        """The sender may not call at all, and hears that, if anything."""
-        message = parse(data)
-        if isinstance(error, Unanswered) or not isinstance(message, Request):
-            self._endpoint.discarded += 1
-            return
-        self._endpoint.refuse(message, address, listener, error.status, error.lines, error.reason)
+    def _takes_place(self, data: bytes) -> bool:
+        """Whether Replaces names a dialog: a part of a call that is up is no new one."""
+        try:
+            message = parse(data)
+            return isinstance(message, Request) and bool(
+                replaced_by(message, self._endpoint.sessions)
+            )
+        except PeerError:
+            return False
+
+    def _screened(self, data: bytes, address: Address, listener: Listener, now: float) -> bool:
+        """Whether the sender may not call, or not so often, and hears that, if anything."""
+        endpoint = self._endpoint
+        if endpoint.screen is None:
+            return False
+        try:
+            endpoint.screen.admit(_CALL, address, listener, now)
+        except Unanswered:
+            endpoint.discarded += 1
+        except PeerError as error:
+            message = parse(data)
+            if isinstance(message, Request):
+                endpoint.refuse(message, address, listener, error.status, error.lines, error.reason)
+        else:
+            return False
+        return True
 
     @property
     def remembered(self) -> int:
@@ -224,8 +361,3 @@ class Door:
         self._refused = set()
         self._turn = now + REMEMBERED
         self.alert = self.watched or bool(self._before)
-
-
-def _in_dialog(data: bytes) -> bool:
-    """Whether an INVITE has a To tag, or is too odd to say; From has one as well."""
-    return data.count(b";tag=") > 1 and knock_of(data) is None

@@ -31,7 +31,7 @@ _CATCHING_UP: Final = 0.25
 """Seconds for which sockets are read then. Once: what comes meanwhile may be as much again."""
 
 _UNREAD: Final = 0.05
-"""Seconds without a look at a socket after which datagrams are asked how old they are."""
+"""Seconds without a look at a socket after which new calls are asked how old they are."""
 
 _SHARE: Final = 0.001
 """Seconds that calls which wait at the door get in a turn of the loop at least, and otherwise
@@ -70,9 +70,9 @@ class SipStack:
         self._pumping = False
         self._closed = False
         self.lost = 0  # datagrams for which the kernel had no room
-        self._attending: asyncio.Handle | None = None  # where new calls wait at the door
+        self._attending: asyncio.Handle | None = None  # where new calls came to the door
         self._attended = 0.0  # when they had their last turn, or began to wait
-        self._full = False  # the last reading was a whole batch: more may be there
+        self._full = False  # a reading since was a whole batch: more may be there
 
     def now(self) -> float:
         """The time that every verb wants: the loop's clock, in seconds."""
@@ -134,7 +134,7 @@ class SipStack:
                 listener.close()
         self.endpoint.listeners.clear()
         self._backlog.clear()
-        self.endpoint.door.waiting.clear()
+        self.endpoint.door.clear()
         for task in self._lookups:
             task.cancel()
         if self._alarm is not None:
@@ -147,27 +147,39 @@ class SipStack:
         door = self.endpoint.door
         receive = door.take
         tap = self.tap
-        late = now > listener.read_until + _UNREAD
+        # Nothing is old where the last reading left nothing, and that is not long ago.
+        ask = door.delay > 0 and (listener.full or now > listener.read_until + _UNREAD)
 
         def take(data: bytes, address: Address) -> None:
+            nonlocal ask
             if tap is not None:
                 tap("in", data, listener, address, now)
             try:
-                age = listener.age() if late and door.crowded else 0.0
+                age = 0.0
+                if ask and data[:1] in b"I\r":  # INVITE, after a CRLF also
+                    age = max(0.0, listener.age() + now - self._loop.time())
+                    ask = age > _UNREAD  # those behind are younger
                 receive(data, address, listener, now, age)
             except Exception:
                 log.exception("a datagram from %s:%s was not processed", *address)
 
         count = listener.drain(take)
-        self._full = count == BATCH
+        listener.full = count == BATCH
+        self._full = self._full or listener.full
         self.pump(now)
         listener.read_until = self._loop.time()
         return count
 
     def _attend(self) -> None:
-        """Let in those who wait at the door, or refuse them, for a while."""
+        """A turn of the loop is over: let in those who wait at the door, or refuse them, for a
+        while."""
         endpoint = self.endpoint
         door = endpoint.door
+        door.taken = 0
+        if not door.waiting:
+            self._attending = None
+            self._full = False
+            return
         now = self._loop.time()
         until = now + min(max(_SHARE, now - self._attended), _UNREAD)
         busy, self._full = self._full, False
@@ -229,8 +241,7 @@ class SipStack:
         if endpoint.outbox:
             self._flush(now)
         door = endpoint.door
-        door.taken = 0
-        if door.waiting and self._attending is None:
+        if self._attending is None and (door.taken or door.waiting):
             self._attended = now
             self._attending = self._loop.call_soon(self._attend)
         if endpoint.locator.queries:

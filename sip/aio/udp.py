@@ -31,7 +31,16 @@ class UdpListener(SocketListener):
     at once.
     """
 
-    __slots__ = ("_in_a_row", "_loop", "_pause", "_read", "_read_at", "read_until", "socket")
+    __slots__ = (
+        "_in_a_row",
+        "_loop",
+        "_pause",
+        "_read",
+        "_read_at",
+        "full",
+        "read_until",
+        "socket",
+    )
 
     def __init__(self, host: str, port: int, advertise: str | None = None) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -50,6 +59,7 @@ class UdpListener(SocketListener):
         self._read: Callable[[], int] | None = None
         self._read_at = 0.0
         self.read_until = 0.0  # when the last reading was over, with all that came of it
+        self.full = False  # the last reading was a whole batch: more may be there
         self._in_a_row = 0  # close wake-ups, or readings that found nothing
         self._pause: asyncio.TimerHandle | None = None
         super().__init__("UDP", host, self.socket.getsockname()[1], advertise, reliable=False)

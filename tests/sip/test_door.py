@@ -11,7 +11,8 @@ from sip.ids import IdSource
 from sip.knock import Knock
 from sip.message import Response, parse
 from sip.transport import Listener
-from sip.usage.screen import Limits, Rule, Screen
+from sip.usage.named import replaces_of
+from sip.usage.screen import Ban, Limits, Rule, Screen
 from tests.support.builders import HEADERS, PEER, request_text
 from tests.support.leftovers import endpoint_leftovers
 from tests.support.network import ANSWER, OFFER, Network, Party, Stranger
@@ -20,7 +21,8 @@ DELAY = 0.2
 
 
 class Keeper:
-    """Refuses while `closed`, and whoever is late; the others it was asked of are `let_in`."""
+    """Refuses while `closed`, and whoever is late; the others it was asked of are `let_in`,
+    those whose refusal was counted `refused`."""
 
     def __init__(self, door: Door, *, closed: bool = True, watched: bool = True) -> None:
         self.closed = closed
@@ -31,10 +33,14 @@ class Keeper:
     def shut(self, now: float) -> bool:
         return self.closed
 
-    def refuses(self, knock: Knock, now: float, *, late: bool) -> bool:
-        refuses = self.closed or late
-        (self.refused if refuses else self.let_in).append(knock.key)
-        return refuses
+    def refuses(self, knock: Knock, now: float, *, late: bool) -> str:
+        reason = "late" if late else "closed" if self.closed else ""
+        if not reason:
+            self.let_in.append(knock.key)
+        return reason
+
+    def count(self, reason: str, now: float) -> None:
+        self.refused.append(reason)
 
 
 def invite(number: int, **more: str) -> bytes:
@@ -220,10 +226,11 @@ def test_who_may_not_call_hears_no_503(
     keeper = Keeper(bob.endpoint.door)
     bob.endpoint.screen = screen = Screen({})
     screen.rules[bob.listener] = Rule(lambda _host: False, {}, silent=silent)
-    carol.send(bob, invite(1))
+    for _ in range(3):
+        carol.send(bob, invite(1))
     network.run(0.1)
-    assert carol.statuses("INVITE") == answers
-    assert len(keeper.refused) == 1
+    assert carol.statuses("INVITE") == 3 * answers
+    assert keeper.refused == []  # it is none of the calls that there is too much of
     assert bob.endpoint.door.remembered == 0
 
 
@@ -325,14 +332,14 @@ def test_who_has_waited_too_long_is_refused() -> None:
         while len(endpoint.servers) == let_in and door.next(now, busy=False):
             pass
     assert len(endpoint.servers) == 1000  # none of its time is lost
-    assert sorted(calls(endpoint) + refusals(endpoint)) == list(range(number - len(door.waiting)))
-    assert len(door.waiting) <= 4 * 1000 * (DELAY + 0.01)
+    assert sorted(calls(endpoint) + refusals(endpoint)) == list(range(number - door.waiting))
+    assert door.waiting <= 4 * 1000 * (DELAY + 0.01)
     assert len(keeper.refused) == len(set(refusals(endpoint)))
     # The load falls: within the delay nobody waits any more.
     until = 1.0 + DELAY + 0.01
     while door.next(until, busy=False):
         pass
-    assert not door.waiting
+    assert door.waiting == 0
 
 
 def test_a_pause_alone_refuses_nobody() -> None:
@@ -368,10 +375,170 @@ def test_no_more_wait_than_there_may() -> None:
     Keeper(door, closed=False, watched=False)
     door.taken = AT_ONCE
     offered(door, listener, range(MOST_WAITING + 5), 1.0)
-    while door.next(1.0, busy=True):
-        pass
-    assert len(door.waiting) == MOST_WAITING
-    assert refusals(endpoint) == [0, 1, 2, 3, 4]
+    assert door.waiting == MOST_WAITING
+    assert refusals(endpoint) == list(range(MOST_WAITING, MOST_WAITING + 5))
+
+
+def cancel(number: int) -> bytes:
+    """The CANCEL of `invite`."""
+    return request_text(
+        "CANCEL",
+        {
+            "Via": f"SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bK{number};rport",
+            "Call-ID": f"{number}@198.51.100.9",
+        },
+    )
+
+
+def test_only_the_cancel_of_who_waits_waits_and_once() -> None:
+    """Else a few octets each would fill the memory."""
+    endpoint, listener = alone()
+    door = endpoint.door
+    Keeper(door, closed=False, watched=False)
+    offered(door, listener, range(AT_ONCE + 2), 1.0)
+    for number in (0, AT_ONCE, AT_ONCE, AT_ONCE, 99, 99):
+        door.take(cancel(number), PEER, listener, 1.0)
+    assert door.waiting == 3
+    sent = [parse(data) for _, _, data in endpoint.outbox]
+    found = [(m.status, m.cseq[1]) for m in sent if isinstance(m, Response)]
+    assert found[-3:] == [(200, "CANCEL"), (481, "CANCEL"), (481, "CANCEL")]
+    assert (487, "INVITE") in found  # at once: that call is in
+
+
+def test_copies_of_who_waits_do_not_wait() -> None:
+    endpoint, listener = alone()
+    door = endpoint.door
+    Keeper(door, closed=False, watched=False)
+    door.taken = AT_ONCE
+    for _ in range(3):
+        offered(door, listener, range(2), 1.0)
+    assert door.waiting == 2
+
+
+def test_who_is_old_waits_even_when_it_comes_alone() -> None:
+    """What the kernel held back is seen, whatever else a reading holds."""
+    endpoint, listener = alone()
+    door = endpoint.door
+    Keeper(door, closed=False, watched=False)
+    for step in range(30):  # more than there is time for, a few in each turn
+        now = 1.0 + step / 100
+        offered(door, listener, range(3 * step, 3 * step + 3), now, age=2 * DELAY)
+        door.taken = 0
+        while door.next(now, busy=True):
+            pass
+    assert len(endpoint.servers) == 0
+    assert refusals(endpoint) == list(range(90))[: 90 - door.waiting]
+    assert door.waiting < 45
+
+
+def test_blank_lines_before_a_call_do_not_open_the_door() -> None:
+    """Section 7.5: they are ignored."""
+    endpoint, listener = alone()
+    door = endpoint.door
+    keeper = Keeper(door)
+    door.take(b"\r\n\r\n" + invite(1), PEER, listener, 1.0)
+    assert refusals(endpoint) == [1]
+    keeper.closed = False
+    door.taken = AT_ONCE
+    door.take(b"\r\n" + invite(2), PEER, listener, 1.0)
+    assert door.waiting == 1
+
+
+# Who goes first.
+
+
+def screened(endpoint: Endpoint) -> Screen:
+    endpoint.screen = screen = Screen(endpoint.unacknowledged)
+    return screen
+
+
+def test_who_is_banned_does_not_wait() -> None:
+    endpoint, listener = alone()
+    door = endpoint.door
+    keeper = Keeper(door, closed=False, watched=False)
+    ban = Ban(PEER[0], "x", 0.0, 9.0)
+    screened(endpoint).bans[PEER[0]] = ban
+    door.taken = AT_ONCE
+    offered(door, listener, range(5), 1.0)
+    assert (door.waiting, ban.refused, endpoint.outbox) == (0, 5, [])
+    assert endpoint.discarded == 5
+    offered(door, listener, range(5), 9.0)  # it is over
+    assert (door.waiting, ban.refused, keeper.refused) == (5, 5, [])
+
+
+@pytest.mark.parametrize(("silent", "answers"), [(True, []), (False, 3 * [403])])
+def test_who_may_not_call_does_not_wait(silent: bool, answers: list[int]) -> None:
+    endpoint, listener = alone()
+    door = endpoint.door
+    keeper = Keeper(door, closed=False, watched=False)
+    screened(endpoint).rules[listener] = Rule(lambda _host: False, {}, silent=silent)
+    door.taken = AT_ONCE
+    offered(door, listener, range(3), 1.0)
+    sent = [parse(data) for _, _, data in endpoint.outbox]
+    assert [m.status for m in sent if isinstance(m, Response)] == answers
+    assert (door.waiting, keeper.refused) == (0, [])
+
+
+def test_who_is_known_goes_first() -> None:
+    """However many strangers wait, and they hear all the same that they were refused."""
+    endpoint, listener = alone()
+    door = endpoint.door
+    keeper = Keeper(door, closed=False, watched=False)
+    screened(endpoint).peers.add("192.0.2.7")
+    door.taken = AT_ONCE
+    offered(door, listener, range(100), 1.0)
+    for number in range(100, 103):
+        door.take(invite(number), ("192.0.2.7", 5060), listener, 1.0 + DELAY)
+    for _ in range(3):
+        assert door.next(1.01 + DELAY, busy=False)
+    assert calls(endpoint) == [100, 101, 102]
+    assert len(keeper.refused) == 3  # one stranger for each
+    assert door.waiting == 97
+    door.next(1.02 + DELAY, busy=True)
+    assert len(keeper.refused) == 4
+
+
+def test_a_pause_makes_no_peer_late_while_strangers_wait() -> None:
+    endpoint, listener = alone()
+    door = endpoint.door
+    keeper = Keeper(door, closed=False, watched=False)
+    screened(endpoint).peers.add("192.0.2.7")
+    door.taken = AT_ONCE
+    offered(door, listener, range(10), 1.0)
+    door.take(invite(10), ("192.0.2.7", 5060), listener, 2.0, age=1.0)
+    door.next(2.0, busy=False)
+    assert calls(endpoint) == [10]
+    assert keeper.refused == ["late"]
+
+
+# Who takes the place of another.
+
+
+def test_only_who_names_a_dialog_takes_its_place(
+    network: Network, carol: Stranger, alice: Party, bob: Party
+) -> None:
+    """RFC 3891: such a call is no new one; a made-up dialog opens no door."""
+    session = alice.call(bob)
+    network.run(0.1)
+    old = bob.take(Invited).session
+    old.answer(network.now, ANSWER)
+    network.run(0.1)
+    alice.take(Answered)
+    session.acknowledge(network.now)
+    network.run(0.1)
+    keeper = Keeper(bob.endpoint.door)
+    for number, replaces in enumerate(("nonsense", "a@b;to-tag=1;from-tag=2")):
+        assert answer(network, carol, bob, invite(number, Replaces=replaces)).status == 503
+    assert keeper.refused == ["closed", "closed"]
+    carol.send(bob, invite(2, Replaces=str(replaces_of(session))))
+    network.run(0.1)
+    bob.take(Invited).session.reject(network.now, 486)
+    session.bye(network.now)
+    network.run(0.1)
+    bob.take(Hungup).session.confirm_bye(network.now)
+    network.run(0.1)
+    alice.take(Closed)
+    assert carol.statuses("INVITE")[-1] == 486
 
 
 def test_cancel_waits_behind_its_invite() -> None:
@@ -381,14 +548,7 @@ def test_cancel_waits_behind_its_invite() -> None:
     Keeper(door, closed=False, watched=False)
     door.taken = AT_ONCE
     offered(door, listener, range(1), 1.0)
-    cancel = request_text(
-        "CANCEL",
-        {
-            "Via": "SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bK0;rport",
-            "Call-ID": "0@198.51.100.9",
-        },
-    )
-    door.take(cancel, PEER, listener, 1.0)
+    door.take(cancel(0), PEER, listener, 1.0)
     assert endpoint.outbox == []
     while door.next(1.0, busy=False):
         pass
@@ -428,7 +588,7 @@ def test_what_is_in_a_dialog_does_not_wait() -> None:
         door.take(data, PEER, listener, 1.0)
     sent = [parse(data) for _, _, data in endpoint.outbox]
     assert [m.status for m in sent if isinstance(m, Response)] == [481, 481]
-    assert len(door.waiting) == 1
+    assert door.waiting == 1
 
 
 def test_a_copy_that_waits_belongs_to_the_call() -> None:
@@ -451,4 +611,4 @@ def test_without_a_keeper_nobody_waits() -> None:
     endpoint, listener = alone()
     offered(endpoint.door, listener, range(3 * AT_ONCE), 1.0)
     assert len(endpoint.servers) == 3 * AT_ONCE
-    assert not endpoint.door.waiting
+    assert endpoint.door.waiting == 0

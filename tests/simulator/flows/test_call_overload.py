@@ -9,10 +9,13 @@ import pytest
 
 from simulator.admission import OVER
 from simulator.event_views import ServiceStateChanged
+from sip.knock import knock_of
 from sip.message import Response
 from sip.usage.named import replaces_of
+from sip.usage.screen import Ban
 from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.world import Line, Manner, Phone, World
+from tests.support.builders import request_text
 from tests.support.network import Network
 
 
@@ -121,6 +124,48 @@ def test_an_emergency_call_needs_a_licence_all_the_same(build: Build) -> None:
     refusal(world, world.dial("5911"))
     assert world.server.licences.denied == 1
     first.hang_up()
+
+
+def test_emergency_calls_leave_no_debt(build: Build) -> None:
+    """The others come in again at once when there is room for one."""
+    world = build(admission={"rate": 10, "always": "5911"})
+    admission, now = world.server.admission, world.network.now
+    assert all([admission.admits("5911", now) for _ in range(300)])
+    assert not admission.admits("5000", now)
+    assert admission.admits("5000", now + 0.11)
+    over(world)
+
+
+def test_an_emergency_number_behind_significant_digits(build: Build) -> None:
+    """The door takes off what the dial plan takes off."""
+    world = build(
+        server={"max_calls": 0},
+        admission={"always": "911"},
+        dial_plan={"significant_digits": 3},
+    )
+    found = {}
+    for number in ("555911", "555100", "911", "911100"):
+        knock = knock_of(request_text("INVITE", uri=f"sip:{number}@{world.address}"))
+        assert knock is not None
+        found[number] = world.server.admission.refuses(knock, world.network.now, late=False)
+    assert found == {"555911": "", "555100": "calls", "911": "", "911100": "calls"}
+    assert counted(world) == (0, 0, 0)
+
+
+def test_who_is_screened_out_is_no_overload(build: Build) -> None:
+    """Nothing is sent, nothing counted: whoever is banned cannot make a server look overloaded."""
+    world = build()
+    screen = world.server.sources.screen
+    host = "203.0.113.9"
+    screen.bans[host] = ban = Ban(host, "x", 0.0, world.network.now + 60.0)
+    door, listener = world.party.endpoint.door, world.party.listener
+    data = request_text("INVITE", uri=f"sip:5000@{world.address}")
+    for _ in range(3):
+        assert door.turn_away(data, (host, 5060), listener, world.network.now, True)
+    assert (ban.refused, world.party.endpoint.outbox) == (3, [])
+    assert counted(world) == (0, 0, 0)
+    assert world.server.admission.overload == ""
+    assert world.server.health().status == "healthy"
 
 
 def test_what_belongs_to_a_call_that_is_up_passes(build: Build) -> None:
