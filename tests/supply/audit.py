@@ -1,7 +1,7 @@
 """What is known against the pinned packages.
 
-pip-audit asks a vulnerability service over the network. Where none answers, that is said, and
-is no failure; what the service knows against a package is one.
+pip-audit asks a vulnerability service over the network. Whatever keeps it from an answer, that
+is said: NOT DONE.
 """
 
 import json
@@ -14,9 +14,8 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
 LOCKS: Final = [ROOT / f"requirements{kind}.txt" for kind in ("", "-image", "-dev")]
-_NO_ANSWER: Final = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "ServiceError")
 _SERVICE_TIMEOUT: Final = 5  # seconds for one answer
-_SHOWN: Final = 100  # characters of an error
+_SHOWN: Final = 200  # characters of an error
 
 
 @dataclass
@@ -26,15 +25,12 @@ class Audit:
     known: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)  # to the service, so nobody looked
     findings: list[str] = field(default_factory=list)
-    failure: str = ""  # of pip-audit itself
-    no_answer: str = ""  # why the service could not be asked
+    no_answer: str = ""  # why there is none
 
     def __str__(self) -> str:
-        if self.failure:
-            return f"pip-audit failed:\n{self.failure}"
         if self.no_answer or not self.known:
             why = self.no_answer or "the service knows none of the packages"
-            return f"pip-audit: NOT DONE, no vulnerability service could be asked: {why}"
+            return f"pip-audit: NOT DONE, nobody has looked at the packages: {why}"
         lines = [f"pip-audit: {len(self.known)} packages, {len(self.findings)} vulnerabilities"]
         if self.unknown:
             lines.append(f"NOT audited, unknown to the service: {', '.join(self.unknown)}")
@@ -56,9 +52,8 @@ def audit(locks: Sequence[Path], options: Sequence[str] = ()) -> Audit:
     try:
         dependencies = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):
-        if any(name in done.stderr for name in _NO_ANSWER):
-            return Audit(no_answer=done.stderr.strip().splitlines()[-1][:_SHOWN])
-        return Audit(failure=done.stderr or f"it ended with code {done.returncode}")
+        said = done.stderr.strip() or f"it ended with code {done.returncode}"
+        return Audit(no_answer=said.splitlines()[-1][:_SHOWN])
     found = Audit()
     for dependency in dependencies:
         _take(found, dependency)
