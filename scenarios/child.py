@@ -1,9 +1,11 @@
 """A process that we start: waited for with a bound, ended by its own id, its CPU time known."""
 
+import ctypes
 import os
 import select
 import signal
 import subprocess  # nosec B404 # SIPp and servers are children
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,10 +13,19 @@ from typing import IO, Final
 
 _CHUNK: Final = 65_536
 _GRACE: Final = 2.0
+_LIBC: Final = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+
+
+def _end_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Child:
     """A process in a process group of its own. Standard error goes to the file `errors`.
+
+    It is asked to end (SIGTERM) when this process ends, however that does. (Not one that another
+    thread than the main one starts: to the kernel the thread is the parent.)
 
     With `piped`, `line` reads its standard output, or another process whose `source` it is;
     otherwise that goes to `errors` as well. With `fed`, `say` writes to its standard input.
@@ -38,6 +49,7 @@ class Child:
         stdin: int | IO[bytes] | None = subprocess.PIPE if fed else subprocess.DEVNULL
         if source is not None:
             stdin = source._process.stdout
+        alone = threading.current_thread() is threading.main_thread()
         with errors.open("wb") as log:
             self._process: subprocess.Popen[bytes] = subprocess.Popen(  # nosec B603 # no shell
                 self.command,
@@ -47,6 +59,7 @@ class Child:
                 cwd=directory,
                 env=environment,
                 start_new_session=True,
+                preexec_fn=_end_with_parent if alone else None,
             )
         self.pid = self._process.pid
         self._handle = os.pidfd_open(self.pid)  # names this process even when the id is reused
