@@ -145,6 +145,7 @@ def test_the_unit_may_do_no_more_than_it_needs() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.skipif(not os.access("/bin/kill", os.X_OK), reason="ExecReload needs /bin/kill")
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     """And says that it is exposed little (0.0 nothing, 10.0 all)."""
     unit = tmp_path / UNIT.name
@@ -157,10 +158,14 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
         text=True,
         env=quiet,
     )
-    assert (verified.returncode, verified.stderr) == (0, "")
+    # It looks at the units of the machine as well, which are none of ours.
+    ours = [line for line in verified.stderr.splitlines() if UNIT.name in line]
+    assert ours == []
     rated = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)],
         capture_output=True,
         text=True,
     )
-    assert rated.returncode == 0, rated.stdout.splitlines()[-1]
+    if "option '--offline" in rated.stderr:  # before systemd 250
+        pytest.skip(rated.stderr.strip())
+    assert rated.returncode == 0, (rated.stdout.splitlines()[-1:], rated.stderr)
