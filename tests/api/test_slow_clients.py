@@ -9,7 +9,7 @@ import pytest
 from api import runner
 from tests.api.support import Client, FakeCallServer, run, serving
 
-SHORT: Final = 0.3
+SHORT: Final = 1.0
 REQUEST: Final = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Padding: "
 
 
