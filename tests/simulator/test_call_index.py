@@ -27,6 +27,7 @@ class FakeCall:
         self.calling = "1001"
         self.application = ""
         self.started = started
+        self.epoch = 0.0
         self.state = state
 
     def __getattribute__(self, name: str) -> Any:
@@ -42,9 +43,6 @@ class Server(Queries):
         self.calls = {}
         self.index = CallIndex()
         self.stack = cast(Any, SimpleNamespace(now=lambda: 1e6))
-
-    def wall(self, now: float) -> float:
-        return now
 
     def offered(self, number: int, called: str, started: float) -> FakeCall:
         fake = FakeCall(number, called, started)

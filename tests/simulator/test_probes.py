@@ -226,6 +226,8 @@ def test_health_is_degraded_without_a_vxml_server(missing: set[str], status: str
     server.started, server.version = 0.0, "1"
     server.store = cast(Any, SimpleNamespace(healthy=True))
     server.prober = cast(Any, SimpleNamespace(missing=missing))
+    server.news = cast(Any, SimpleNamespace(unsteady=lambda _now: False))
+    server.admission = cast(Any, SimpleNamespace(overload=""))
     endpoint = SimpleNamespace(listeners=[object()])
     server.stack = cast(Any, SimpleNamespace(endpoint=endpoint, now=lambda: 1.0))
     assert server.health().status == status

@@ -53,12 +53,12 @@ def fake_leg(
 
 def test_each_value_stands_in_its_column() -> None:
     server = SimpleNamespace(
-        wall=lambda now: 1_700_000_000.0 + now,
         config=SimpleNamespace(server=SimpleNamespace(name="the server")),
         leg_uris=lambda leg: (f"from {leg.kind}", f'to "{leg.kind}"'),
     )
     call = SimpleNamespace(
         server=server,
+        epoch=1_700_000_000.0,
         guid="the GUID",
         started=2.0,
         calling="ANI",
