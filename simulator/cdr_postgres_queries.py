@@ -24,7 +24,8 @@ from simulator.cdr_schema import begin_of
 from simulator.errors import CursorUnknown
 
 MOST_COUNTED: Final = 1_000_000
-"""Records that are counted: some 100 ms. With more, a total says that there are at least so many.
+"""Records that are counted: half a second on a slow core. With more, a total says that there are
+at least so many.
 """
 
 # The columns of an order. Where the values of two records are the same, their ids decide.
