@@ -47,8 +47,8 @@ test-stack: tools .venv/.dev ## run the tests of the SIP stack, with its branch 
 	@$(BIN)/coverage run -m pytest tests/sip
 	@$(BIN)/coverage report
 
-test-server: tools .venv/.dev ## run all other tests, two files at a time
-	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --ignore=tests/sip
+test-server: tools .venv/.dev ## run all other tests, three files at a time
+	@$(BIN)/pytest --numprocesses=3 --dist=loadfile --ignore=tests/sip
 
 # Needs all of the strangers: nothing is skipped here. Most of the time is waiting: four at a time.
 test-interop: tools .venv/.interop ## run the tests against other people's phones and proxies
@@ -110,6 +110,8 @@ lock: .venv/.dev ## pin the dependencies anew, as few as need be; all: make lock
 	@$(LOCK) --output-file requirements.txt
 	@$(LOCK) --extra fast --extra postgres --constraint requirements.txt --output-file requirements-image.txt
 	@$(LOCK) --extra dev --constraint requirements.txt --output-file requirements-dev.txt
+	@$(LOCK) --extra compile --extra fast --extra test --constraint requirements-dev.txt \
+	    --constraint requirements-image.txt --output-file requirements-compiled.txt
 
 # Of what is really installed, by the lock file and nothing else, in an environment of its own.
 sbom: .venv/.dev ## list all that the product installs: dist/callsim.cdx.json (CycloneDX)
@@ -144,12 +146,12 @@ clean: ## remove the environments and what the tools left behind
 	@$(BIN)/python -m pip install -q -e '.[bench]'
 	@touch $@
 
-.venv-compiled/.setup: $(COMPILED_SOURCES) requirements-dev.txt requirements-image.txt | .venv/.setup
+.venv-compiled/.setup: $(COMPILED_SOURCES) requirements-compiled.txt | .venv/.setup
 	@if ! command -v $${CC:-cc} >/dev/null || ! $(PYTHON) $(HAS_HEADERS); then $(call install,gcc libc6-dev $(notdir $(PYTHON))-dev); fi
 	@echo "Compiling into .venv-compiled: this takes some minutes ..."
 	@rm -rf build
 	@$(COMPILED)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv-compiled
-	@$(COMPILED)/python -m pip install -q --require-hashes -r requirements-dev.txt -r requirements-image.txt
+	@$(COMPILED)/python -m pip install -q --require-hashes -r requirements-compiled.txt
 	@CALLSIM_COMPILED=1 $(COMPILED)/python -m pip install -q --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 

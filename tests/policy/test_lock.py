@@ -18,6 +18,7 @@ LOCKS = {
     "requirements.txt": (),
     "requirements-image.txt": ("fast", "postgres"),
     "requirements-dev.txt": ("compile", "postgres", "test", "dev"),
+    "requirements-compiled.txt": ("compile", "fast", "test"),
 }
 # What one target each adds to the rest, in its range.
 NOT_LOCKED = {"bench", "fuzz", "interop"}
