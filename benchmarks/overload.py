@@ -57,6 +57,7 @@ _PATIENCE: Final = 40.0
 _BEGIN: Final = 1.0  # seconds of an offer that do not count
 _WRITTEN: Final = 0.3  # seconds until the last record is surely there
 _REST: Final = 2.0
+_JOURNAL: Final = 20.0
 _LIFE: Final = 1800.0
 
 
@@ -245,6 +246,15 @@ def recovered(times: Mapping[str, Sequence[tuple[float, float]]], fall: float) -
     return max(0.0, *(at - fall for at in bad)) if bad else 0.0
 
 
+def joined(subject: Callsim, calls: int) -> list[str]:
+    """What is wrong with the records of so many calls, once those that waited in the journal,
+    because the disk was slow, have come to the store."""
+    deadline = time.monotonic() + _JOURNAL
+    while (problems := subject.joined(calls)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return problems
+
+
 def points_table(points: Sequence[Point], rate: float) -> str:
     """The curve in figures."""
     heading = (
@@ -333,7 +343,7 @@ def measure(options: argparse.Namespace, directory: Path) -> Outcome:
         )
         tell(f"recovery: {seconds:.2f} s")
         memory = before, subject.memory() / 1e6
-        problems = subject.joined(100 + last + sum(point.whole for point in points))
+        problems = joined(subject, 100 + last + sum(point.whole for point in points))
     finally:
         stopped = subject.stop()
     settings = {key: getattr(options, key) for key in ("role", "seconds", "generators")}
