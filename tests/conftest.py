@@ -27,6 +27,15 @@ def cluster() -> Iterator[Cluster]:
         yield made
 
 
+@pytest.fixture
+def server(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster, which a test may stop."""
+    yield cluster
+    cluster.thaw()
+    if not cluster.running:
+        cluster.start()
+
+
 @pytest.fixture(scope="session")
 def prepared(cluster: Cluster) -> str:
     """A database that has our tables, to be copied."""

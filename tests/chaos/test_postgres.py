@@ -1,21 +1,10 @@
 """PostgreSQL stops, crashes and is frozen: calls go on, and are recorded."""
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.chaos.kills import Stage, kill_often, settings_of
 from tests.chaos.test_full_disk import judged, mended
 from tests.support.postgres import Cluster
-
-
-@pytest.fixture
-def server(cluster: Cluster) -> Iterator[Cluster]:
-    yield cluster
-    cluster.thaw()
-    if not cluster.running:
-        cluster.start()
 
 
 def test_kills_of_both(server: Cluster, tmp_path: Path) -> None:

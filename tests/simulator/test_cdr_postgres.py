@@ -63,15 +63,6 @@ def world(
     assert made.store.close() == 0
 
 
-@pytest.fixture
-def server(cluster: Cluster) -> Iterator[Cluster]:
-    """The cluster, which a test may stop."""
-    yield cluster
-    cluster.thaw()
-    if not cluster.running:
-        cluster.start()
-
-
 # -- a server that comes and goes ----------------------------------------------------------
 
 
