@@ -57,7 +57,8 @@ test-interop: tools .venv/.interop ## run the tests against other people's phone
 	    command -v $${pair%:*} >/dev/null || [ -x /usr/sbin/$${pair%:*} ] || packages+=" $${pair#*:}"; \
 	done; \
 	if [ -n "$$packages" ]; then $(call install,$$packages); fi
-	@INTEROP=1 $(BIN)/pytest $(or $(ARGS),--numprocesses=4 --dist=worksteal tests/interop)
+	@INTEROP=1 $(BIN)/pytest -o cache_dir=.pytest_cache/interop \
+	    $(or $(ARGS),--numprocesses=4 --dist=worksteal tests/interop)
 
 lint: .venv/.dev ## ruff, mypy in strict mode, bandit; warns of what make audit finds
 	@$(BIN)/ruff check
