@@ -9,10 +9,9 @@ pages of 2 KiB keep what is written small. What reports look for is entered behi
 import logging
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from simulator.backlog import Notify
 from simulator.cdr_csv import CsvPiece, csv_piece
@@ -37,7 +36,6 @@ from simulator.cdr_records import (
     LegRecord,
     LegType,
     Row,
-    from_row,
 )
 from simulator.cdr_schema import catch_up, prepare
 from simulator.cdr_store import CdrStore
@@ -73,6 +71,7 @@ class SqliteCdrStore(CdrStore):
 
     _OWN_FAULTS = (sqlite3.OperationalError,)
     _PEERS_FAULTS = (UnicodeEncodeError,)
+    _PARAMETER = "?"
 
     def __init__(
         self,
@@ -199,27 +198,12 @@ class SqliteCdrStore(CdrStore):
 
     # -- reading ---------------------------------------------------------------------------
 
-    def _read(self, query: str, parameters: Iterable[Any] = ()) -> list[Any]:
+    def _read(self, query: str, *parameters: object) -> list[Row]:
         try:
             with self._read_lock:
-                return self._reader_connection.execute(query, tuple(parameters)).fetchall()
+                return self._reader_connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
-
-    def get(self, guid: str) -> CdrRecord | None:
-        """The record of a call, the last one if the GUID came more than once."""
-        query = f"SELECT {ALL} FROM cdr WHERE call_guid = ? ORDER BY call_start_time DESC LIMIT 1"
-        rows = self._read(query, (guid,))
-        return from_row(rows[0]) if rows else None
-
-    def recent(self, limit: int = 100) -> list[CdrRecord]:
-        """The records stored last, newest first."""
-        rows = self._read(f"SELECT {ALL} FROM cdr ORDER BY id DESC LIMIT ?", (max(0, limit),))
-        return [from_row(row) for row in rows]
-
-    def count(self) -> int:
-        """How many records there are (walks an index: not for every request)."""
-        return int(self._read("SELECT count(*) FROM cdr")[0][0])
 
     # Reports may take long: they have a connection of their own, and wait for one another.
     # Each raises ReportTooLong after `_LONGEST_REPORT`.
@@ -231,11 +215,6 @@ class SqliteCdrStore(CdrStore):
     def csv(self, wanted: CdrFilter) -> CsvPiece:
         """The records of one page as lines of CSV. Raises CursorUnknown."""
         return self._report(lambda connection: csv_piece(connection, wanted))
-
-    def newest(self) -> int:
-        """The id of the record stored last, 0 without one; ids rise, and records stay."""
-        (found,) = self._read("SELECT max(id) FROM cdr")
-        return found[0] or 0
 
     def summary(self, wanted: CdrFilter, interval: int) -> list[SummaryLine]:
         """Figures of the calls that match, by intervals of so many milliseconds."""
@@ -259,12 +238,6 @@ class SqliteCdrStore(CdrStore):
             if str(error) == "interrupted" and not self._closing.is_set():
                 raise self._too_long() from error
             raise self._unreadable(error) from error
-
-    def ping(self) -> float:
-        """Seconds that a trivial read took; raises `CdrStoreError` when it fails."""
-        begin = time.perf_counter()
-        self._read("SELECT version FROM schema_version")
-        return time.perf_counter() - begin
 
     # -- the end ---------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ back, a tenth of the interpreter's time that a parameter for each value costs, a
 or not as a whole. A server that is down, or does not answer, is borne from the start on.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Final, TypeVar
@@ -26,7 +25,7 @@ from simulator.cdr_queries import (
     ServerLine,
     SummaryLine,
 )
-from simulator.cdr_records import COLUMNS, CdrRecord, CdrStoreError, Row, from_row, repaired
+from simulator.cdr_records import COLUMNS, CdrRecord, CdrStoreError, Row, repaired
 from simulator.cdr_store import CdrStore, one_line
 from simulator.journal import Journal
 from simulator.postgres import Connection, Session, conninfo_of, name_of, refuses
@@ -80,6 +79,7 @@ class PostgresCdrStore(CdrStore):
         psycopg.DataError,
         ProgramLimitExceeded,
     )
+    _PARAMETER = "%s"
 
     def __init__(
         self,
@@ -199,36 +199,12 @@ class PostgresCdrStore(CdrStore):
 
     # -- reading ---------------------------------------------------------------------------
 
-    def _read(self, query: str, parameters: tuple[object, ...] = ()) -> list[Row]:
+    def _read(self, query: str, *parameters: object) -> list[Row]:
+        known = [queries.storable(one) if isinstance(one, str) else one for one in parameters]
         try:
-            return self._reader.run(lambda one: one.execute(query, parameters).fetchall())
+            return self._reader.run(lambda one: one.execute(query, known).fetchall())
         except psycopg.Error as error:
             raise self._unreadable(error) from error
-
-    def get(self, guid: str) -> CdrRecord | None:
-        """The record of a call, the last one if the GUID came more than once."""
-        query = f"SELECT {ALL} FROM cdr WHERE call_guid = %s ORDER BY call_start_time DESC LIMIT 1"
-        rows = self._read(query, (queries.storable(guid),))
-        return from_row(rows[0]) if rows else None
-
-    def recent(self, limit: int = 100) -> list[CdrRecord]:
-        """The records stored last, newest first."""
-        rows = self._read(f"SELECT {ALL} FROM cdr ORDER BY id DESC LIMIT %s", (max(0, limit),))
-        return [from_row(row) for row in rows]
-
-    def count(self) -> int:
-        """How many records there are (walks an index: not for every request)."""
-        return int(self._read("SELECT count(*) FROM cdr")[0][0])
-
-    def newest(self) -> int:
-        """The id of the record stored last, 0 without one."""
-        return int(self._read("SELECT coalesce(max(id), 0) FROM cdr")[0][0])
-
-    def ping(self) -> float:
-        """Seconds that a trivial read took; raises `CdrStoreError` when it fails."""
-        begin = time.perf_counter()
-        self._read("SELECT 1")
-        return time.perf_counter() - begin
 
     def page(self, wanted: CdrFilter) -> CdrPage:
         """How many records match, and those of one page. Raises CursorUnknown."""

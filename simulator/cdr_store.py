@@ -13,8 +13,8 @@ from typing import ClassVar, Self, TypeAlias
 
 from simulator.backlog import STORE, Backlog, Done, Notify, Waiting
 from simulator.cdr_csv import CsvPiece
-from simulator.cdr_queries import ApplicationLine, CdrFilter, CdrPage, ServerLine, SummaryLine
-from simulator.cdr_records import CdrRecord, CdrStoreError, LegRecord, Row, repaired
+from simulator.cdr_queries import ALL, ApplicationLine, CdrFilter, CdrPage, ServerLine, SummaryLine
+from simulator.cdr_records import CdrRecord, CdrStoreError, LegRecord, Row, from_row, repaired
 from simulator.errors import ReportTooLong
 from simulator.journal import Journal
 
@@ -44,6 +44,9 @@ class CdrStore(ABC):
 
     _PEERS_FAULTS: ClassVar[tuple[type[Exception], ...]]
     """What it raises for what a peer has sent, and that `_repaired` mends."""
+
+    _PARAMETER: ClassVar[str]
+    """Where a parameter stands in a query."""
 
     def __init__(self, name: str, notify: Notify, journal: Journal | None, gather: float) -> None:
         self.name = name
@@ -203,25 +206,44 @@ class CdrStore(ABC):
     # -- reading: from any thread, each may take long -----------------------------------------
 
     @abstractmethod
+    def _read(self, query: str, *parameters: object) -> list[Row]:
+        """The rows of a short query, `_PARAMETER` for each parameter. Raises `CdrStoreError`."""
+
     def get(self, guid: str) -> CdrRecord | None:
         """The record of a call, the last one if the GUID came more than once."""
+        query = (
+            f"SELECT {ALL} FROM cdr WHERE call_guid = {self._PARAMETER} "
+            "ORDER BY call_start_time DESC LIMIT 1"
+        )
+        rows = self._read(query, guid)
+        return from_row(rows[0]) if rows else None
 
     def legs(self, guid: str) -> list[LegRecord]:
         """The legs of a call in the order they were given; none for an unknown call."""
         record = self.get(guid)
         return record.legs if record else []
 
-    @abstractmethod
     def recent(self, limit: int = 100) -> list[CdrRecord]:
         """The records stored last, newest first."""
+        query = f"SELECT {ALL} FROM cdr ORDER BY id DESC LIMIT {self._PARAMETER}"
+        return [from_row(row) for row in self._read(query, max(0, limit))]
 
-    @abstractmethod
     def count(self) -> int:
         """How many records there are (walks an index: not for every request)."""
+        return int(self._read("SELECT count(*) FROM cdr")[0][0])
 
-    @abstractmethod
     def newest(self) -> int:
         """The id of the record stored last, 0 without one; ids rise, and records stay."""
+        return int(self._read("SELECT coalesce(max(id), 0) FROM cdr")[0][0])
+
+    def ping(self) -> float:
+        """Seconds that a trivial read took; raises `CdrStoreError` when it fails.
+
+        Whether records can be written is `healthy`.
+        """
+        begin = time.perf_counter()
+        self._read("SELECT 1 FROM cdr LIMIT 1")
+        return time.perf_counter() - begin
 
     # Each of these raises ReportTooLong after `_LONGEST_REPORT`.
 
@@ -244,13 +266,6 @@ class CdrStore(ABC):
     @abstractmethod
     def servers(self, start: int, end: int) -> list[ServerLine]:
         """Figures by call server and by VXML server."""
-
-    @abstractmethod
-    def ping(self) -> float:
-        """Seconds that a trivial read took; raises `CdrStoreError` when it fails.
-
-        Whether records can be written is `healthy`.
-        """
 
     def _too_long(self) -> ReportTooLong:
         return ReportTooLong(
