@@ -31,6 +31,7 @@ SIMULATOR = [
         call
         call_events
         call_index
+        call_log
         callback
         commands
         connection

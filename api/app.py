@@ -80,7 +80,7 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
     app[ANSWERS] = Answers()
     app[WEBHOOKS] = Webhooks(server.events, options.retry)
     app[LOGINS] = logins
-    app[LOG_LEVELS] = LogLevels()
+    app[LOG_LEVELS] = LogLevels(server.call_log.refresh)
     app[LOOPBACK] = set()
     app.on_response_prepare.append(on_prepare)
     add_routes(app, GROUPS)

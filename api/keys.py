@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simulator.administration import Administration
     from simulator.agent_desk import AgentDesk
     from simulator.audit_trail import Requester
+    from simulator.call_log import CallLog
     from simulator.config_base import Role, User
     from simulator.config_values import HttpListen
     from simulator.event_bus import EventBus
@@ -57,6 +58,10 @@ class CallServer(Protocol):
     @property
     def events(self) -> "EventBus":
         """What happens to calls and servers; EventsGone, TooManyReaders."""
+
+    @property
+    def call_log(self) -> "CallLog":
+        """What the log says of calls."""
 
     @property
     def desk(self) -> "AgentDesk":

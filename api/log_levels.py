@@ -1,7 +1,7 @@
 """What the log tells, changed while the server runs: levels of our loggers, by name."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, get_args
 
 from api.errors import ApiError, shown
@@ -33,10 +33,14 @@ def names() -> list[str]:
 
 
 class LogLevels:
-    """The levels that were changed since the start, and what they were."""
+    """The levels that were changed since the start, and what they were.
 
-    def __init__(self) -> None:
+    `told` is called after each change.
+    """
+
+    def __init__(self, told: Callable[[], None]) -> None:
         self.changed: dict[str, int] = {}
+        self._told = told
 
     def set(self, levels: Mapping[str, str]) -> dict[str, LevelName]:
         """Change them, all or none; ``default`` puts one back. What they were; ApiError 400."""
@@ -53,6 +57,7 @@ class LogLevels:
                 logger.setLevel(level.upper())
             elif name in self.changed:
                 logger.setLevel(self.changed.pop(name))
+        self._told()
         return before
 
     def restore(self) -> None:

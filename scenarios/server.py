@@ -27,7 +27,9 @@ _START: Final = 30.0
 _STOP: Final = 30.0
 _TIMEOUT: Final = 15.0
 AUTHORIZATION: Final = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-_FAULT: Final = re.compile(r"^Traceback|\b(ERROR|CRITICAL)\b", re.MULTILINE)
+_FAULT: Final = re.compile(
+    r'^ *Traceback|\b(ERROR|CRITICAL)\b|"level": "(error|critical)"', re.MULTILINE
+)
 
 Address = tuple[str, int]
 _T = TypeVar("_T")

@@ -18,7 +18,8 @@ from simulator.cdr import CdrStoreError
 from simulator.collector import COLLECT_OLD, COLLECT_YOUNG, collect_old, collect_young
 from simulator.config import OPTION_KEYS, Config, ConfigError, Override, check_config
 from simulator.errors import ServiceError
-from simulator.log_thread import LINE, LogThread
+from simulator.log_lines import ConsoleFormatter, use_format
+from simulator.log_thread import LogThread
 from simulator.passwords import PasswordHash, read_password
 from simulator.routing import DialPlan, NotRoutable
 from simulator.server import CallServer
@@ -44,11 +45,9 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code (0 good, 1 failed, 2 wrong options)."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=options.log_level.upper(),
-        format=LINE,
-        handlers=[LogThread(sys.stderr)],
-    )
+    handler = LogThread(sys.stderr)
+    handler.setFormatter(ConsoleFormatter())
+    logging.basicConfig(level=options.log_level.upper(), handlers=[handler])
     try:
         return int(options.run(options))
     except (ConfigError, ServiceError, CdrStoreError, NotRoutable) as error:
@@ -258,10 +257,12 @@ def _environment() -> Mapping[str, str]:
     return {name: value for name, value in os.environ.items() if name != "CALLSIM_LOG_LEVEL"}
 
 
-def load_config(options: argparse.Namespace) -> Config:
+def load_config(
+    options: argparse.Namespace, ready: Callable[[Config], None] | None = None
+) -> Config:
     """The configuration that the options name. Raises ConfigError."""
     path = Path(options.config) if options.config else None
-    return Config.load(path, _environment(), _overrides(options))
+    return Config.load(path, _environment(), _overrides(options), ready)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -275,15 +276,15 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    return run(_run_server(options))
+    return run(_run_server(options, load_config(options, use_format)))
 
 
-async def _run_server(options: argparse.Namespace) -> int:
+async def _run_server(options: argparse.Namespace, config: Config) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    async with _service(load_config(options)) as (server, addresses):
+    async with _service(config) as (server, addresses):
         _reload_on_hangup(server, lambda: load_config(options))
         for listener in server.stack.endpoint.listeners:
             place = host_port(listener.host, listener.port)
@@ -348,9 +349,9 @@ def _demo(options: argparse.Namespace) -> int:
         print(f"--scenario: {name!r} is none of {', '.join(SCENARIOS)}", file=sys.stderr)
         return 2
     if name is not None:
-        config = load_config(options)
+        config = load_config(options, use_format)
         return run(run_scenario(SCENARIOS[name], config, _service, mended=options.mended))
-    return run(run_demo(load_config(options), _service, leave=options.exit))
+    return run(run_demo(load_config(options, use_format), _service, leave=options.exit))
 
 
 @asynccontextmanager

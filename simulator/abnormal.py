@@ -1,6 +1,5 @@
 """The line that the field looks for first: how a call ended that did not end well [CAG8]."""
 
-import logging
 from typing import TYPE_CHECKING
 
 from simulator.leg import CALLERS
@@ -8,13 +7,11 @@ from simulator.leg import CALLERS
 if TYPE_CHECKING:
     from simulator.call import Call
 
-log = logging.getLogger(__name__)
-
 _MARKER = "--CVP"  # the gateway's script puts it behind the name in Remote-Party-ID
 
 
 def note_abnormal_end(call: "Call", reason: str, now: float) -> None:
-    """Add it to the history of `call`, and to the log.
+    """Add it to the history of `call`, and so to the log.
 
     `reason` is the value of the Reason header. The labels of the legs that were called stand
     with their SIP codes, -1 where there was none.
@@ -29,12 +26,11 @@ def note_abnormal_end(call: "Call", reason: str, now: float) -> None:
         f"DNIS [{call.called}], ANI [{call.calling}], "
         f"AGE (msecs) [{round((now - call.started) * 1000)}], Call History : {labels or '-1;'}"
     )
-    call.log(now, "abnormal_end", text)
-    leg_id = call.legs[0].session.dialog.call_id.partition("@")[0]
-    if "remote-party-id:" not in call.passed.lower():
+    call_log = call.server.call_log
+    if call_log.on and "remote-party-id:" not in call.passed.lower():
         missing = "Call is missing an RPID header. No survivability in use."
-        log.info("CALLGUID = %s LEGID = %s - [INBOUND]: %s", call.guid, leg_id, missing)
-    log.info("CALLGUID = %s LEGID = %s - [INBOUND]: %s", call.guid, leg_id, text)
+        call_log.note(call, "no_rpid", missing)
+    call.log(now, "abnormal_end", text)
 
 
 def survivable(call: "Call") -> bool | None:

@@ -151,6 +151,8 @@ class Call:
         """Add a line to the history."""
         self.history.append((now, event, details))
         server = self.server
+        if server.call_log.on:
+            server.call_log.event(self, event, details)
         if server.events.on:
             tell = LINES.get(event)
             if tell is not None:
@@ -387,5 +389,7 @@ class Call:
             dialogs = self.server.dialogs
             if dialogs.watched and leg.ended == 0.0:
                 dialogs.changed(leg, now)
+        if self.server.call_log.on:
+            self.server.call_log.look(self)
         if self.state == "ended":
             let_go(self)

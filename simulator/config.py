@@ -7,7 +7,7 @@ the README, with the lab neighbours embedded. The models are in the
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -68,6 +68,7 @@ class Config(Section):
     sdp: sections.SdpSection = sections.SdpSection()
     cdr: sections.CdrSection = sections.CdrSection()
     statistics: sections.StatisticsSection = sections.StatisticsSection()
+    log: sections.LogSection = sections.LogSection()
     headers: HeadersSection = HeadersSection()
     events: sections.EventsSection = sections.EventsSection()
     health: sections.HealthSection = sections.HealthSection()
@@ -108,16 +109,20 @@ class Config(Section):
         path: Path | str | None = None,
         env: Mapping[str, str] | None = None,
         overrides: Iterable[Override] = (),
+        ready: Callable[["Config"], None] | None = None,
     ) -> "Config":
         """Read `path` (else the file ``CALLSIM_CONFIG`` names, else the built-in plan).
 
         `env` is laid over it, then `overrides` in their order. A value replaces the one
-        below it whole, lists too. Raises `ConfigError`; a warning alone goes to the log.
+        below it whole, lists too. Raises `ConfigError`; a warning alone goes to the log,
+        after `ready` got the configuration.
         """
         config, source = _read(path, env or {}, overrides)
         errors = [problem for problem in source.problems if not problem.warning]
         if config is None or errors:
             raise ConfigError(_ordered(errors))
+        if ready is not None:
+            ready(config)
         for warning in _ordered(source.problems):
             log.warning("%s", warning)
         return config

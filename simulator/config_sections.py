@@ -143,6 +143,15 @@ class StatisticsSection(Section):
     )
 
 
+class LogSection(Section):
+    """What goes to standard error; from which level on says --log-level, and /sim/v1/log."""
+
+    format: Literal["console", "json", "cvp"] = Field(
+        default="console",
+        description="console: text. json: an object each line. cvp: as a Call Server writes it.",
+    )
+
+
 class EventsSection(Section):
     """The event stream of REST, and SUBSCRIBE to dialogs (RFC 4235).
 

@@ -95,6 +95,7 @@ class Leg:
         "kind",
         "label",
         "lines",
+        "logged",
         "number",
         "offer_user",
         "offers",
@@ -122,6 +123,7 @@ class Leg:
         self.answered = 0.0
         self.ended = 0.0
         self.status = 0
+        self.logged = 0  # what the log has told of it, see `simulator.call_log`
         self.received = b""  # the last session description the far end sent
         self.sent = b""  # the last that we sent to it and it did not refuse
         self._offered = b""  # the offer under way, as the far end sees it

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from simulator.agents import Agent
 from simulator.announcements import agent_connection
+from simulator.call_log import CallLog
 from simulator.connection import Connection
 from simulator.header_rules import destination_of, names_of
 from simulator.headers import CalleeRefusal, guid_lines, media_warning, without
@@ -47,6 +48,7 @@ class Legs(Queries):
     """The part of `CallServer` that calls somebody."""
 
     access: "Access"
+    call_log: CallLog
     dialogs: "DialogEvents"
     server_groups: ServerGroups
     skill_groups: "SkillGroups"
@@ -233,6 +235,8 @@ class Legs(Queries):
         call.legs.append(leg)
         if call.steps.on:
             call.steps.sent(leg, "INVITE", now, 0, uri)
+        if self.call_log.on:
+            self.call_log.look(call)
         if self.dialogs.watched:
             self.dialogs.changed(leg, now)
 

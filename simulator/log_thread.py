@@ -12,8 +12,6 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Final, TextIO
 
-LINE: Final = "%(asctime)s %(levelname)s %(name)s%(request)s: %(message)s"
-
 MOST_WAITING: Final = 10_000
 """Lines that wait for the stream at most; further ones are counted and left out."""
 
@@ -88,4 +86,8 @@ class LogThread(logging.Handler):
 
     def _omission(self) -> str:
         lost, self._lost = self._lost, 0
-        return f"{lost} log lines were left out: they came faster than written\n" if lost else ""
+        if not lost:
+            return ""
+        text = f"{lost} log lines were left out: they came faster than written"
+        record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, None, None)
+        return f"{self.format(record)}\n"

@@ -28,6 +28,7 @@ AT_START: Final = (
     "sip.trunks",
     "api",
     "cdr",
+    "log",
     "health",
     "lab",
 )

@@ -18,6 +18,7 @@ from simulator.agents import Agent, SkillGroups
 from simulator.audit import Audit
 from simulator.call import Call
 from simulator.call_index import CallIndex
+from simulator.call_log import CallLog
 from simulator.caller_data import CallerData
 from simulator.commands import Commands
 from simulator.config import Config
@@ -94,6 +95,7 @@ class CallServer(Commands):
         self.reports = Reports(self)
         self.epoch: float = time.time() - self.started  # seconds since 1970 at the loop's zero
         self.events = EventBus(config.events.kept, stack.now, self.wall)
+        self.call_log = CallLog(stack.now)
         self._stored: dict[str, asyncio.Future[None]] = {}
         self._idle: asyncio.Event = asyncio.Event()
         self.phones: dict[str, str] = {}  # the contacts of those that are logged in, by number
@@ -316,7 +318,10 @@ class CallServer(Commands):
         if call.steps.on:
             self.transfer_log.closed(call, now)
         ending = _Ending(self, call.guid, by.session if by is not None else None)
-        self.store.submit(row_of(call, now, by), ending.stored)
+        row = row_of(call, now, by)
+        if self.call_log.on:
+            self.call_log.ended(call, row, by, now)
+        self.store.submit(row, ending.stored)
 
     def stored(self, guid: str) -> None:
         """The CDR of a call is on disk: whoever waits for that hears so."""

@@ -21,6 +21,7 @@ from simulator.administration import Administration
 from simulator.admission import Refusals
 from simulator.agent_desk import AgentDesk
 from simulator.agents import SkillGroups
+from simulator.call_log import CallLog
 from simulator.config import Config
 from simulator.config_base import User
 from simulator.config_values import HttpListen
@@ -232,6 +233,7 @@ class FakeCallServer:
 
     administration: Administration = field(default_factory=_administration)
     events: EventBus = field(default_factory=lambda: events_bus(1000))
+    call_log: CallLog = field(default_factory=lambda: CallLog(lambda: 0.0))
 
     @property
     def desk(self) -> AgentDesk:

@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from api.headers import STANDARD_HEADERS, complete
-from simulator.log_thread import LINE, LogThread
+from simulator.log_lines import ConsoleFormatter
+from simulator.log_thread import LogThread
 from tests.api.support import GUID, USER, FakeCallServer, basic, run, serving
 
 CALL = f"/cvp/rest/call/{GUID}"
@@ -116,7 +117,7 @@ def test_a_fault_of_ours_is_in_the_log_under_the_id(caplog: pytest.LogCaptureFix
 def test_every_request_is_in_the_log_at_debug_with_its_id() -> None:
     stream = io.StringIO()
     handler = LogThread(stream)
-    handler.setFormatter(logging.Formatter(LINE.partition(" ")[2]))
+    handler.setFormatter(ConsoleFormatter())
 
     @run
     async def ask() -> None:
@@ -132,9 +133,8 @@ def test_every_request_is_in_the_log_at_debug_with_its_id() -> None:
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
-    told = [
-        line for line in stream.getvalue().splitlines() if line.startswith("DEBUG api.requests ")
-    ]
+    lines = [line.split(" ", 2)[2] for line in stream.getvalue().splitlines()]
+    told = [line for line in lines if line.startswith("DEBUG api.requests ")]
     assert told[1:] == [
         f'DEBUG api.requests [debug]: GET "/cvp/rest/call?limit=5" from "{USER.name}" '
         "at 127.0.0.1: 200",

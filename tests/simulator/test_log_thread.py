@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_counted(
     assert pipe.getvalue().splitlines() == [
         "WARNING first",
         "WARNING 0",
-        "3 log lines were left out: they came faster than written",
+        "WARNING 3 log lines were left out: they came faster than written",
         "WARNING 1",
     ]
 

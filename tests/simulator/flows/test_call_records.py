@@ -282,7 +282,8 @@ def test_ii_digits_are_recorded(world: World) -> None:
 
 def test_how_a_call_ended_abnormally(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """The line that the field looks for (CVP.md section 8)."""
-    caplog.set_level(logging.INFO, "simulator.abnormal")
+    caplog.set_level(logging.INFO, "simulator.calls")
+    world.server.call_log.refresh()
     world.dial("9486", lines='Remote-Party-ID: "x--CVP" <sip:5551234@example.com>\r\n')
     world.run()
     (line,) = [details for _, event, details in world.call.history if event == "abnormal_end"]
@@ -293,21 +294,24 @@ def test_how_a_call_ended_abnormally(world: World, caplog: pytest.LogCaptureFixt
         r"ANI \[5551234\], AGE \(msecs\) \[\d+\], Call History : 9486\|486;",
         line,
     )
-    (record,) = caplog.records
+    (told,) = [one.getMessage() for one in caplog.records if line in one.getMessage()]
     leg_id = world.cdr.legs[0].leg_id
     expected = f"CALLGUID = {world.call.guid} LEGID = {leg_id} - [INBOUND]: {line}"
-    assert record.getMessage() == expected
+    assert told == expected
 
 
 def test_a_call_without_remote_party_id_has_no_survivability(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "simulator.abnormal")
+    caplog.set_level(logging.INFO, "simulator.calls")
+    world.server.call_log.refresh()
     world.dial("9486")
     world.run()
-    missing, line = (record.getMessage() for record in caplog.records)
-    assert missing.endswith("Call is missing an RPID header. No survivability in use.")
-    assert "GW call using SURV TCL flag [false]" in line
+    told = [record.getMessage() for record in caplog.records]
+    at = next(i for i, text in enumerate(told) if "ABNORMALLY ENDING" in text)
+    missing = "Call is missing an RPID header. No survivability in use."
+    assert told[at - 1].endswith(f"[INBOUND]: {missing}")
+    assert "GW call using SURV TCL flag [false]" in told[at]
 
 
 def test_a_call_that_ended_well_has_no_such_line(world: World) -> None:
