@@ -19,6 +19,7 @@ from api.handlers.calls import calls
 from api.handlers.events import events
 from api.handlers.health import health, probes
 from api.handlers.lab import lab
+from api.handlers.metrics import metrics
 from api.handlers.plan import plan
 from api.handlers.reporting import reporting, statistics
 from api.handlers.routing import routing
@@ -26,9 +27,11 @@ from api.handlers.sessions import sessions
 from api.handlers.transfers import transfers
 from api.handlers.webhooks import webhooks
 from api.headers import on_prepare
+from api.http_figures import HttpFigures, measuring
 from api.idempotency import Answers
 from api.keys import (
     ANSWERS,
+    HTTP_FIGURES,
     LOG_LEVELS,
     LOGINS,
     LOOPBACK,
@@ -52,11 +55,13 @@ from simulator.errors import ServiceError
 
 GROUPS: Final = (
     calls, routing, health, sessions, transfers, events, webhooks, lab, agents, plan,
-    administration, reporting, statistics, probes,
+    administration, reporting, statistics, probes, metrics,
 )  # fmt: skip
 
 _HEALTH_PATHS: Final = frozenset(CONTRACT_PREFIX + operation.path for operation in health.declared)
-_PROBE_PATHS: Final = frozenset(operation.path for operation in probes.declared)
+_PROBE_PATHS: Final = frozenset(
+    operation.path for group in (probes, metrics) for operation in group.declared
+)
 
 
 def create_app(server: CallServer, options: ApiOptions) -> web.Application:
@@ -67,8 +72,10 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
     public = _HEALTH_PATHS if options.health_public else frozenset()
     logins = FailedLogins(options.failed_logins)
     credentials = Credentials(options.users, logins)
+    figures = HttpFigures()
     app = web.Application(
         middlewares=[
+            measuring(figures, GROUPS),
             error_middleware,
             guard(options),
             authentication(credentials, public | PUBLIC, _PROBE_PATHS),
@@ -79,6 +86,7 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
     app[OPTIONS] = options
     app[ANSWERS] = Answers()
     app[WEBHOOKS] = Webhooks(server.events, options.retry)
+    app[HTTP_FIGURES] = figures
     app[LOGINS] = logins
     app[LOG_LEVELS] = LogLevels(server.call_log.refresh)
     app[LOOPBACK] = set()

@@ -228,7 +228,7 @@ def _answer(
 
 @web.middleware
 async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The outermost middleware: no exception passes it. Debug lines tell each request."""
+    """No exception passes this one. Debug lines tell each request."""
     with serving(request_id(request)):
         try:
             response = await handler(request)

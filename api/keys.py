@@ -8,6 +8,7 @@ from aiohttp import web
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from api.http_figures import HttpFigures
     from api.idempotency import Answers
     from api.log_levels import LogLevels
     from api.logins import FailedLogins
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from simulator.config_base import Role, User
     from simulator.config_values import HttpListen
     from simulator.event_bus import EventBus
+    from simulator.metrics import Metrics
     from simulator.reports import Reports
     from simulator.routing import Lookup
     from simulator.views import (
@@ -54,6 +56,10 @@ class CallServer(Protocol):
     @property
     def reports(self) -> "Reports":
         """What the reporting interface asks."""
+
+    @property
+    def metrics(self) -> "Metrics":
+        """The figures for Prometheus."""
 
     @property
     def events(self) -> "EventBus":
@@ -161,6 +167,7 @@ SERVER: Final[web.AppKey[CallServer]] = web.AppKey("server")
 OPTIONS: Final[web.AppKey[ApiOptions]] = web.AppKey("options")
 ANSWERS: Final[web.AppKey["Answers"]] = web.AppKey("answers")
 WEBHOOKS: Final[web.AppKey["Webhooks"]] = web.AppKey("webhooks")
+HTTP_FIGURES: Final[web.AppKey["HttpFigures"]] = web.AppKey("http_figures")
 LOGINS: Final[web.AppKey["FailedLogins"]] = web.AppKey("logins")
 LOG_LEVELS: Final[web.AppKey["LogLevels"]] = web.AppKey("log_levels")
 

@@ -25,6 +25,7 @@ from pydantic.alias_generators import to_camel, to_snake
 from api.errors import Answer, ApiError, answer_to, invalid, shown
 from api.keys import (
     ANSWERS,
+    HTTP_FIGURES,
     LOG_LEVELS,
     LOGINS,
     OPTIONS,
@@ -51,6 +52,7 @@ _ROLES: Final = get_args(Role)  # each may do what those before it may
 _OF_APP: Final[Mapping[str, web.AppKey[Any]]] = {
     "answers": ANSWERS,  # what was answered to idempotency keys
     "webhooks": WEBHOOKS,
+    "figures": HTTP_FIGURES,
     "logins": LOGINS,
     "log_levels": LOG_LEVELS,
 }

@@ -161,6 +161,10 @@ class CsvRecords(RootModel[str]):
     """
 
 
+class MetricsText(RootModel[str]):
+    """Figures in the text format of Prometheus."""
+
+
 class CallsInProgress(Reply):
     """Active calls by state."""
 

@@ -297,8 +297,13 @@ async def _run_server(options: argparse.Namespace, config: Config) -> int:
         gc.disable()  # it is told when
         loop.set_exception_handler(_unhandled)
         endpoint = server.stack.endpoint
+
+        def woke(late: float) -> None:
+            server.metrics.loop_lag.observe(late)
+            server.news.look_around(late)
+
         collecting = [
-            loop.create_task(collect_young(COLLECT_YOUNG, server.news.look_around)),
+            loop.create_task(collect_young(COLLECT_YOUNG, woke)),
             loop.create_task(collect_old(endpoint, COLLECT_OLD)),
         ]
         await stop.wait()

@@ -97,6 +97,11 @@ class Backlog:
 
     # Records.
 
+    @property
+    def journaled(self) -> int:
+        """How many records are in the journal."""
+        return 0 if self._journal is None else self._journal.waiting
+
     def left(self) -> list[Waiting]:
         """The records that a former run left in the journal."""
         found = []

@@ -114,6 +114,11 @@ class CdrStore(ABC):
         return self._submitted - self._stored - self.malformed
 
     @property
+    def journaled(self) -> int:
+        """How many of them are in the journal."""
+        return self.backlog.journaled
+
+    @property
     def full(self) -> bool:
         """Whether records wait in memory alone: there should be no new calls."""
         return self.backlog.full

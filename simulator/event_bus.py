@@ -42,7 +42,8 @@ class EventBus:
 
     Who has an event asks `on` first, so that none is made for nobody. `last` is the cursor
     of the newest event; `kept` counts from the next time that events begin to be kept.
-    Of events with more than `MOST_TEXT` together there are fewer.
+    Of events with more than `MOST_TEXT` together there are fewer. `published` are all since the
+    start.
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class EventBus:
         "kept",
         "last",
         "on",
+        "published",
         "readers",
         "wall",
     )
@@ -64,6 +66,7 @@ class EventBus:
         self.kept = kept
         self.on = False
         self.last = int(wall(clock()) * 1_000_000)
+        self.published = 0
         self.readers: list[EventReader] = []
         self._clock = clock
         self.wall = wall
@@ -78,6 +81,7 @@ class EventBus:
             self._switch_off()
             return
         self.last += 1
+        self.published += 1
         ring = self._ring
         ring.append((kind, self.wall(now), values))
         self._text += _text_of(values)

@@ -43,6 +43,21 @@ class Store(Protocol):
         """Whether records wait in memory alone: there should be no new calls."""
         ...
 
+    @property
+    def pending(self) -> int:
+        """How many records are not on disk yet."""
+        ...
+
+    @property
+    def journaled(self) -> int:
+        """How many of them are in the journal."""
+        ...
+
+    @property
+    def malformed(self) -> int:
+        """How many could not be stored, and are lost."""
+        ...
+
     def begun(self, guid: str, start: int, calling: str, called: str, call_id: str) -> None:
         """A call has begun, at `start` in ms since the epoch: it has a record from now on,
         if only one that says that the server was restarted."""

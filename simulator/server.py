@@ -36,6 +36,7 @@ from simulator.headers import (
 )
 from simulator.leg import CALLER, VXML, Leg
 from simulator.licence import Licences
+from simulator.metrics import Metrics
 from simulator.news import SystemNews
 from simulator.origin import NO_ORIGIN
 from simulator.origination import Origination
@@ -124,6 +125,7 @@ class CallServer(Commands):
         self.prober = Prober(self)
         self.desk = AgentDesk(self)
         self.news = SystemNews(self)
+        self.metrics = Metrics(self)
 
     def configure(self, config: Config, plan: DialPlan | None = None) -> None:
         """Take a configuration, and the plan made of it: calls keep the routes they have."""
@@ -307,6 +309,7 @@ class CallServer(Commands):
     def finished(self, call: Call, by: Leg | None, now: float) -> None:
         """A call has ended: its CDR goes to the store, then the BYE is answered."""
         del self.calls[call.guid]
+        self.statistics.results[call.result] += 1
         if call.vru_number:
             self.waiting.forget(call)
         self.waiting.returns.discard(call.guid)

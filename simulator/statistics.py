@@ -4,7 +4,9 @@ Counting adds to plain numbers. An interval ends when the first call after its e
 when somebody looks; then it is added to what has been counted since the start.
 """
 
-from typing import Final
+from typing import Final, get_args
+
+from simulator.cdr_records import CallResult
 
 _RATE_OVER: Final = 10
 """Seconds over which the rate of new calls is measured."""
@@ -82,7 +84,8 @@ class Counts:
 class Statistics:
     """The present interval, the one before it, and all since the start.
 
-    `interval` is in seconds. `peak` is the most calls at a time since the start.
+    `interval` is in seconds. `peak` is the most calls at a time since the start, `results` is
+    how many calls have ended with which result.
     """
 
     __slots__ = (
@@ -96,6 +99,7 @@ class Statistics:
         "last_end",
         "next_end",
         "peak",
+        "results",
         "started",
     )
 
@@ -103,6 +107,7 @@ class Statistics:
         self.interval = interval
         self.started = now
         self.peak = 0
+        self.results: dict[str, int] = dict.fromkeys(get_args(CallResult), 0)
         self.current = Counts()
         self.last = Counts()
         self.last_end = now  # when the interval before ended: then this one began

@@ -73,11 +73,19 @@ class Step(NamedTuple):
     reason: str
 
 
+Outcomes = dict[tuple[str, str], int]
+"""How many transfers there were of a kind with an outcome."""
+
+
 class TransferRecord:
-    """One transfer. `state` is pending, then completed, failed or cancelled, with a SIP code."""
+    """One transfer. `state` is pending, then completed, failed or cancelled, with a SIP code.
+
+    `outcomes` gets one more then.
+    """
 
     __slots__ = (
         "_old",
+        "_outcomes",
         "by",
         "destination",
         "ended",
@@ -93,7 +101,14 @@ class TransferRecord:
     )
 
     def __init__(
-        self, kind: str, method: str, by: str, destination: str, label: str, now: float
+        self,
+        kind: str,
+        method: str,
+        by: str,
+        destination: str,
+        label: str,
+        now: float,
+        outcomes: Outcomes,
     ) -> None:
         self.kind = kind  # blind, consultation or attended
         self.method = method
@@ -108,6 +123,7 @@ class TransferRecord:
         self.reason = ""
         self.steps: list[Step] = []
         self._old: Leg | None = None
+        self._outcomes = outcomes
 
     # What happens on the legs.
 
@@ -176,9 +192,11 @@ class TransferRecord:
             self.status = status
             self.reason = reason
             self.ended = now
+            known = self.kind, state
+            self._outcomes[known] = self._outcomes.get(known, 0) + 1
 
 
-NO_TRANSFER: Final = TransferRecord("", "", "", "", "", 0.0)
+NO_TRANSFER: Final = TransferRecord("", "", "", "", "", 0.0, {})
 """What is known of the transfers of a call that had none: it takes nothing in."""
 NO_TRANSFER.on = False
 NO_TRANSFER.state = "none"
@@ -187,9 +205,10 @@ NO_TRANSFER.state = "none"
 class TransferLog:
     """The transfers of all calls, and of those that ended a while ago."""
 
-    __slots__ = ("_ended", "_known")
+    __slots__ = ("_ended", "_known", "outcomes")
 
     def __init__(self) -> None:
+        self.outcomes: Outcomes = {}
         self._known: dict[str, tuple[float, list[TransferRecord]]] = {}
         self._ended: deque[tuple[float, str, list[TransferRecord]]] = deque()
 
@@ -206,7 +225,7 @@ class TransferLog:
         """A transfer of `call` begins: what happens from now on are its steps."""
         if call.steps.on:
             call.steps.cancelled("another transfer came first", now)
-        record = TransferRecord(kind, method, by, destination, label, now)
+        record = TransferRecord(kind, method, by, destination, label, now, self.outcomes)
         record.leaves(call.peer)
         self._add(call, record)
         call.steps = record
@@ -216,7 +235,7 @@ class TransferLog:
         self, call: "Call", leg: "Leg", refer_to: str, status: int, reason: str, now: float
     ) -> None:
         """A phone has asked for a transfer that cannot be: what is under way goes on."""
-        record = TransferRecord("blind", REINVITE, leg.kind, refer_to, "", now)
+        record = TransferRecord("blind", REINVITE, leg.kind, refer_to, "", now, self.outcomes)
         record.received(leg, "REFER", now, refer_to)
         record.sent(leg, f"{status} REFER", now, status, reason)
         record.failed(status, reason, now)

@@ -93,14 +93,15 @@ class _Queue:
         self.keys: set[str] = set()
         self.since = 0.0
 
-    def append(self, one: _Waiting, now: float) -> None:
-        """Queue up, unless it is a copy."""
+    def append(self, one: _Waiting, now: float) -> bool:
+        """Queue up, unless it is a copy; whether it does."""
         if one.key in self.keys:
-            return
+            return False
         if not self.waiting:
             self.since = now
         self.waiting.append(one)
         self.keys.add(one.key)
+        return True
 
     def pop(self) -> _Waiting:
         """Who has waited longest goes."""
@@ -201,7 +202,9 @@ class Door:
         self, data: bytes, address: Address, listener: Listener, now: float, age: float
     ) -> bool:
         """Whether no more is to be done with an INVITE at once."""
+        traffic = self._endpoint.traffic
         if self._hears_nothing_of(data, address, listener, now):
+            traffic.got("INVITE")
             return True
         knock = knock_of(data)
         if knock is None or knock.key in self._endpoint.servers:
@@ -211,7 +214,8 @@ class Door:
         queue = self._known if known else self._strangers
         if len(queue.waiting) >= MOST_WAITING and knock.key not in queue.keys:
             return self._refuse(knock, data, address, listener, now, True)
-        queue.append(_Waiting(knock.key, knock, data, address, listener, now - age), now)
+        if not queue.append(_Waiting(knock.key, knock, data, address, listener, now - age), now):
+            traffic.repeated += 1
         return True
 
     def _hears_nothing_of(
@@ -259,7 +263,10 @@ class Door:
     def settles(self, data: bytes, address: Address, listener: Listener, now: float) -> bool:
         """Whether no more is to be done with a message that has arrived, while on `alert`."""
         if data[:4] == b"ACK ":
-            return self._mark != b"" and self._mark in data
+            if not self._mark or self._mark not in data:
+                return False
+            self._endpoint.traffic.got("ACK")
+            return True
         keeper = self.keeper
         if data[:7] != b"INVITE " or keeper is None:
             return False
@@ -298,9 +305,17 @@ class Door:
             reason = keeper.refuses(knock, now, late=late)
             if not reason:
                 return False
+        endpoint = self._endpoint
+        if again:
+            endpoint.traffic.repeated += 1
+        else:
+            endpoint.traffic.got("INVITE")
         if self._screened(data, address, listener, now):
             return True
-        if not again:
+        if again:
+            endpoint.retransmitted += 1
+        else:
+            endpoint.traffic.gave("INVITE", 503)
             keeper.count(reason, now)
             self._remember(known, now)
         # The same to each copy: what differs is made of a number that they share.
@@ -308,7 +323,7 @@ class Door:
         tag = b"ds%b%08x" % (self._mark, number)
         after = b"Retry-After: %d\r\n" % (RETRY_AFTER + number % (RETRY_AFTER + 1))
         target, answer = knock.answer(_START, tag, after + self.lines, address, listener)
-        self._endpoint.send(listener, target, answer)
+        endpoint.send(listener, target, answer)
         return True
 
     def _takes_place(self, data: bytes) -> bool:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from sip.dialog import Dialog, is_sips, route_uri
 from sip.door import Door
-from sip.errors import PeerError, Unanswered
+from sip.errors import ParseError, PeerError, Unanswered
 from sip.events import Event, Responded
 from sip.grammar import check_header
 from sip.ids import IdSource
@@ -141,12 +141,15 @@ class Endpoint(Transactions):
                 return
         except PeerError:
             self.discarded += 1  # not SIP (keep-alives, scans), or a faulty response
+            if data.strip(b"\r\n\0 "):
+                self.traffic.unreadable += 1
             return
         self._receive(message, address, listener, now)
 
     def _receive(self, message: Request, address: Address, listener: Listener, now: float) -> None:
         try:
             if message.defect is not None:
+                self.traffic.got(message.method)
                 if self.screen is not None:
                     self.screen.admit(message, address, listener, now)
                 raise message.defect
@@ -154,6 +157,8 @@ class Endpoint(Transactions):
         except Unanswered:
             self.discarded += 1
         except PeerError as error:
+            if isinstance(error, ParseError):
+                self.traffic.malformed += 1
             if not refuse_once(self, message, address, listener, error, now):
                 self.refuse(message, address, listener, error.status, error.lines, error.reason)
 
@@ -165,10 +170,13 @@ class Endpoint(Transactions):
             message = parse(error.head + b"\r\n")
         except PeerError:
             self.discarded += 1
+            self.traffic.unreadable += 1
             return
         if isinstance(message, Request):
             message.defect = error
             self._receive(message, address, listener, now)
+        else:
+            self.traffic.unreadable += 1
 
     def handle_timers(self, now: float) -> None:
         """Fire what is due."""
@@ -308,13 +316,17 @@ class Endpoint(Transactions):
         key = server_key(request)
         method = request.method
         transaction = self.servers.get(key)
-        if transaction is not None and method != "CANCEL":
-            if method != "ACK":
-                transaction.apply(RECEIVE_REQUEST, now)
-                return
-            if transaction.state != ACCEPTED:
-                transaction.apply(RECEIVE_ACK, now)
-                return
+        if transaction is not None and method != "ACK" and method != "CANCEL":
+            self.traffic.repeated += 1
+            transaction.apply(RECEIVE_REQUEST, now)
+            return
+        if method == "CANCEL" and f"{key} CANCEL" in self.servers:
+            self.traffic.repeated += 1
+        else:
+            self.traffic.got(method)
+        if transaction is not None and method == "ACK" and transaction.state != ACCEPTED:
+            transaction.apply(RECEIVE_ACK, now)
+            return
         to_tag = request.to_tag
         session = self.sessions.get(to_tag) if to_tag is not None else None
         if session is not None:

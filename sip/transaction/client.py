@@ -99,6 +99,7 @@ class ClientTransaction(Transaction):
         Timers B and F start only once A or E has no more turn before them.
         """
         layer = self.layer
+        layer.traffic.gave(self.request.method)
         layer.send(self.listener, self.address, self.data)
         invite = self.state == CALLING
         timeout = self.patience or layer.timers.timeout
@@ -245,6 +246,7 @@ def _send_ack(tx: ClientTransaction, _now: float, response: Response) -> None:
         "Content-Length: 0\r\n\r\n",
     ]
     data = "\r\n".join(lines).encode("utf-8", "surrogateescape")
+    tx.layer.traffic.gave("ACK")
     tx.layer.send(tx.listener, tx.address, data)
 
 

@@ -13,6 +13,7 @@ from sip.locate import Reach, Target, Targets, hop_of_uri
 from sip.message import MAGIC_COOKIE, Request, Response
 from sip.server_group import GroupLocator
 from sip.timers import Timers, TimerWheel
+from sip.traffic import Traffic
 from sip.transaction.client import (
     ClientTransaction,
     ClientUser,
@@ -21,7 +22,7 @@ from sip.transaction.client import (
     NonInviteClientTransaction,
 )
 from sip.transaction.failover import LARGEST_DATAGRAM, Rerouted, Way, address_of, may_be_large
-from sip.transaction.machine import CALLING, PROCEEDING, TRANSPORT_ERROR, TRYING
+from sip.transaction.machine import CALLING, COMPLETED, PROCEEDING, TRANSPORT_ERROR, TRYING
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address, Listener
 from sip.values import Via
@@ -76,6 +77,7 @@ class Transactions:
         self.merged: dict[str, ServerTransaction] = {}
         self.discarded = 0  # what arrived and fitted nowhere
         self.retransmitted = 0  # what we sent again
+        self.traffic = Traffic()
         # Final responses to INVITE by UDP that wait for their ACK, by the host that is to send it.
         self.unacknowledged: dict[str, int] = {}
 
@@ -278,13 +280,21 @@ class Transactions:
     def receive_response(self, response: Response, now: float) -> None:
         """Match a response to its transaction (section 17.1.3), or drop it."""
         if response.defect is None:
+            method = response.cseq[1]
             vias = response.all("via")
             if len(vias) == 1 and ("," not in vias[0] or len(response.values("via")) == 1):
                 branch, _ = branch_and_sent_by(vias[0])
-                transaction = self.clients.get(f"{branch} {response.cseq[1]}")
+                transaction = self.clients.get(f"{branch} {method}")
                 if transaction is not None:
+                    if transaction.state >= COMPLETED and response.status >= 200:
+                        self.traffic.repeated += 1
+                    else:
+                        self.traffic.got(method, response.status)
                     transaction.receive(response, now)
                     return
+            self.traffic.got(method, response.status)
+        else:
+            self.traffic.unreadable += 1
         self.discarded += 1
 
     def forget_client(self, key: str) -> None:

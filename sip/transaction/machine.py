@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 from sip.message import Request, Response
 from sip.timers import Timer, Timers, TimerWheel
+from sip.traffic import Traffic
 from sip.transport import Address, Listener
 
 # States.
@@ -73,6 +74,7 @@ class TransactionLayer(Protocol):
     wheel: TimerWheel
     discarded: int
     retransmitted: int
+    traffic: Traffic
     clients: dict[str, Any]
     outbox: list[tuple[Listener, Address, bytes]]
     unacknowledged: dict[str, int]
@@ -122,6 +124,7 @@ class Transaction:
 
     def timer_fired(self, what: int, now: float) -> None:
         """A timer is an input."""
+        self.layer.traffic.timers[what] += 1
         self.apply(what, now)
 
     def start_lifetime(self, now: float, delay: float, what: int) -> None:

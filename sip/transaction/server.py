@@ -178,9 +178,13 @@ class ServerTransaction(Transaction):
         if place >= 0 and (place >= len(outbox) or outbox[place][2] is not before):
             place = -1  # it has gone out
         what = SEND_1XX if status < 200 else SEND_2XX if status < 300 else SEND_FAILURE
+        method = self.request.method
         if self.apply(what, now):
+            traffic = self.layer.traffic
+            traffic.gave(method, status)
             if place >= 0:  # 100 is not needed where more follows at once (section 17.2.1)
                 outbox[place] = outbox.pop()
+                traffic.withdrew(method, 100)
             return data
         self.last = before
         return None

@@ -50,6 +50,7 @@ class SentAck:
     def repeat(self) -> None:
         """Send it, for each 2xx."""
         if self._address is not None:
+            self._endpoint.traffic.gave("ACK")
             self._endpoint.send(self._listener, self._address, self._data)
 
 

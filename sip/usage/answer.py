@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sip.timers import Timer
+from sip.traffic import REPEATED_2XX
 from sip.transaction.server import ServerTransaction, ack_over, await_ack
 from sip.transport import host_port
 from sip.usage.oddity import LATE_ACK
@@ -68,6 +69,7 @@ class UnacknowledgedAnswer:
     def timer_fired(self, _what: int, now: float) -> None:
         """Send it again, or give up."""
         endpoint = self._session.endpoint
+        endpoint.traffic.timers[REPEATED_2XX] += 1
         if now >= self._deadline:
             screen, host = endpoint.screen, self._address[0]
             if self._first and screen is not None and not screen.known(host):

@@ -109,6 +109,7 @@ def refuse(
             endpoint.discarded += 1
             return
     data = f"{start}{lines}{end}".encode("utf-8", "surrogateescape")
+    endpoint.traffic.gave(request.method, status)
     endpoint.send(listener, return_address(request, address, listener), data)
 
 

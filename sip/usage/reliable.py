@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from sip.events import Event, Lost, Pracked, Requested, Withdrawn
 from sip.message import Request
 from sip.timers import Timer
+from sip.traffic import RELIABLE_1XX
 from sip.transaction.server import ServerTransaction
 from sip.usage.negotiation import (
     OFFERED,
@@ -174,6 +175,7 @@ class ReliableResponses:
             self._next(now)
             return
         session = self._session
+        session.endpoint.traffic.timers[RELIABLE_1XX] += 1
         if self._data is None or session.server_invite is not self.invite:
             return  # the INVITE has its final response: no need to insist
         if now >= self._deadline:

@@ -143,7 +143,7 @@ class Screen:
     `unacknowledged` counts by host the INVITEs that wait for their ACK (`Endpoint` keeps it);
     `peers` are the IP addresses of configured peers, `exempt` says what others are known;
     `noted` is told when a source is limited or banned. `dropped` counts requests without an
-    answer, `refused` those that were answered 503.
+    answer, `refused` those that were answered 503, `bans_made` all bans there ever were.
     """
 
     def __init__(self, unacknowledged: Mapping[str, int], noted: Noted | None = None) -> None:
@@ -154,6 +154,7 @@ class Screen:
         self.bans: dict[str, Ban] = {}
         self.dropped = 0
         self.refused = 0
+        self.bans_made = 0
         self._unacknowledged = unacknowledged
         self._noted = noted
         self._datagrams: dict[str, _Bucket] = {}
@@ -298,6 +299,7 @@ class Screen:
             return
         if len(self.bans) >= MOST_BANS:
             del self.bans[next(iter(self.bans))]
+        self.bans_made += 1
         self.bans[network] = Ban(network, reason, now, now + self.limits.ban)
         if self._noted is not None:
             self._noted(network, reason, now)

@@ -15,6 +15,7 @@ from sip.events import RefreshDue
 from sip.message import Message, Request, Response
 from sip.session_expires import MIN_SE, MinSE, SessionExpires
 from sip.timers import Timer
+from sip.traffic import SESSION
 from sip.transaction.client import ClientTransaction
 from sip.transaction.server import ServerTransaction
 from sip.usage.again import Attempts, Change
@@ -233,6 +234,7 @@ class SessionTimer:
     def timer_fired(self, what: int, now: float) -> None:
         """It is time to refresh, to try again, or to end the session."""
         session = self._session
+        session.endpoint.traffic.timers[SESSION] += 1
         left = self._expires - now
         if what == _DUE:
             # Again halfway through what is left, as long as that leaves time for an answer.

@@ -28,6 +28,7 @@ from simulator.config_values import HttpListen
 from simulator.errors import CallNotFound, CallStateError, SessionNotFound
 from simulator.event_bus import EventBus
 from simulator.licence import Licences
+from simulator.metrics import Metrics
 from simulator.reports import IntervalView, RealtimeView, Reports, ServiceView
 from simulator.routing import DialPlan, Lookup
 from simulator.server import CallServer as RealCallServer
@@ -234,6 +235,11 @@ class FakeCallServer:
     administration: Administration = field(default_factory=_administration)
     events: EventBus = field(default_factory=lambda: events_bus(1000))
     call_log: CallLog = field(default_factory=lambda: CallLog(lambda: 0.0))
+
+    @property
+    def metrics(self) -> Metrics:
+        """Those of a real call server, which has no calls."""
+        return self.administration.server.metrics
 
     @property
     def desk(self) -> AgentDesk:

@@ -68,6 +68,8 @@ class MemoryStore(RecordsInMemory):
         self.healthy = True
         self.full = False
         self.slow = False
+        self.journaled = 0
+        self.malformed = 0
         self.alive: set[tuple[str, int]] = set()  # calls without a record
         self._waiting: list[tuple[Row, Callable[[], None]]] = []
 
@@ -78,6 +80,10 @@ class MemoryStore(RecordsInMemory):
         self._waiting.append((row, done))
         if not self.slow:
             self.catch_up()
+
+    @property
+    def pending(self) -> int:
+        return len(self._waiting)
 
     def ping(self) -> float:
         return 0.0

@@ -1,0 +1,74 @@
+"""What the stack counts: messages by method and class, timers by name; plain numbers.
+
+As in RFC 4780 what is sent again, or arrives again, is not counted with the messages but by
+itself: so each number is that of transactions, whatever the network loses. An ACK counts each
+time: it answers each copy of a final response.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+METHODS: Final = (
+    "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "PRACK", "UPDATE", "REFER", "NOTIFY",
+    "SUBSCRIBE", "REGISTER", "MESSAGE", "PUBLISH", "PING", "other",
+)  # fmt: skip
+"""What is told apart; whatever a peer makes up is ``other``."""
+
+REPEATED_2XX: Final = 23
+RELIABLE_1XX: Final = 24
+SESSION: Final = 25
+
+TIMERS: Final = {
+    **dict(enumerate("ABDEFGHIJKLM")),
+    12: "cancel",  # RFC 3261 section 9.1
+    22: "expires",  # 13.3.1
+    REPEATED_2XX: "2xx",  # 13.3.1.4
+    RELIABLE_1XX: "reliable_1xx",  # RFC 3262
+    SESSION: "session",  # RFC 4028
+}
+"""Timers that are told apart, by their place: that of the input that a transaction takes them for
+(`sip.transaction.machine`), or of those above, which usages have."""
+
+_KINDS: Final = 7  # requests, then the six classes of responses
+_ROWS: Final = {method: place * _KINDS for place, method in enumerate(METHODS)}
+_OTHER: Final = _ROWS["other"]
+
+Figure = tuple[str, int, int]
+"""A method, the class of responses or 0 for requests, and how many there were."""
+
+
+class Traffic:
+    """The counters of one endpoint.
+
+    `repeated` are messages that arrived again, `unreadable` those that are not SIP, or responses
+    that cannot be read; `malformed` are requests that break the grammar, and hear so.
+    """
+
+    __slots__ = ("malformed", "received", "repeated", "sent", "timers", "unreadable")
+
+    def __init__(self) -> None:
+        self.received = [0] * (_KINDS * len(METHODS))
+        self.sent = [0] * (_KINDS * len(METHODS))
+        self.timers = [0] * (SESSION + 1)
+        self.repeated = 0
+        self.unreadable = 0
+        self.malformed = 0
+
+    def got(self, method: str, status: int = 0) -> None:
+        """A request has arrived, or a response with `status`."""
+        self.received[_ROWS.get(method, _OTHER) + status // 100] += 1
+
+    def gave(self, method: str, status: int = 0) -> None:
+        """A request goes out, or a response with `status`."""
+        self.sent[_ROWS.get(method, _OTHER) + status // 100] += 1
+
+    def withdrew(self, method: str, status: int) -> None:
+        """A response that `gave` has counted does not go out after all."""
+        self.sent[_ROWS.get(method, _OTHER) + status // 100] -= 1
+
+
+def figures(counts: list[int]) -> Iterator[Figure]:
+    """What is in `received` or `sent`, where there is any."""
+    for place, count in enumerate(counts):
+        if count:
+            yield METHODS[place // _KINDS], place % _KINDS, count
