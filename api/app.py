@@ -17,6 +17,7 @@ from api.handlers.administration import administration
 from api.handlers.agents import agents
 from api.handlers.calls import calls
 from api.handlers.events import events
+from api.handlers.faults import faults
 from api.handlers.health import health, probes
 from api.handlers.lab import lab
 from api.handlers.metrics import metrics
@@ -54,7 +55,7 @@ from simulator.config_values import HttpListen
 from simulator.errors import ServiceError
 
 GROUPS: Final = (
-    calls, routing, health, sessions, transfers, events, webhooks, lab, agents, plan,
+    calls, routing, health, sessions, transfers, events, webhooks, lab, faults, agents, plan,
     administration, reporting, statistics, probes, metrics,
 )  # fmt: skip
 

@@ -31,6 +31,8 @@ from simulator.errors import (
     CallStateError,
     CursorUnknown,
     EventsGone,
+    FaultConflict,
+    FaultNotFound,
     NotAdmitted,
     PlanConflict,
     PlanEntryNotFound,
@@ -59,6 +61,8 @@ ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (AgentNotFound, 404, "AGENT_NOT_FOUND", "there is no such agent"),
     (SkillGroupNotFound, 404, "SKILL_GROUP_NOT_FOUND", "there is no such skill group"),
     (BanNotFound, 404, "BAN_NOT_FOUND", "there is no such ban"),
+    (FaultNotFound, 404, "FAULT_NOT_FOUND", "there is no such fault"),
+    (FaultConflict, 409, "FAULT_CONFLICT", "the fault does not fit to those that are there"),
     (CallNotQueued, 409, "CALL_NOT_QUEUED", "the call waits in no queue"),
     (CallStateError, 409, "CALL_STATE", "the state of the call does not allow this"),
     (NotAdmitted, 503, "NOT_ADMITTED", "no new call is taken now"),
@@ -84,6 +88,7 @@ _LISTS: Final[Mapping[str, str]] = MappingProxyType(
         "AGENT_NOT_FOUND": "GET /sim/v1/agents lists the agents",
         "SKILL_GROUP_NOT_FOUND": "GET /sim/v1/skill-groups lists them",
         "BAN_NOT_FOUND": "GET /sim/v1/bans lists them",
+        "FAULT_NOT_FOUND": "GET /sim/v1/faults lists them",
         "PLAN_ENTRY_NOT_FOUND": "GET /oamp/rest/dialedNumberPattern and /oamp/rest/sipserver list "
         "what there is",
     }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simulator.config_base import Role, User
     from simulator.config_values import HttpListen
     from simulator.event_bus import EventBus
+    from simulator.faults import Faults
     from simulator.metrics import Metrics
     from simulator.reports import Reports
     from simulator.routing import Lookup
@@ -52,6 +53,10 @@ class CallServer(Protocol):
     @property
     def administration(self) -> "Administration":
         """The dial plan and server groups, to look at and to change, and the audit trail."""
+
+    @property
+    def faults(self) -> "Faults":
+        """The fault rules; FaultNotFound, FaultConflict."""
 
     @property
     def reports(self) -> "Reports":

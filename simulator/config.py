@@ -22,6 +22,7 @@ from simulator.config_admission import AdmissionSection
 from simulator.config_base import Section, one_or_many
 from simulator.config_check import cross_check, translate
 from simulator.config_defaults import BUILTIN, LAB_AGENT_LABELS, LAB_SERVICE_LABELS, write_yaml
+from simulator.config_faults import MOST_RULES, FaultRule
 from simulator.config_headers import HeadersSection
 from simulator.config_icm import IcmSection
 from simulator.config_services import ServicesSection
@@ -101,6 +102,11 @@ class Config(Section):
         default=(), description="What /health/connectivity probes besides the lab's."
     )
     vxml: VxmlSection = VxmlSection()
+    faults: tuple[FaultRule, ...] = Field(
+        default=(),
+        max_length=MOST_RULES,
+        description="What is to go wrong with SIP messages, for tests; the same as /sim/v1/faults.",
+    )
     lab: sections.LabSection = sections.LabSection()
 
     @classmethod

@@ -165,6 +165,10 @@ def _check_duplicates(config: "Config", source: Source) -> None:
         if group.name in seen:
             source.problem(("server_groups", index, "name"), f"{group.name!r} is there twice")
         seen.add(group.name)
+    faults = [rule.name for rule in config.faults]
+    for index, name in enumerate(faults):
+        if name and name in faults[:index]:
+            source.problem(("faults", index), f"{name!r} is there twice; give another name")
 
 
 def _check_references(config: "Config", source: Source) -> None:

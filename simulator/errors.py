@@ -75,3 +75,11 @@ class EventsGone(CallServerError):
 
 class TooManyReaders(CallServerError):
     """One more reader of events would be too many."""
+
+
+class FaultNotFound(CallServerError, LookupError):
+    """No fault rule has this name."""
+
+
+class FaultConflict(CallServerError):
+    """The name of a fault rule is taken, or there are too many."""

@@ -8,7 +8,7 @@ from simulator.cdr_csv import CsvPiece
 from simulator.cdr_queries import ApplicationLine, CdrFilter, CdrPage, ServerLine, SummaryLine
 from simulator.cdr_records import CdrRecord, Row
 from sip.endpoint import Endpoint
-from sip.transport import Address, Listener
+from sip.transport import Address, Faults, Listener, Outgoing
 
 if TYPE_CHECKING:
     from simulator.treatment import Treatment
@@ -20,6 +20,7 @@ class Stack(Protocol):
 
     endpoint: Endpoint
     tap: Callable[[str, bytes, Listener, Address, float], None] | None
+    faults: Faults | None
 
     def now(self) -> float:
         """The time that every verb wants, in seconds."""
@@ -27,6 +28,10 @@ class Stack(Protocol):
 
     def pump(self, now: float | None = None) -> None:
         """Send what verbs outside of the handler have left."""
+        ...
+
+    def transmit(self, messages: list[Outgoing], now: float) -> None:
+        """Send past the faults."""
         ...
 
 

@@ -26,6 +26,7 @@ from simulator.dialog_events import DialogEvents
 from simulator.ended import late
 from simulator.errors import NotAdmitted
 from simulator.event_bus import EventBus
+from simulator.faults import Faults
 from simulator.header_rules import HeaderRules
 from simulator.headers import (
     max_forwards,
@@ -113,6 +114,7 @@ class CallServer(Commands):
         self.waiting = WaitingCalls()
         self.licences = Licences()
         self.admission = Admission(self)
+        self.faults = Faults(self)
         self.configure(config)
         self.nobody = Call(self, "", "", "", _NO_ROUTE, self.started)  # see `let_go`
         self.nobody.state = "ended"
@@ -147,6 +149,7 @@ class CallServer(Commands):
         self.skill_groups.configure(config, self.stack.now())
         self.licences.use(self._licensed, config.server.licences, self.stack.now())
         self.admission.configure(config, self.stack.now())
+        self.faults.configure(config.faults)
 
     def wall(self, now: float) -> float:
         """Seconds since the epoch for a time of the loop's clock, as the time of day is now."""

@@ -1,5 +1,7 @@
 """What the core knows of a socket: enough to write Via and Contact, and to send."""
 
+from typing import Protocol
+
 from sip.peer_address import PeerAddress
 
 Address = tuple[str, int] | PeerAddress
@@ -33,3 +35,23 @@ class Listener:
     def sent_by(self, remote: str) -> str:
         """``host:port`` for Via and Contact towards the host `remote`."""
         return host_port(self.local_host(remote), self.port)
+
+    def disconnect(self, _address: Address) -> bool:
+        """Close the connection to a peer; False where there is none."""
+        return False
+
+
+Outgoing = tuple[Listener, Address, bytes]
+"""A message with where it leaves from and goes to."""
+
+
+class Faults(Protocol):
+    """Who stands between the sockets and the endpoint, to do harm to messages."""
+
+    def arrived(
+        self, data: bytes, address: Address, listener: Listener, now: float, age: float = 0.0
+    ) -> None:
+        """Take a message as `sip.door.Door.take` does, and give it what is to go on of it."""
+
+    def leaving(self, outbox: list[Outgoing], now: float) -> list[Outgoing]:
+        """The messages that are to go out now in place of these."""

@@ -61,8 +61,10 @@ async def reset_server(
 ) -> TerminatedCalls:
     """End all calls, so that the next test finds nothing.
 
-    Idempotency keys, failed logins and bans are forgotten, the levels of the log put back.
+    Idempotency keys, failed logins and bans are forgotten, the levels of the log put back. Faults
+    are those of the configuration again, and none has fired.
     """
+    server.faults.reset()
     ended = await server.terminate_all(CallFilter(), "administrative")
     answers.clear()
     logins.clear()

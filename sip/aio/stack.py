@@ -17,7 +17,7 @@ from sip.events import Event, Responded
 from sip.ids import IdSource
 from sip.records import Query
 from sip.timers import Timers
-from sip.transport import Address, Listener
+from sip.transport import Address, Faults, Listener, Outgoing
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class SipStack:
     ) -> None:
         self.endpoint = Endpoint([], IdSource(os.urandom), timers, user_agent)
         self.tap: Tap | None = None
+        self.faults: Faults | None = None
         self.handler = handler or _ignore
         self.resolver: Resolver | None = None  # the system's, made when a name comes up
         self._loop: Any = asyncio.get_running_loop()  # uvloop's returns other types
@@ -118,7 +119,10 @@ class SipStack:
         if self.tap is not None:
             self.tap("in", data, listener, address, now)
         try:
-            self.endpoint.door.take(data, address, listener, now)
+            if self.faults is not None:
+                self.faults.arrived(data, address, listener, now)
+            else:
+                self.endpoint.door.take(data, address, listener, now)
         except Exception:
             log.exception("a message from %s:%s was not processed", *address)
 
@@ -145,7 +149,7 @@ class SipStack:
     def _read(self, listener: UdpListener) -> int:
         now = self._loop.time()
         door = self.endpoint.door
-        receive = door.take
+        receive = door.take if self.faults is None else self.faults.arrived
         tap = self.tap
         # Nothing is old where the last reading left nothing, and that is not long ago.
         ask = door.delay > 0 and (listener.full or now > listener.read_until + _UNREAD)
@@ -257,9 +261,17 @@ class SipStack:
         endpoint = self.endpoint
         outbox = endpoint.outbox
         endpoint.outbox = []
+        if self.faults is not None:
+            outbox = self.faults.leaving(outbox, now)
+        self.transmit(outbox, now)
+        if endpoint.events or endpoint.outbox:
+            self.pump(now)
+
+    def transmit(self, messages: list[Outgoing], now: float) -> None:
+        """Send past the faults. What comes of an address that fails is left to `pump`."""
         tap = self.tap
         failed: list[tuple[Listener, Address]] = []
-        for listener, address, data in outbox:
+        for listener, address, data in messages:
             if tap is not None:
                 tap("out", data, listener, address, now)
             assert isinstance(listener, SocketListener)
@@ -277,9 +289,7 @@ class SipStack:
                 log.warning("cannot send to %s:%s: %s", *address, error)
                 failed.append((listener, address))
         for listener, address in failed:
-            endpoint.transport_failed(listener, address, now)
-        if endpoint.events or endpoint.outbox:
-            self.pump(now)
+            self.endpoint.transport_failed(listener, address, now)
 
     def _lost(self, error: OSError) -> None:
         """A datagram that could not leave is as good as lost on the way: it is sent again."""
@@ -289,9 +299,10 @@ class SipStack:
 
     def _writable(self, listener: UdpListener) -> None:
         self._loop.remove_writer(listener.socket)
-        backlog = self._backlog
+        backlog: list[Outgoing] = []
+        backlog += self._backlog
         self._backlog = []
-        self.endpoint.outbox[:0] = backlog
+        self.transmit(backlog, self._loop.time())
         self.pump()
 
     def _start_lookups(self) -> None:

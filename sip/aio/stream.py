@@ -116,6 +116,14 @@ class StreamListener(SocketListener):
         else:
             waiting[1].append(data)
 
+    def disconnect(self, address: Address) -> bool:
+        """Close the connection to a peer, once all that was written is sent."""
+        connection = self.connections.get(address)
+        if connection is None:
+            return False
+        connection.close()
+        return True
+
     async def _connect(self, key: _Key) -> None:
         address, domain = key
         host, port = address[0], address[1]

@@ -24,8 +24,8 @@ LIVE: Final = "CALLSIM_LIVE_CALLS"
 LOGIN: Final = "CALLSIM_LOGIN"
 
 HOOKS: Final = Path(__file__).with_name("document_hooks.py")
-# A schema cannot say that a range must not end before it begins, what the plan routes,
-# which ETag or logger there is, which URLs are good, or that a variable has two names.
+# A schema cannot say that a range must not end before it begins, what the plan routes, which ETag
+# or logger there is, which URLs are good, that a variable has two names, or a fault one action.
 # A link may put right what was to be wrong, and the check does not know.
 SETTINGS: Final = """
 [phases.stateful.checks.negative_data_rejection]
@@ -52,6 +52,10 @@ include-path-regex = "^/sim/v1/webhooks$"
 checks.positive_data_acceptance.expected-statuses = [200, 201, 400, 409]
 
 [[operations]]
+include-path-regex = "^/sim/v1/faults$"
+checks.positive_data_acceptance.expected-statuses = [200, 201, 400, 409]
+
+[[operations]]
 include-path-regex = "^/sim/v1/log$"
 checks.positive_data_acceptance.expected-statuses = [200, 400]
 """
@@ -60,8 +64,8 @@ PLAN: Final = "^/oamp/"
 STREAMS: Final = "sim/v1/(events|ws)$"  # they do not end
 OTHERS: Final = f"^/(oamp/|{STREAMS})"
 # Beside calls: a plan that is changed has none of them any more, and webhooks are posted to
-# hosts that somebody has made up.
-UNDER_CALLS: Final = f"^/(oamp/|sim/v1/webhooks|{STREAMS})"
+# hosts that somebody has made up; faults end calls.
+UNDER_CALLS: Final = f"^/(oamp/|sim/v1/(webhooks|faults)|{STREAMS})"
 
 NUMBERS: Final = ("5001", "6001", "7001", "2001")
 _HELD: Final = 10  # calls to each of them

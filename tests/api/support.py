@@ -27,6 +27,7 @@ from simulator.config_base import User
 from simulator.config_values import HttpListen
 from simulator.errors import CallNotFound, CallStateError, SessionNotFound
 from simulator.event_bus import EventBus
+from simulator.faults import Faults
 from simulator.licence import Licences
 from simulator.metrics import Metrics
 from simulator.reports import IntervalView, RealtimeView, Reports, ServiceView
@@ -240,6 +241,11 @@ class FakeCallServer:
     def metrics(self) -> Metrics:
         """Those of a real call server, which has no calls."""
         return self.administration.server.metrics
+
+    @property
+    def faults(self) -> Faults:
+        """Those of the call server that is behind the administration."""
+        return self.administration.server.faults
 
     @property
     def desk(self) -> AgentDesk:

@@ -31,6 +31,7 @@ def leftovers(server: CallServer) -> dict[str, Any]:
         "waiting for the VRU": list(server.waiting.calls),
         "busy": {e: a.busy for e, a in groups.agents.items() if a.busy},
         "queues": {n: len(q.waiting) for n, q in groups.queues.items() if q.waiting},
+        "faults": server.faults.kept,
         **endpoint_leftovers(server.stack.endpoint),
     }
     return {name: value for name, value in found.items() if value}

@@ -18,7 +18,7 @@ from sip.ids import IdSource
 from sip.message import Request, Response, parse
 from sip.records import Answer, Naptr, Query, Srv
 from sip.timers import Timers
-from sip.transport import Address, Listener
+from sip.transport import Address, Faults, Listener, Outgoing
 from sip.usage.invite import InviteSession
 from tests.support.leftovers import endpoint_leftovers
 
@@ -115,6 +115,7 @@ class Party:
         self.endpoint = Endpoint([listener], ids, timers)
         self.listeners = self.endpoint.listeners
         self.dead = False
+        self.faults: Faults | None = None
         self.held: list[tuple[bytes, Address]] | None = None
         self.events: list[AnyEvent] = []
         self.handler: Callable[[AnyEvent, float], None] | None = None
@@ -297,7 +298,11 @@ class Network:
             return
         with self._watching():
             listener = place.listener_at(target, transport)
-            place.endpoint.receive_datagram(data, source, listener, self.now)
+            if place.faults is not None:
+                place.faults.arrived(data, source, listener, self.now)
+                place.endpoint.door.taken = 0  # each message has a turn of the loop to itself
+            else:
+                place.endpoint.receive_datagram(data, source, listener, self.now)
 
     # Time.
 
@@ -379,7 +384,13 @@ class Network:
 
     def _send(self, party: Party) -> None:
         outbox, party.endpoint.outbox = party.endpoint.outbox, []
-        for listener, address, data in outbox:
+        self.transmit(
+            party, outbox if party.faults is None else party.faults.leaving(outbox, self.now)
+        )
+
+    def transmit(self, party: Party, messages: list[Outgoing]) -> None:
+        """Send what a party has, past its faults."""
+        for listener, address, data in messages:
             if address in self.unreachable or (listener.transport, address) in self.refusing:
                 with self._watching():
                     party.endpoint.transport_failed(listener, address, self.now)

@@ -19,6 +19,7 @@ from sip.aio.stack import Tap
 from sip.endpoint import Endpoint
 from sip.events import Event, Responded
 from sip.timers import Timers
+from sip.transport import Faults, Outgoing
 from tests.support.leftovers import leftovers
 from tests.support.network import Network, Party
 from tests.support.records import RecordsInMemory
@@ -37,6 +38,17 @@ class VirtualStack:
         self.endpoint.user_agent_line = f"User-Agent: {user_agent}\r\n"
         self.tap: Tap | None = None
         self._pumping = False
+
+    @property
+    def faults(self) -> Faults | None:
+        return self.party.faults
+
+    @faults.setter
+    def faults(self, faults: Faults | None) -> None:
+        self.party.faults = faults
+
+    def transmit(self, messages: list[Outgoing], _now: float) -> None:
+        self.party.network.transmit(self.party, messages)
 
     def now(self) -> float:
         return self.party.network.now
