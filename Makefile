@@ -83,7 +83,7 @@ test-compiled: .venv-compiled/.setup ## run the tests of stack and calls, and a 
 	@CALLSIM_COMPILED=1 $(COMPILED)/pytest -p sip -p simulator $(or $(ARGS),tests/sip tests/simulator/flows)
 	@$(COMPILED)/callsim demo --exit >/dev/null
 
-bench: tools .venv/.bench ## run the benchmarks
+bench: tools .venv/.dev ## run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-micro: .venv/.dev ## what each step of a call costs by itself, each form that is there
@@ -142,9 +142,9 @@ clean: ## remove the environments and what the tools left behind
 	@$(BIN)/python -m pip install -q --require-hashes -r requirements-dev.txt
 	@touch $@
 
-.venv/.bench: .venv/.dev
+.venv/.load: .venv/.setup
 	@echo "Adding what draws the plots to .venv ..."
-	@$(BIN)/python -m pip install -q -e '.[bench]'
+	@$(BIN)/python -m pip install -q -e '.[load]'
 	@touch $@
 
 .venv-compiled/.setup: $(COMPILED_SOURCES) requirements-compiled.txt | .venv/.setup

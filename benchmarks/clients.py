@@ -25,10 +25,10 @@ from benchmarks.crowd import PATIENCE, Crowd, Figures
 from benchmarks.figures import Outcome, Target, WholeNumber, percentile, tell
 from benchmarks.report import table
 from benchmarks.rest_client import RestClient, RestError
-from benchmarks.slices import MACHINE_SATURATED, SATURATED, busy_seconds
-from benchmarks.subjects import CALLEE, BenchmarkError, Callsim, cpu_seconds, sipp_below, start
+from benchmarks.subjects import CALLEE, BenchmarkError, Callsim, start
 from benchmarks.tools import makers_of, run_tool, tool_parser
-from scenarios.runner import SippRun
+from scenarios.load.meters import MACHINE_SATURATED, SATURATED, busy_seconds, cpu_seconds
+from scenarios.runner import SippRun, sipp_below
 
 _SCENARIO: Final = "caller-is-steered"
 _FILL: Final = 250.0  # calls/s of SIPp

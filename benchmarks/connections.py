@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from benchmarks.subjects import cpu_seconds, resident_bytes
+from scenarios.load.meters import cpu_seconds, resident_bytes
 from scenarios.server import ServerProcess
 from sip.aio.tls import client_context
 from sip.message import Response, parse

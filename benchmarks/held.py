@@ -9,7 +9,8 @@ from typing import Final
 
 from benchmarks.cores import Side, placed
 from benchmarks.slices import run_slice
-from benchmarks.subjects import Maker, Subject, sipp_figures, start_all, stop_all
+from benchmarks.subjects import Maker, Subject, start_all, stop_all
+from scenarios.load.sipp_files import sipp_figures
 from scenarios.runner import SippRun
 
 RATE: Final = 400.0

@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.bisection import Found, search, two_of_three
 from benchmarks.choices import add_choices, chosen, finish, run_command
 from benchmarks.cores import generator_cores
 from benchmarks.figures import RESULTS, WholeNumber, tell
@@ -24,6 +23,7 @@ from benchmarks.report import machine, table
 from benchmarks.rounds import spread
 from benchmarks.slices import Slice, run_slice
 from benchmarks.subjects import BASE, BenchmarkError, Maker, Subject, start
+from scenarios.load.bisection import Found, search, two_of_three
 from scenarios.runner import SippError
 
 START: Final = 2000.0

@@ -21,9 +21,9 @@ from benchmarks.figures import Outcome, Target, WholeNumber, percentile, tell
 from benchmarks.forms import callsim_forms
 from benchmarks.report import table
 from benchmarks.rounds import spread
-from benchmarks.slices import busy_seconds
 from benchmarks.subjects import BASE, SippUas, Subject, start_all, stop_all
 from benchmarks.tools import run_tool, tool_parser
+from scenarios.load.meters import busy_seconds
 
 LIMITS: Final = {"callee": 1.0, "back-to-back": 1.5}
 """The p99 in multiples of SIPp uas's own, below which each role has to stay."""

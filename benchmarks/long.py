@@ -20,9 +20,11 @@ from typing import Final, NamedTuple
 
 from benchmarks.figures import Outcome, Target, WholeNumber, tell
 from benchmarks.report import table
-from benchmarks.slices import Slice, run_slice, stolen_seconds
-from benchmarks.subjects import BenchmarkError, Subject, sipp_figures, start, whole
+from benchmarks.slices import Slice, run_slice
+from benchmarks.subjects import BenchmarkError, Subject, start
 from benchmarks.tools import ROLES, makers_of, run_tool, tool_parser
+from scenarios.load.meters import stolen_seconds
+from scenarios.load.sipp_files import sipp_figures, whole
 
 GROWTH: Final = 0.01
 """How much memory may grow after the first minutes, as a share."""

@@ -20,24 +20,12 @@ from benchmarks.figures import RESULTS, Outcome, Target, WholeNumber, percentile
 from benchmarks.highest import START, Bench, find
 from benchmarks.plots import NoPlots
 from benchmarks.report import table
-from benchmarks.slices import (
-    LoadClock,
-    busy_seconds,
-    message_counts,
-    run_slice,
-    saturated,
-)
-from benchmarks.subjects import (
-    BenchmarkError,
-    Callsim,
-    cpu_seconds,
-    sipp_below,
-    sipp_figures,
-    start,
-    whole,
-)
+from benchmarks.slices import LoadClock, run_slice
+from benchmarks.subjects import BenchmarkError, Callsim, start
 from benchmarks.tools import ROLES, makers_of, run_tool, tool_parser
-from scenarios.runner import SippRun
+from scenarios.load.meters import busy_seconds, cpu_seconds, saturated
+from scenarios.load.sipp_files import message_counts, sipp_figures, whole
+from scenarios.runner import SippRun, sipp_below
 
 FACTORS: Final = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 """What is offered, in multiples of the highest clean rate."""
@@ -360,7 +348,7 @@ def draw(figures: Mapping[str, Any], output: Path) -> Path:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise NoPlots("No plot: pip install -e '.[bench]' adds matplotlib") from error
+        raise NoPlots("No plot: pip install -e '.[load]' adds matplotlib") from error
     points, rate = figures["points"], figures["rate"]
     offered = [one["offered"] for one in points]
     figure = Figure(figsize=(9, 7), layout="constrained")

@@ -14,16 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.forms import ROOT
-from benchmarks.subjects import (
-    BenchmarkError,
-    Maker,
-    SippUas,
-    Subject,
-    behind,
-    cpu_seconds,
-    resident_bytes,
-)
+from benchmarks.subjects import BenchmarkError, Maker, SippUas, Subject, behind
 from scenarios.child import Child
+from scenarios.load.meters import cpu_seconds, resident_bytes
 from scenarios.runner import LOOPBACK, free_port
 
 KAMAILIO: Final = "Kamailio, proxy"

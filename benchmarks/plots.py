@@ -1,4 +1,4 @@
-"""Bar charts of a run, as PNG beside its JSON; matplotlib comes with ``.[bench]``."""
+"""Bar charts of a run, as PNG beside its JSON; matplotlib comes with ``.[load]``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ def plot(figures: Mapping[str, Any], output: Path) -> list[Path]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise NoPlots("No plots: pip install -e '.[bench]' adds matplotlib") from error
+        raise NoPlots("No plots: pip install -e '.[load]' adds matplotlib") from error
     paths = []
     for chart in charts(figures):
         figure = Figure(figsize=(9, 1.2 + 0.45 * len(chart.bars)), layout="constrained")

@@ -22,9 +22,9 @@ from benchmarks.caller import Caller
 from benchmarks.figures import Outcome, Target, WholeNumber, percentile, tell
 from benchmarks.report import table
 from benchmarks.rest_client import RestClient, RestError
-from benchmarks.slices import SATURATED
 from benchmarks.subjects import BenchmarkError, Callsim, start
 from benchmarks.tools import ROLES, makers_of, run_tool, tool_parser
+from scenarios.load.meters import SATURATED
 from scenarios.runner import SippRun
 
 LIST_P50: Final = 5.0

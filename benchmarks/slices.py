@@ -1,7 +1,5 @@
 """One slice: callers at a fixed rate against one server, and whether the figures hold."""
 
-import csv
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,14 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.cores import Side, generator_cores, placed
-from benchmarks.subjects import Subject, cpu_seconds, sipp_below, sipp_figures, whole
-from scenarios.runner import SippResult, SippRun
-
-SATURATED: Final = 0.90
-"""Share of one core from which a single-threaded process counts as saturated."""
-
-MACHINE_SATURATED: Final = 0.97
-"""Share of all cores from which the machine itself does."""
+from benchmarks.subjects import Subject
+from scenarios.load.meters import busy_seconds, cpu_seconds, saturated
+from scenarios.load.sipp_files import message_counts, sipp_figures, whole
+from scenarios.runner import SippResult, SippRun, sipp_below
 
 MOST_REPEATED: Final = 0.001
 """Retransmissions per call that are still clean."""
@@ -112,17 +106,6 @@ def run_slice(
         problems=tuple(_problems(results, calls, again, callers.achieved / rate, who, others)),
         saturated=who,
     )
-
-
-def saturated(server: float, generator: float, machine: float, cores: int | None = None) -> str:
-    """Who was, by their loads in cores; a generator that was comes first: it spoils all else."""
-    if generator > SATURATED:
-        return "generator"
-    if server > SATURATED:
-        return "server"
-    if machine > MACHINE_SATURATED * (cores or os.cpu_count() or 1):
-        return "machine"
-    return ""
 
 
 def _problems(
@@ -247,37 +230,3 @@ class LoadClock:
 
 def _cpu_of(pid: int) -> Callable[[], float]:
     return lambda: cpu_seconds(pid)
-
-
-def busy_seconds() -> float:
-    """CPU seconds that all cores together have worked."""
-    fields = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()
-    user, nice, system, _idle, _wait, irq, softirq = map(int, fields[1:8])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
-
-
-def stolen_seconds() -> float:
-    """CPU seconds that all cores together waited while the host served others ("steal")."""
-    fields = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()
-    return int(fields[8]) / os.sysconf("SC_CLK_TCK")
-
-
-def message_counts(directory: Path) -> dict[str, int]:
-    """What the caller sent and received, each by message: ``INVITE_Sent``, ``200_Recv``.
-
-    The first of each name: the 200 is the one to INVITE.
-    """
-    counts: dict[str, int] = {}
-    for path in directory.glob("*_counts.csv"):
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file, delimiter=";"))
-        if len(rows) < 2:
-            continue
-        for name, text in zip(*rows[:: len(rows) - 1], strict=False):
-            index, _, key = name.partition("_")
-            if not (index.isdigit() and text.isdigit()):
-                continue
-            if key.endswith("_Retrans"):
-                key = name
-            counts.setdefault(key, int(text))
-    return counts

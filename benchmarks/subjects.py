@@ -3,8 +3,6 @@
 Here are SIPp and Callsim, `benchmarks.peers` has the others.
 """
 
-import csv
-import os
 import shutil
 import signal
 import sqlite3
@@ -19,7 +17,9 @@ from urllib.parse import urlsplit
 
 from benchmarks.cores import Side, placed
 from scenarios.child import Child
-from scenarios.runner import LOOPBACK, Address, SippRun
+from scenarios.load.meters import cpu_seconds, main_thread_seconds, resident_bytes
+from scenarios.load.sipp_files import sipp_figures, whole
+from scenarios.runner import LOOPBACK, Address, SippRun, sipp_below
 
 USER: Final = "bench:bench"
 """Name and password for the REST of `Callsim`."""
@@ -33,36 +33,6 @@ _WRITTEN: Final = 3.0
 
 class BenchmarkError(Exception):
     """A server did not start, or something it needs is missing."""
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of all threads of a process, those that have ended included.
-
-    The same as in /proc/PID/stat, which rounds to 10 ms: the process's own CPU clock, whose
-    number is made of its id (``clock_getcpuclockid``).
-    """
-    return time.clock_gettime((~pid << 3) | 2)
-
-
-def main_thread_seconds(pid: int) -> float:
-    """User and system time of the main thread."""
-    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
-
-
-def resident_bytes(pid: int) -> int:
-    """The memory that a process occupies."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def sipp_figures(directory: Path) -> dict[str, str]:
-    """The latest line of the statistics that a SIPp in `directory` writes each second."""
-    path = directory / "statistics.csv"
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        rows = [row for row in csv.DictReader(file, delimiter=";") if row.get("Warnings(C)")]
-    return rows[-1] if rows else {}
 
 
 class Subject:
@@ -320,11 +290,6 @@ def stop_all(subjects: Mapping[str, Subject]) -> list[str]:
     return [f"{name}: {text}" for name, subject in subjects.items() for text in subject.stop()]
 
 
-def whole(text: str) -> int:
-    """A count that SIPp wrote; zero where it wrote none."""
-    return int(text) if text.isdigit() else 0
-
-
 def installed_callsim() -> str:
     """The command of this environment, else the one on the path."""
     beside = Path(sys.executable).with_name("callsim")
@@ -332,10 +297,3 @@ def installed_callsim() -> str:
     if found is None:
         raise BenchmarkError("callsim is not installed: run `make setup`")
     return found
-
-
-def sipp_below(pid: int) -> int:
-    """SIPp itself: it runs below the `timeout` that bounds it."""
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        return int(child)
-    return pid

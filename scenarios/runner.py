@@ -254,3 +254,10 @@ def _last_row(path: Path) -> dict[str, str]:
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         rows = list(csv.DictReader(file, delimiter=";"))
     return {key: value for key, value in rows[-1].items() if value} if rows else {}
+
+
+def sipp_below(pid: int) -> int:
+    """SIPp itself: it runs below the `timeout` that bounds it."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        return int(child)
+    return pid

@@ -10,8 +10,9 @@ from benchmarks.__main__ import main
 from benchmarks.profiling import read_samples
 from benchmarks.report import calls_table, figures_table, table
 from benchmarks.rounds import Series, spread
-from benchmarks.slices import Slice, message_counts, run_slice
+from benchmarks.slices import Slice, run_slice
 from benchmarks.subjects import BASE, BenchmarkError, Callsim, SippUas, other_checkout
+from scenarios.load.sipp_files import message_counts
 
 SLICE = Slice(100, 50.0, 40.0, 40.0, 0.1, 0.1, 0.0, 0, {"100": 10, "180": 0, "200": 100}, ())
 

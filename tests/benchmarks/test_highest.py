@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import highest
-from benchmarks.bisection import Found, search, two_of_three
 from benchmarks.highest import Highest, Search, as_figures, highest_table, judge, run_rounds
 from benchmarks.plots import charts
 from benchmarks.slices import Slice
 from benchmarks.subjects import BASE, BenchmarkError, Maker, Subject
+from scenarios.load.bisection import Found, search, two_of_three
 
 SLICE = Slice(100, 50.0, 40.0, 40.0, 0.5, 0.3, 0.0, 0, {"200": 100}, ())
 

@@ -10,8 +10,9 @@ import pytest
 from benchmarks import rounds
 from benchmarks.report import as_json, calls_table, figures_table
 from benchmarks.rounds import Rounds, Series
-from benchmarks.slices import Slice, saturated
+from benchmarks.slices import Slice
 from benchmarks.subjects import BASE, Subject
+from scenarios.load.meters import saturated
 
 SLICE = Slice(100, 50.0, 40.0, 40.0, 0.1, 0.1, 0.0, 0, {"200": 100}, ())
 

@@ -17,11 +17,11 @@ ROOT = Path(__file__).parents[2]
 LOCKS = {
     "requirements.txt": (),
     "requirements-image.txt": ("fast", "postgres"),
-    "requirements-dev.txt": ("compile", "postgres", "test", "dev"),
+    "requirements-dev.txt": ("compile", "load", "postgres", "test", "dev"),
     "requirements-compiled.txt": ("compile", "fast", "test"),
 }
 # What one target each adds to the rest, in its range.
-NOT_LOCKED = {"bench", "fuzz", "interop"}
+NOT_LOCKED = {"fuzz", "interop"}
 
 _PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 _HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")

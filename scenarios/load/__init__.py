@@ -1,0 +1,1 @@
+"""`callsim load`: calls by SIPp at a rate, both sides' figures joined, a report and a verdict."""
