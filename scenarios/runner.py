@@ -88,7 +88,7 @@ class SippResult:
 
 
 class SippRun:
-    """One run of SIPp, over UDP from `port` of 127.0.0.1; it begins at once.
+    """One run of SIPp, over UDP from `port` of the address `local`; it begins at once.
 
     `scenario` is a name from `scenario_names`, one of `BUILT_IN`, or the path of a file.
     A caller needs `remote`, a callee does not. `service` is the number called, `hold_ms` the
@@ -111,17 +111,19 @@ class SippRun:
         keys: Mapping[str, str] | None = None,
         seconds: float = 60,
         port: int | None = None,
+        local: str = LOOPBACK,
         options: Sequence[str] = (),
     ) -> None:
         self.scenario = str(scenario)
         self.directory = directory
         self.calls = calls
         self.seconds = seconds
+        self._local = local
         self._result: SippResult | None = None
         directory.mkdir(parents=True, exist_ok=True)
         arguments = [
             *_scenario_options(scenario),
-            *["-i", LOOPBACK, "-mi", LOOPBACK, "-ci", LOOPBACK, "-bind_local", "-nostdin"],
+            *["-i", local, "-mi", local, "-ci", LOOPBACK, "-bind_local", "-nostdin"],
             *["-m", str(calls), "-r", f"{rate:g}", "-s", service, "-d", str(hold_ms)],
             *["-timeout", f"{seconds:g}", "-timeout_error", "-buff_size", "4194304"],
             *["-trace_err", "-error_file", str(self._error_log)],
@@ -137,12 +139,12 @@ class SippRun:
     @property
     def address(self) -> Address:
         """Where it listens, and sends from."""
-        return (LOOPBACK, self.port)
+        return (self._local, self.port)
 
     @property
     def uri(self) -> str:
         """The same as a SIP URI, for a route."""
-        return f"sip:{LOOPBACK}:{self.port}"
+        return f"sip:{self._local}:{self.port}"
 
     @property
     def pid(self) -> int:

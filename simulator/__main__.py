@@ -38,6 +38,7 @@ examples:
   callsim check --defaults > plan.yaml  a configuration to start from
   callsim lookup 7001                   where would a call to 7001 go?
   callsim calls --state queued          who waits in a running server?
+  callsim load --ramp 10:500            how many calls a second? a report says
   callsim transfer GUID 1002            send a call elsewhere, and say what came of it
 """
 
@@ -131,7 +132,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     password.set_defaults(run=_password)
     _add_steering(commands)
+    _add_load(commands)
     return parser
+
+
+def _add_load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from scenarios.load.options import DESCRIPTION, EPILOG, add_options
+
+    load = commands.add_parser(
+        "load",
+        help="a load run with SIPp: both sides' figures, a report, a verdict",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(load)
+    load.set_defaults(run=_load)
+
+
+def _load(options: argparse.Namespace) -> int:
+    from scenarios.load.command import load
+
+    return load(options)
 
 
 def _add_steering(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

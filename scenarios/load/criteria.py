@@ -68,7 +68,9 @@ def max_failed(most: Most) -> Check:
         totals = result.totals
         count = totals.failed + totals.unfinished
         came = f"{count} of {totals.offered} calls ({totals.failed_share:.2%})"
-        return Checked("max-failed", f"at most {most.text}", came, most.allows(count, totals.offered))
+        return Checked(
+            "max-failed", f"at most {most.text}", came, most.allows(count, totals.offered)
+        )
 
     return check
 
@@ -90,7 +92,9 @@ def min_rate(rate: float) -> Check:
 
     def check(result: Result) -> Checked:
         came = result.totals.rate
-        return Checked("min-rate", f"at least {rate:g} calls/s", f"{came:.1f} calls/s", came >= rate)
+        return Checked(
+            "min-rate", f"at least {rate:g} calls/s", f"{came:.1f} calls/s", came >= rate
+        )
 
     return check
 

@@ -39,7 +39,7 @@ class Times:
         return sum(count for value, count in self._counts.items() if value < limit)
 
     def percentile(self, percent: float) -> float:
-        """What so many percent of all do not exceed (nearest rank); raises ValueError without any."""
+        """What so many percent of all do not exceed (nearest rank). Raises ValueError."""
         wanted = max(1, math.ceil(percent / 100 * len(self)))
         seen = 0
         for value in sorted(self._counts):

@@ -24,7 +24,8 @@ NAMES: Final = {
 }
 
 _TOKEN: Final = re.compile(
-    r"<!--.*?-->|<!\[CDATA\[(?P<data>.*?)\]\]>|<(?P<tag>(?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>", re.DOTALL
+    r"<!--.*?-->|<!\[CDATA\[(?P<data>.*?)\]\]>|<(?P<tag>(?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>",
+    re.DOTALL,
 )
 _ATTRIBUTE: Final = re.compile(r"([\w-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 _NO_NAME: Final = re.compile(r"\s+rtd\s*=\s*[\"']true[\"']")

@@ -18,15 +18,12 @@ MOST_REPEATED: Final = 0.001
 LOWEST_OFFER: Final = 0.97
 """The share of the planned calls that a generator must place."""
 
-_LATE: Final = 500.0  # ms: T1, after which a request is sent again
 _LASTING: Final = 3  # seconds of trouble that are looked at
 _LEAST: Final = 2.0  # calls or messages in a second, below which chance rules
 _WAITS: Final = 0.25  # of a core that a process was denied
 
 
-def judge(
-    seconds: Sequence[Second], totals: Totals, *, limit: int = 0, lost: int = 0
-) -> Verdict:
+def judge(seconds: Sequence[Second], totals: Totals, *, limit: int = 0, lost: int = 0) -> Verdict:
     """The verdict on a run; `limit` are the calls that SIPp keeps open at most, `lost` those
     that were refused by 503 or never answered."""
     within = [second for second in seconds if second.planned > 0]
@@ -36,7 +33,13 @@ def judge(
     again = totals.again_share > MOST_REPEATED
     short = totals.offered < LOWEST_OFFER * totals.planned
     if not (again or short or lost or totals.unfinished):
-        return Verdict("none", ("every call was offered in time, and none was late", *_loads(within)))
+        return Verdict(
+            "none",
+            (
+                "all calls were placed in time, and nothing was sent again or turned away",
+                *_loads(within),
+            ),
+        )
     if begin is None:
         begin = max(range(len(within)), key=lambda n: within[n].again + within[n].behind)
     looked = within[begin : begin + _LASTING]
@@ -48,7 +51,6 @@ def _troubled(second: Second, limit: int) -> bool:
     return (
         _short(second)
         or second.again + second.behind > max(_LEAST, MOST_REPEATED * second.offered)
-        or any(times.get("p99", 0) >= _LATE for times in second.times.values())
         or bool(second.refused)
         or bool(limit and second.active >= limit)
     )
@@ -112,5 +114,3 @@ def _loads(seconds: Sequence[Second]) -> list[str]:
     if not seen:
         return []
     return ["at most: " + ", ".join(named[name].format(_most(seconds, name)) for name in seen)]
-
-
