@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-some test-stack test-server test-interop lint audit format bench bench-micro compiled test-compiled \
-    fuzz fuzz-atheris soak chaos openapi ladders lock sbom clean tools
+    fuzz fuzz-atheris soak chaos openapi ladders load load-verdict lock sbom clean tools
 
 ARGS :=
 BIN := .venv/bin
@@ -100,6 +100,13 @@ soak: .venv/.dev ## calls over a bad network: make soak ARGS='--calls 10000 --lo
 
 openapi: tools .venv/.dev ## schemathesis beside live calls: make openapi ARGS='--examples 500 --seed 7'
 	@$(BIN)/python -m tests.api $(ARGS)
+
+load: .venv/.load ## a load run with SIPp: make load ARGS='--ramp 10:200 --callee'
+	@if ! command -v sipp >/dev/null; then $(call install,sip-tester); fi
+	@$(BIN)/callsim load $(ARGS)
+
+load-verdict: tools .venv/.dev ## two load runs to saturation: is the verdict right, do the figures agree with SIPp's?
+	@$(BIN)/python -m tests.scenarios.load $(ARGS)
 
 chaos: tools .venv/.dev ## kill -9 and restart under load: make chaos ARGS='--kills 20 --rate 200'
 	@$(BIN)/python -m tests.chaos $(ARGS)

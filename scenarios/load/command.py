@@ -231,7 +231,12 @@ def _lead(
         route = CalleeRoute(target.rest, options.number, callee.address)
     except RestFailed as error:
         raise WrongOption(f"--callee: the route cannot be set: {error}; start {wanted}") from None
-    stack.callback(lambda: [told.note(text) for text in route.remove()])
+    stack.callback(_take_back, route, told)
+
+
+def _take_back(route: CalleeRoute, told: Progress) -> None:
+    for text in route.remove():
+        told.note(text)
 
 
 def _settings(options: argparse.Namespace, profile: Profile, target: Target) -> dict[str, str]:

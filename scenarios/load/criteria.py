@@ -12,7 +12,7 @@ TIMERS: Final = (RINGING, ANSWER, REFER, TERMINATE)
 
 Check = Callable[[Result], Checked]
 
-_NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z%]*)")
+_NUMBER: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z%]*)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _BYTES: Final = {"": 1.0, "mb": 1.0, "gb": 1000.0, "kb": 0.001}
 

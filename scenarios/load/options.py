@@ -335,7 +335,8 @@ def profile_of(options: argparse.Namespace) -> Profile:
     if options.ramp is not None:
         if options.rate is not None:
             raise ValueError("--rate: --ramp has its own rates; leave --rate out")
-        return Profile.ramp(*options.ramp, options.seconds or USUAL_SECONDS)
+        first, last = options.ramp
+        return Profile.ramp(first, last, options.seconds or USUAL_SECONDS)
     if options.soak is not None:
         if options.seconds is not None:
             raise ValueError("--for: --soak says how long; leave --for out")

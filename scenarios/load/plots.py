@@ -77,7 +77,7 @@ def charts(result: Result) -> list[Chart]:
             Line("p95", _time(timer, "p95"), _ORANGE),
             Line("p99", _time(timer, "p99"), _RED),
         )
-        found.append(Chart(NAMES.get(timer, f"Timer {timer}"), "ms", lines))
+        found.append(Chart(NAMES.get(timer, f"Timer {_plain(timer)}"), "ms", lines))
     found += [
         Chart(
             "Messages sent again",
@@ -110,10 +110,15 @@ def charts(result: Result) -> list[Chart]:
     ]
     kept = []
     for chart in found:
-        lines = tuple(line for line in chart.lines if _seen(line, result.seconds))
-        if lines:
-            kept.append(Chart(chart.title, chart.axis, lines))
+        seen = tuple(line for line in chart.lines if _seen(line, result.seconds))
+        if seen:
+            kept.append(Chart(chart.title, chart.axis, seen))
     return kept
+
+
+def _plain(text: str) -> str:
+    """What the font has, and no control characters, which have no place in SVG."""
+    return "".join(one if " " <= one <= "~" else "?" for one in text)
 
 
 def _seen(line: Line, seconds: Sequence[Second]) -> bool:
@@ -169,7 +174,7 @@ def png(result: Result, path: Path, title: str) -> None:
     drawn = charts(result)
     figure = make(figsize=(_SIZE[0], 0.6 + _SIZE[1] * len(drawn)), layout="constrained")
     canvas(figure)
-    figure.suptitle(title, fontsize=11, color=_DARK)
+    figure.suptitle(_plain(title), fontsize=11, color=_DARK)
     rows = figure.subplots(len(drawn), 1, squeeze=False)
     for (axes,), chart in zip(rows, drawn, strict=True):
         _draw(axes, chart, result.seconds)

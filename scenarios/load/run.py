@@ -134,11 +134,11 @@ class Run:
         second = self._timeline.second(self._told)
         self._load(second)
         self._ask()
+        self._check()
         # SIPp tells of a second when it is over: this is the one before.
         if self._told:
             self._progress.second(self._timeline.second(self._told - 1), self._timeline)
         self._told = int(self._elapsed)
-        self._check()
 
     def _load(self, second: Second) -> None:
         uses = [use for meter in self._generators if (use := meter.look()) is not None]
