@@ -21,6 +21,8 @@ LOWEST_OFFER: Final = 0.97
 _LASTING: Final = 3  # seconds of trouble that are looked at
 _LEAST: Final = 2.0  # calls or messages in a second, below which chance rules
 _WAITS: Final = 0.25  # of a core that a process was denied
+_RESTLESS: Final = 0.95  # of the time that a process ran or could have
+_MOST_OF_A_CORE: Final = 0.7
 
 
 def judge(seconds: Sequence[Second], totals: Totals, *, limit: int = 0, lost: int = 0) -> Verdict:
@@ -64,8 +66,8 @@ def _short(second: Second) -> bool:
 def _first(looked: Sequence[Second], limit: int, lost: int) -> Verdict:
     """Who was, in the seconds in which the trouble began."""
     at = f"from second {looked[0].at:.0f} on"
-    generator, server = _most(looked, "generator"), _most(looked, "server")
     waits, starved = _most(looked, "generator_waits"), _most(looked, "server_waits")
+    generator, server = _at_its_end(looked, "generator"), _at_its_end(looked, "server")
     machine = _most(looked, "machine")
     planned, offered = sum(one.planned for one in looked), sum(one.offered for one in looked)
     full = bool(limit) and any(one.active >= limit for one in looked)
@@ -74,18 +76,16 @@ def _first(looked: Sequence[Second], limit: int, lost: int) -> Verdict:
     if full:
         placed += f": as many calls as SIPp may have ({limit:,}) were open"
     loads = _loads(looked)
-    if behind and generator > SATURATED:
-        return Verdict("generator", (placed, "a SIPp had no more of its core to give", *loads))
-    if server > SATURATED:
-        return Verdict("server", (placed, "the server had no more of its core to give", *loads))
-    if generator > SATURATED:
-        return Verdict("generator", (placed, "a SIPp had no more of its core to give", *loads))
+    if generator and (behind or not server):
+        return Verdict("generator", (placed, generator, *loads))
+    if server:
+        return Verdict("server", (placed, server, *loads))
     if machine > MACHINE_SATURATED and max(waits, starved) > _WAITS:
         return Verdict("machine", (placed, "all cores were busy, with others' work too", *loads))
-    if generator + waits > SATURATED and waits > _WAITS:
+    if waits > _WAITS and _demand(looked, "generator") > SATURATED:
         reason = f"a SIPp was ready to run and had no core for {waits:.0%} of the time"
         return Verdict("generator", (placed, reason, *loads))
-    if server + starved > SATURATED and starved > _WAITS:
+    if starved > _WAITS and _demand(looked, "server") > SATURATED:
         reason = f"the server was ready to run and had no core for {starved:.0%} of the time"
         return Verdict("server", (placed, reason, *loads))
     if behind:
@@ -98,6 +98,27 @@ def _first(looked: Sequence[Second], limit: int, lost: int) -> Verdict:
     if lost:
         reason += f"; {lost:,} calls were turned away or never answered"
     return Verdict("server", (placed, reason, *loads))
+
+
+def _at_its_end(seconds: Sequence[Second], name: str) -> str:
+    """Why a process that can use one core had no more to give; empty if it had.
+
+    One that shares its core with others is at its end as well, if it never rests and has most of
+    that core all the same.
+    """
+    who = {"generator": "a SIPp", "server": "the server"}[name]
+    cpu = _most(seconds, name)
+    if cpu > SATURATED:
+        return f"{who} had no more of its core to give"
+    if cpu > _MOST_OF_A_CORE and _demand(seconds, name) > _RESTLESS:
+        return f"{who} never rested, and had {cpu:.0%} of a core"
+    return ""
+
+
+def _demand(seconds: Sequence[Second], name: str) -> float:
+    """The highest share of a second in which it ran, or could have."""
+    pairs = [(getattr(one, name) or 0.0, getattr(one, f"{name}_waits") or 0.0) for one in seconds]
+    return max((sum(pair) for pair in pairs), default=0.0)
 
 
 def _most(seconds: Sequence[Second], name: str) -> float:

@@ -22,9 +22,7 @@ _ACTION = '<ereg regexp="(.*)(.*)(.*)#" search_in="msg" assign_to="heavy"/>'
 
 def heavy_scenario(path: Path, times: int) -> Path:
     """SIPp's own caller, which looks through each answer so many times."""
-    told = subprocess.run(
-        [sipp_program(), "-sd", "uac"], capture_output=True, text=True, check=True
-    )
+    told = subprocess.run([sipp_program(), "-sd", "uac"], capture_output=True, text=True)
     text = told.stdout[told.stdout.index("<?xml") :]
     action = f"<action>{_ACTION * times}</action>"
     first, found, rest = text.partition('<recv response="200" rtd="true">')
@@ -41,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=int, default=20, help="of each ramp (20)")
     parser.add_argument("--server-rate", type=int, default=2500, help="its last rate (2500)")
     parser.add_argument("--generator-rate", type=int, default=600, help="its last rate (600)")
-    parser.add_argument("--heavy", type=int, default=40, help="looks through an answer (40)")
+    parser.add_argument("--heavy", type=int, default=4, help="looks through an answer (4)")
     parser.add_argument("--only", choices=("server", "generator"), help="one of the runs")
     parser.add_argument("--output", type=Path, default=Path("build/load-verdict"))
     options = parser.parse_args(arguments)

@@ -63,6 +63,13 @@ def test_a_server_without_a_core_to_run_on() -> None:
     assert verdict({"server": 0.3, "server_waits": 0.68, "again": 30}) == "server"
 
 
+def test_who_never_rests_is_at_its_end_on_a_core_that_is_shared() -> None:
+    busy = {"machine": 1.0, "again": 30}
+    assert verdict(busy | {"generator": 0.78, "generator_waits": 0.21}) == "generator"
+    assert verdict(busy | {"server": 0.78, "server_waits": 0.21}) == "server"
+    assert verdict(busy | {"server": 0.5, "server_waits": 0.48}) == "machine"
+
+
 def test_a_generator_that_is_held_back_by_something_else() -> None:
     assert verdict({"generator": 0.2, "offered": 40}) == "generator"
 
