@@ -21,7 +21,9 @@ from scenarios.server import AUTHORIZATION, ServerProcess
 
 _TIMEOUT: Final = 3.0
 _SAMPLE: Final = re.compile(r"^(callsim_\w+(?:\{[^}]*\})?) (\S+)$", re.MULTILINE)
+_SENT_AGAIN: Final = 'callsim_sip_retransmissions_total{direction="sent"}'
 _STATISTICS: Final = "/sim/v1/statistics"
+_COUNTS: Final = ("new_calls", "refused")
 _PATTERNS: Final = "/oamp/rest/dialedNumberPattern"
 _GROUPS: Final = "/oamp/rest/sipserver"
 _GROUP: Final = "callee.load"
@@ -96,12 +98,7 @@ def basic(user: str) -> str:
 
 def sent_again(counts: Mapping[str, float]) -> float | None:
     """The messages that the server says to have sent again; None where it does not say."""
-    found = [
-        value
-        for name, value in counts.items()
-        if "retransmi" in name and "_total" in name and 'direction="in"' not in name
-    ]
-    return sum(found) if found else None
+    return counts.get(_SENT_AGAIN)
 
 
 @dataclass(slots=True)
@@ -218,6 +215,6 @@ class Watcher(threading.Thread):
 
     def grown(self) -> dict[str, float]:
         """By how much each count has grown."""
-        names = [name for name in self.last if name != "active" and "_bucket" not in name]
+        names = [name for name in self.last if name in _COUNTS or "_total" in name]
         grown = {name: self.last[name] - self.first.get(name, 0.0) for name in names}
         return {name: value for name, value in grown.items() if value}
