@@ -53,16 +53,19 @@ def test_a_short_run_with_a_callee_of_its_own(
 
 
 class Looking:
-    """Progress that does something after a second."""
+    """Progress that does something once, after a second."""
 
     def __init__(self, act: Callable[[], None]) -> None:
         self._act = act
+        self._done = False
 
     def begin(self, title: str, seconds: float) -> None:
         pass
 
     def second(self, second: Second, timeline: Timeline) -> None:
-        self._act()
+        if not self._done:
+            self._done = True
+            self._act()
 
     def note(self, text: str) -> None:
         pass
