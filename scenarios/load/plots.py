@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,19 +128,19 @@ def _seen(line: Line, seconds: Sequence[Second]) -> bool:
 
 def check_plots() -> None:
     """Raises NoPlots unless plots can be drawn: better before a run than after it."""
-    _matplotlib()
-
-
-def _matplotlib() -> tuple[Any, Any]:
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
+    if find_spec("matplotlib") is None:
         raise NoPlots(
             "the report's plots need matplotlib: pip install 'callsim[load]' "
             "(in the source tree: make .venv/.load)"
-        ) from None
+        )
+
+
+def _matplotlib() -> tuple[Any, Any]:
+    check_plots()
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     # Text stays text, and is drawn by the browser; nothing in it is markup.
     matplotlib.rcParams.update(
         {
