@@ -95,20 +95,24 @@ class Admission:
         if reason:
             self.count(reason, now)
             return False
-        if self._rate > 0:
+        if self._rate:
             self._tokens = max(0.0, self._level(now) - 1.0)  # who always comes in leaves no debt
             self._filled = now
         return True
 
     def _reason(self, number: str, now: float) -> str:
         server = self._server
-        if server.has_no_place:
+        full = server.is_full
+        if not full and not self._too_fast(now):
+            return ""
+        if full and server.has_no_place:
             return "calls"
-        reason = "rate" if self._too_fast(now) else "calls" if server.is_full else ""
-        return "" if reason and self._passes(number) else reason
+        if self._passes(number):
+            return ""
+        return "rate" if self._too_fast(now) else "calls"
 
     def _passes(self, number: str) -> bool:
-        return any(pattern.matches(number) for pattern in self._always)
+        return bool(self._always) and any([one.matches(number) for one in self._always])
 
     def _too_fast(self, now: float) -> bool:
         return self._rate > 0 and self._level(now) < 1.0

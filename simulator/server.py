@@ -266,8 +266,12 @@ class CallServer(Commands):
 
     @property
     def is_full(self) -> bool:
-        """Whether there are as many calls as there may be."""
-        return self.has_no_place or 0 <= self.config.server.max_calls <= len(self.calls)
+        """Whether there are as many calls as there may be, or `has_no_place`."""
+        return (
+            0 <= self.config.server.max_calls <= len(self.calls)
+            or 0 < self.licences.limit <= self._licensed
+            or self.store.full
+        )
 
     def _admitted(self, session: InviteSession, hops: int, now: float) -> bool:
         """Whether anybody may come in now; who may not is refused here."""
