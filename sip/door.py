@@ -6,8 +6,10 @@ absorbed. All else passes: what is in a dialog, ACK, BYE, CANCEL, responses.
 
 New calls have to wait once they come faster than they are taken in, and who has waited too
 long is refused while the queue never gets empty. So delay is bounded, as by CoDel (RFC 8289),
-and as many calls come in as there is time for. Those who are known to the screen wait in a
-queue of their own, and go first; who is banned, or may not call at all, does not wait.
+and as many calls come in as there is time for. A queue that stays has places for those who can
+come in soon; all others are refused as they arrive, which is cheapest, and they hear of it at
+once. Those who are known to the screen wait in a queue of their own, and go first; who is banned,
+over its rate, or may not call at all, does not wait.
 """
 
 from collections import deque
@@ -18,7 +20,6 @@ from sip.knock import Knock, knock_of
 from sip.message import VERSION, Request, parse, reason_phrase
 from sip.transport import Address, Listener
 from sip.usage.named import replaced_by
-from sip.usage.screen import network_of
 
 if TYPE_CHECKING:
     from sip.endpoint import Endpoint
@@ -32,6 +33,9 @@ MOST_WAITING: Final = 8_192
 RETRY_AFTER: Final = 5
 """Seconds after which a refused caller may come again, or up to as many more: each has its
 own number, so that they do not come in one wave."""
+
+_SOON: Final = 0.5
+"""The share of the delay for which new calls are let into a queue that stays."""
 
 REMEMBERED: Final = 4.0
 """Seconds for which a refusal is remembered at least, so that a copy of the INVITE that is
@@ -83,25 +87,28 @@ class _Waiting:
 class _Queue:
     """Those who wait, and their keys: a copy of one who waits is no other call.
 
-    `since` is when somebody had to wait first, and there was always one since.
+    `since` is when somebody had to wait first, and there was always one since. `room` is for
+    how many there is time soon: so many came in within the last `_SOON` of the delay.
     """
 
-    __slots__ = ("keys", "since", "waiting")
+    __slots__ = ("_came_in", "_turn", "keys", "room", "since", "waiting")
 
     def __init__(self) -> None:
         self.waiting: deque[_Waiting] = deque()
         self.keys: set[str] = set()
         self.since = 0.0
+        self.room = 0
+        self._came_in = 0
+        self._turn = 0.0
 
-    def append(self, one: _Waiting, now: float) -> bool:
-        """Queue up, unless it is a copy; whether it does."""
+    def append(self, one: _Waiting, now: float) -> None:
+        """Queue up, unless it is a copy."""
         if one.key in self.keys:
-            return False
+            return
         if not self.waiting:
             self.since = now
         self.waiting.append(one)
         self.keys.add(one.key)
-        return True
 
     def pop(self) -> _Waiting:
         """Who has waited longest goes."""
@@ -112,6 +119,29 @@ class _Queue:
     def late(self, now: float, delay: float) -> bool:
         """Whether who has waited longest has waited too long."""
         return now - self.since > delay and now - self.waiting[0].arrived > delay
+
+    def came_in(self, now: float, delay: float) -> None:
+        """Count one who was let in."""
+        if now >= self._turn:
+            self._look(now, delay)
+        self._came_in += 1
+
+    def full(self, now: float, delay: float) -> bool:
+        """Whether one more would hear too late that there is no time for it: the queue has not
+        been empty for long, and there is no `room`."""
+        many = len(self.waiting)
+        if many < AT_ONCE or now - self.since <= delay:
+            return False
+        if now >= self._turn:
+            self._look(now, delay)
+        return many >= self.room
+
+    def _look(self, now: float, delay: float) -> None:
+        period = _SOON * delay
+        lately = now < self._turn + period
+        self.room = self._came_in if lately else 0
+        self._came_in = 0
+        self._turn = now + period
 
     def clear(self) -> None:
         """All go."""
@@ -184,7 +214,11 @@ class Door:
         if data[:2] == b"\r\n":
             data = data.lstrip(b"\r\n")  # section 7.5
         if self.delay and data[:7] == b"INVITE ":
-            if self.taken < AT_ONCE and age <= self.delay and not self.waiting:
+            if (
+                self.taken < AT_ONCE
+                and age <= self.delay
+                and not (self._known.waiting or self._strangers.waiting)
+            ):
                 self.taken += 1
             elif self._waits(data, address, listener, now, age):
                 return
@@ -196,40 +230,34 @@ class Door:
                         key = f"{knock.key} CANCEL"
                         queue.append(_Waiting(key, None, data, address, listener, now), now)
                         return
-        self._endpoint.receive_datagram(data, address, listener, now)
+        if not (self.alert and self.settles(data, address, listener, now)):
+            self._endpoint.receive_datagram(data, address, listener, now, True)
 
     def _waits(
         self, data: bytes, address: Address, listener: Listener, now: float, age: float
     ) -> bool:
         """Whether no more is to be done with an INVITE at once."""
-        traffic = self._endpoint.traffic
-        if self._hears_nothing_of(data, address, listener, now):
-            traffic.got("INVITE")
-            return True
         knock = knock_of(data)
         if knock is None or knock.key in self._endpoint.servers:
             return False
+        traffic = self._endpoint.traffic
         screen = self._endpoint.screen
         known = screen is None or screen.known(address[0])
         queue = self._known if known else self._strangers
-        if len(queue.waiting) >= MOST_WAITING and knock.key not in queue.keys:
-            return self._refuse(knock, data, address, listener, now, True)
-        if not queue.append(_Waiting(knock.key, knock, data, address, listener, now - age), now):
+        if knock.key in queue.keys:
             traffic.repeated += 1
-        return True
-
-    def _hears_nothing_of(
-        self, data: bytes, address: Address, listener: Listener, now: float
-    ) -> bool:
-        """Whether a caller is turned out for its address alone: banned, or not allowed."""
-        screen = self._endpoint.screen
-        if screen is None:
-            return False
-        if screen.allows("INVITE", address, listener):
-            ban = screen.bans.get(network_of(address[0])) if screen.bans else None
-            if ban is None or now >= ban.until or screen.known(address[0]):
-                return False
-        return self._screened(data, address, listener, now)
+            return True
+        if screen is not None and self._screened(data, address, listener, now):
+            traffic.got("INVITE")
+            return True
+        if len(queue.waiting) < MOST_WAITING and not queue.full(now, self.delay):
+            queue.append(_Waiting(knock.key, knock, data, address, listener, now - age), now)
+            return True
+        if self._refuse(knock, data, address, listener, now, late=True, screened=True):
+            return True
+        if screen is not None:
+            screen.give_back(address, listener, now)
+        return False
 
     def next(self, now: float, *, busy: bool) -> bool:
         """Let in or refuse who has waited longest; False when there is nobody to see to.
@@ -249,13 +277,17 @@ class Door:
             return False
         one = queue.pop()
         data, address, listener = one.data, one.address, one.listener
-        refused = (
-            late
-            and one.knock is not None
-            and self._refuse(one.knock, data, address, listener, now, True)
-        )
-        if not refused:
-            self._endpoint.receive_datagram(data, address, listener, now)
+        knock = one.knock
+        if knock is not None:
+            if (late or self._guards(now)) and self._refuse(
+                knock, data, address, listener, now, late=late, screened=True
+            ):
+                return True
+            queue.came_in(now, self.delay)
+            screen = self._endpoint.screen
+            if screen is not None:
+                screen.give_back(address, listener, now)  # now the endpoint asks it
+        self._endpoint.receive_datagram(data, address, listener, now, True)
         return True
 
     # What the endpoint calls.
@@ -267,22 +299,30 @@ class Door:
                 return False
             self._endpoint.traffic.got("ACK")
             return True
-        keeper = self.keeper
-        if data[:7] != b"INVITE " or keeper is None:
-            return False
-        if (self._refused or self._before) and now >= self._turn:
-            self._forget(now)
-        remembers = bool(self._refused or self._before)
-        if not remembers and not (self.watched and keeper.shut(now)):
+        if data[:7] != b"INVITE " or not self._guards(now):
             return False
         return self.turn_away(data, address, listener, now, False)
+
+    def _guards(self, now: float) -> bool:
+        """Whether a new call may be one that was refused, or one that the keeper refuses."""
+        keeper = self.keeper
+        if keeper is None or not self.alert:
+            return False
+        if self._refused or self._before:
+            if now >= self._turn:
+                self._forget(now)
+            if self._refused or self._before:
+                return True
+        return self.watched and keeper.shut(now)
 
     def turn_away(
         self, data: bytes, address: Address, listener: Listener, now: float, late: bool
     ) -> bool:
         """Refuse an INVITE, if it is that of a new call and the keeper, or a copy, says so."""
         knock = knock_of(data)
-        return knock is not None and self._refuse(knock, data, address, listener, now, late)
+        return knock is not None and self._refuse(
+            knock, data, address, listener, now, late=late, screened=False
+        )
 
     def _refuse(
         self,
@@ -291,8 +331,11 @@ class Door:
         address: Address,
         listener: Listener,
         now: float,
+        *,
         late: bool,
+        screened: bool,
     ) -> bool:
+        """Refuse a new call, unless it may come in; `screened`: its sender may call at all."""
         keeper = self.keeper
         if keeper is None or knock.key in self._endpoint.servers:
             return False  # the last is a copy of one that was let in
@@ -310,7 +353,7 @@ class Door:
             endpoint.traffic.repeated += 1
         else:
             endpoint.traffic.got("INVITE")
-        if self._screened(data, address, listener, now):
+        if not screened and self._screened(data, address, listener, now):
             return True
         if again:
             endpoint.retransmitted += 1
@@ -319,10 +362,11 @@ class Door:
             keeper.count(reason, now)
             self._remember(known, now)
         # The same to each copy: what differs is made of a number that they share.
-        number = knock.short
+        number = known & 0xFFFF_FFFF
         tag = b"ds%b%08x" % (self._mark, number)
-        after = b"Retry-After: %d\r\n" % (RETRY_AFTER + number % (RETRY_AFTER + 1))
-        target, answer = knock.answer(_START, tag, after + self.lines, address, listener)
+        after = RETRY_AFTER + number % (RETRY_AFTER + 1)
+        lines = b"Retry-After: %d\r\n%b" % (after, self.lines)
+        target, answer = knock.answer(_START, tag, lines, address, listener)
         endpoint.send(listener, target, answer)
         return True
 

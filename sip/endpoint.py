@@ -129,10 +129,10 @@ class Endpoint(Transactions):
     # What the shell calls.
 
     def receive_datagram(
-        self, data: bytes, address: Address, listener: Listener, now: float
+        self, data: bytes, address: Address, listener: Listener, now: float, admitted: bool = False
     ) -> None:
-        """Take one datagram from `address`; a peer's fault is answered or dropped."""
-        if self.door.alert and self.door.settles(data, address, listener, now):
+        """Take a datagram, `admitted` by the door or not yet; a fault is answered or dropped."""
+        if not admitted and self.door.alert and self.door.settles(data, address, listener, now):
             return
         try:
             message = parse(data)

@@ -171,6 +171,13 @@ class Screen:
         if not self._is_peer(host):
             self._limit(request.method, host, listener, now)
 
+    def give_back(self, address: Address, listener: Listener, now: float) -> None:
+        """Undo what `admit` took from the rate of a source: it is asked again of the same request,
+        which has waited."""
+        if self.limits.rate and not self._is_peer(address[0]):
+            bucket = self._bucket(network_of(address[0]), listener, now)
+            bucket.tokens = min(bucket.tokens + 1.0, self.limits.burst)
+
     def allows(self, method: str, address: Address, listener: Listener) -> bool:
         """Whether the rules let an address send such a request, in a dialog too."""
         rule = self.rules.get(listener)

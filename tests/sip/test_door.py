@@ -10,7 +10,7 @@ from sip.events import Answered, Closed, Hungup, Invited, Reinvited
 from sip.ids import IdSource
 from sip.knock import Knock
 from sip.message import Response, parse
-from sip.transport import Listener
+from sip.transport import Address, Listener
 from sip.usage.named import replaces_of
 from sip.usage.screen import Ban, Limits, Rule, Screen
 from tests.support.builders import HEADERS, PEER, request_text
@@ -21,11 +21,12 @@ DELAY = 0.2
 
 
 class Keeper:
-    """Refuses while `closed`, and whoever is late; the others it was asked of are `let_in`,
-    those whose refusal was counted `refused`."""
+    """Refuses while `closed`, and whoever is late, but for calls to the `urgent` URI; the others
+    it was asked of are `let_in`, those whose refusal was counted `refused`."""
 
     def __init__(self, door: Door, *, closed: bool = True, watched: bool = True) -> None:
         self.closed = closed
+        self.urgent = ""
         self.refused: list[str] = []
         self.let_in: list[str] = []
         door.watch(self, always=watched, delay=DELAY)
@@ -35,7 +36,8 @@ class Keeper:
 
     def refuses(self, knock: Knock, now: float, *, late: bool) -> str:
         reason = "late" if late else "closed" if self.closed else ""
-        if not reason:
+        if not reason or knock.uri == self.urgent:
+            reason = ""
             self.let_in.append(knock.key)
         return reason
 
@@ -332,7 +334,7 @@ def test_who_has_waited_too_long_is_refused() -> None:
         while len(endpoint.servers) == let_in and door.next(now, busy=False):
             pass
     assert len(endpoint.servers) == 1000  # none of its time is lost
-    assert sorted(calls(endpoint) + refusals(endpoint)) == list(range(number - door.waiting))
+    assert len(set(calls(endpoint) + refusals(endpoint))) == number - door.waiting
     assert door.waiting <= 4 * 1000 * (DELAY + 0.01)
     assert len(keeper.refused) == len(set(refusals(endpoint)))
     # The load falls: within the delay nobody waits any more.
@@ -340,6 +342,87 @@ def test_who_has_waited_too_long_is_refused() -> None:
     while door.next(until, busy=False):
         pass
     assert door.waiting == 0
+
+
+class Flood:
+    """An endpoint in its third second of four calls a millisecond, of which there is time for
+    one; `number` is that of the next."""
+
+    def __init__(self, *, strangers: bool = False) -> None:
+        self.endpoint, self.listener = alone()
+        if strangers:
+            self.endpoint.screen = Screen(self.endpoint.unacknowledged)
+        self.door = self.endpoint.door
+        self.keeper = Keeper(self.door, closed=False, watched=False)
+        self.number = 0
+        self.now = 1.0
+        self.door.taken = AT_ONCE
+        self.go_on(2000)
+
+    def go_on(self, milliseconds: int) -> None:
+        for _ in range(milliseconds):
+            self.now += 0.001
+            self.offer(4)
+            before = len(self.endpoint.servers)
+            while len(self.endpoint.servers) == before and self.door.next(self.now, busy=False):
+                pass
+
+    def offer(self, many: int, address: Address = PEER) -> None:
+        for number in range(self.number, self.number + many):
+            self.door.take(invite(number), address, self.listener, self.now)
+        self.number += many
+
+    def refused(self) -> list[int]:
+        """Those that are refused, since this was asked last."""
+        found = refusals(self.endpoint)
+        self.endpoint.outbox.clear()
+        return found
+
+
+def test_who_would_wait_too_long_is_refused_at_once() -> None:
+    """A queue that stays has places for as many as come in within half the delay."""
+    flood = Flood()
+    assert 80 <= flood.door.waiting <= 120
+    flood.refused()
+    let_in = len(flood.endpoint.servers)
+    first = flood.number
+    flood.go_on(1000)
+    refused = flood.refused()
+    assert len(flood.endpoint.servers) == let_in + 1000
+    assert 2900 <= len(refused) <= 3100
+    assert refused == sorted(refused)  # in the order of their arrival: none of them had waited
+    assert refused[0] < first + 10
+    assert refused[-1] > flood.number - 10
+    # When there is time for all, nobody is refused any more.
+    while flood.door.next(flood.now, busy=False):
+        pass
+    flood.offer(100)
+    assert flood.door.waiting == 100
+    assert flood.refused() == []
+
+
+def test_who_is_refused_at_once_hears_the_same_again() -> None:
+    flood = Flood()
+    flood.refused()
+    flood.offer(50)
+    answers = {data for _, _, data in flood.endpoint.outbox}
+    first = flood.refused()[-1]
+    counted = len(flood.keeper.refused)
+    flood.door.take(invite(first), PEER, flood.listener, flood.now)
+    ((_, _, again),) = flood.endpoint.outbox
+    assert again in answers
+    assert len(flood.keeper.refused) == counted
+
+
+def test_urgent_calls_find_a_full_queue_open() -> None:
+    flood = Flood()
+    flood.offer(50)
+    flood.refused()
+    flood.keeper.urgent = "sip:bob@192.0.2.1"  # that of all of them here
+    let_in = len(flood.endpoint.servers)
+    flood.offer(1)
+    assert len(flood.endpoint.servers) == let_in + 1
+    assert flood.refused() == []
 
 
 def test_a_pause_alone_refuses_nobody() -> None:
@@ -427,7 +510,7 @@ def test_who_is_old_waits_even_when_it_comes_alone() -> None:
         while door.next(now, busy=True):
             pass
     assert len(endpoint.servers) == 0
-    assert refusals(endpoint) == list(range(90))[: 90 - door.waiting]
+    assert len(set(refusals(endpoint))) == 90 - door.waiting
     assert door.waiting < 45
 
 
@@ -496,6 +579,44 @@ def test_who_is_known_goes_first() -> None:
     assert door.waiting == 97
     door.next(1.02 + DELAY, busy=True)
     assert len(keeper.refused) == 4
+
+
+def test_strangers_over_their_rate_do_not_wait() -> None:
+    """A place is for who may come in; each call costs its source once, waiting or not."""
+    endpoint, listener = alone()
+    door = endpoint.door
+    keeper = Keeper(door, closed=False, watched=False)
+    screen = screened(endpoint)
+    screen.limits = Limits(rate=1.0, burst=5.0)
+    door.taken = AT_ONCE
+    offered(door, listener, range(50), 1.0)
+    offered(door, listener, range(5), 1.0)  # copies
+    assert (door.waiting, screen.dropped, endpoint.outbox) == (5, 45, [])
+    door.take(invite(50), ("192.0.2.99", 5060), listener, 1.0)
+    assert door.waiting == 6  # another source
+    while door.next(1.0, busy=False):
+        pass
+    assert calls(endpoint) == [0, 1, 2, 3, 4, 50]
+    assert (keeper.refused, screen.dropped) == ([], 45)
+    door.taken = 0
+    offered(door, listener, range(51, 53), 2.0)  # a second later it may once more
+    assert calls(endpoint)[6:] == [51]
+
+
+def test_a_stranger_pays_once_where_the_queue_is_full() -> None:
+    flood = Flood(strangers=True)
+    screen = flood.endpoint.screen
+    assert screen is not None
+    screen.limits = Limits(rate=0.001, burst=3.0)
+    flood.offer(20)
+    flood.refused()
+    flood.offer(5, ("192.0.2.98", 5060))
+    assert len(flood.refused()) == 3
+    flood.keeper.urgent = "sip:bob@192.0.2.1"
+    let_in = len(flood.endpoint.servers)
+    flood.offer(5, ("192.0.2.99", 5060))
+    assert len(flood.endpoint.servers) == let_in + 3
+    assert screen.dropped == 17 + 2 + 2
 
 
 def test_a_pause_makes_no_peer_late_while_strangers_wait() -> None:

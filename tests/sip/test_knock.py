@@ -17,6 +17,10 @@ VIAS = (
     "SIP/2.0/UDP proxy.example;branch=z9hG4bKc;rport, SIP/2.0/TCP 10.0.0.1;branch=z9hG4bKd",
     "SIP/2.0/UDP 198.51.100.9;branch=old",
     "SIP / 2.0 / UDP 198.51.100.9 ; branch=z9hG4bKe",
+    "SIP/2.0/UDP [2001:db8::1]:5060;maddr=192.0.2.9;branch=z9hG4bKf;rport=1",
+    "SIP/2.0/UDP 198.51.100.9;branch=old;branch=z9hG4bKg",
+    'SIP/2.0/UDP 198.51.100.9;x="a;branch=z9hG4bKh";branch=z9hG4bKi',
+    "SIP/2.0/UDP 198.51.100.9;branch=z9hG4bK",
 )
 NAMES = {
     "Via": ("Via", "v", "VIA", "via ", "V"),
@@ -91,6 +95,17 @@ def test_what_is_left_to_the_parser(headers: dict[str, str | None]) -> None:
 )
 def test_what_is_no_usual_request(data: bytes) -> None:
     assert knock_of(data) is None
+
+
+def test_copies_share_their_number() -> None:
+    """And no other request has it, that of the same transaction among them."""
+    first, copy = (knock_of(request_text("INVITE")) for _ in range(2))
+    others = [{"CSeq": "2 INVITE"}, {"Call-ID": "other"}, {"Via": VIAS[1]}]
+    found = [knock_of(request_text("INVITE", headers)) for headers in others]
+    assert first is not None
+    assert copy is not None
+    assert first.id == copy.id
+    assert len({first.id, *[one.id for one in found if one is not None]}) == 4
 
 
 def test_a_call_that_takes_the_place_of_another() -> None:
