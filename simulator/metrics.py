@@ -92,6 +92,7 @@ class Metrics:
         """All of this moment; to be read in the thread of the calls."""
         yield from self._sip()
         yield from self._sources()
+        yield self._faults()
         yield from self._calls()
         yield from self._connects()
         yield from self._rest()
@@ -181,6 +182,15 @@ class Metrics:
                 (),
                 _one(len(screen.banned(server.stack.now()))),
             ),
+        )
+
+    def _faults(self) -> Metric:
+        fired = self._server.faults.fired
+        return counter(
+            "callsim_faults_fired",
+            "How often each fault rule that is there has fired.",
+            ("fault",),
+            {(name,): count for name, count in fired.items()},
         )
 
     def _calls(self) -> Iterable[Metric]:

@@ -27,7 +27,7 @@ administration: Final = Operations("Administration", SIM_PREFIX)
 
 @administration.add("GET", "/audit", "the audit trail", role="admin")
 async def get_audit_trail(server: CallServer, query: AuditQuery) -> Json[AuditEntries]:
-    """Who changed what: dial plan, server groups, webhooks, log levels, bans, resets.
+    """Who changed what: dial plan, server groups, webhooks, faults, log levels, bans, resets.
 
     The last 1000 entries are kept (4 MiB at most), over a restart too. Failed logins stand beside
     them, in one entry for an address and a quarter of an hour; the last 200 are kept.

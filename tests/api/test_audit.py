@@ -60,6 +60,9 @@ async def test_each_kind_of_change_is_recorded_once_and_nothing_else() -> None:
         hook = hooks[0].json["webhookId"]
         await client("post", f"{WEBHOOKS}/{hook}/dead-letters/redeliver")
         await client("delete", f"{WEBHOOKS}/{hook}")
+        await client("post", "/sim/v1/faults", json={"set": "lossy"})
+        await client("patch", "/sim/v1/faults/lossy", json={"enabled": False})
+        await client("delete", "/sim/v1/faults")
         await client("put", "/sim/v1/log", json={"levels": {"sip": "error"}})
         await client("post", "/sim/v1/reset")
         # None of these changes anything.
@@ -80,13 +83,16 @@ async def test_each_kind_of_change_is_recorded_once_and_nothing_else() -> None:
         ("create", "webhook", hook),
         ("redeliver", "webhook", hook),
         ("delete", "webhook", hook),
+        ("create", "fault", "lossy"),
+        ("replace", "fault", "lossy"),
+        ("delete", "fault", "lossy"),
         ("replace", "log", "levels"),
         ("reset", "server", ""),
     ]
     webhook = {"url": "http://127.0.0.1:9", "eventTypes": []}
     assert (found[5]["after"], found[7]["before"]) == (webhook, webhook)
-    assert found[8]["after"] == {"sip": "error"}
-    assert found[9]["after"] == {"terminatedCalls": 2}
+    assert found[11]["after"] == {"sip": "error"}
+    assert found[12]["after"] == {"terminatedCalls": 2}
     for secret in ("hidden", SECRET, USER.password):
         assert secret not in reply.text
 

@@ -85,6 +85,19 @@ async def test_reset_clears_them() -> None:
 
 
 @run
+async def test_metrics_have_a_counter_for_each() -> None:
+    fake = FakeCallServer()
+    async with serving(fake) as client:
+        await client("POST", FAULTS, json={**RULE, "name": "busy"})
+        fake.faults.find("busy").fired = 3
+        reply = await client("GET", "/metrics", login=False)
+        await client("DELETE", f"{FAULTS}/busy")
+        after = await client("GET", "/metrics", login=False)
+    assert 'callsim_faults_fired_total{fault="busy"} 3.0' in reply.text
+    assert "callsim_faults_fired_total{" not in after.text
+
+
+@run
 async def test_who_may_set_them() -> None:
     reader = User("reader", "r", "read")
     steering = User("steering", "s", "control")

@@ -448,7 +448,7 @@ def test_rules_of_the_configuration(build: Build) -> None:
     assert faults.fired == {"lost-200": 1, "fault-1": 0}
     fault(world, name="mine", method="INFO", drop=True)
     rules = (FaultRule.model_validate({"set": "lost-200"}), FaultRule(name="mine", drop=True))
-    faults.configure(rules)
+    world.server.configure(world.server.config.model_copy(update={"faults": rules}))
     assert faults.fired == {"lost-200": 1, "mine": 0}
     assert faults.find("mine").configured
     faults.reset()
