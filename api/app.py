@@ -16,6 +16,7 @@ from api.guard import guard
 from api.handlers.administration import administration
 from api.handlers.agents import agents
 from api.handlers.calls import calls
+from api.handlers.console import add_console
 from api.handlers.events import events
 from api.handlers.faults import faults
 from api.handlers.health import health, probes
@@ -94,6 +95,7 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
     app.on_response_prepare.append(on_prepare)
     add_routes(app, GROUPS)
     add_documentation(app, document(GROUPS, public | _PROBE_PATHS))
+    add_console(app)
 
     async def end_streams(app: web.Application) -> None:
         server.events.close()

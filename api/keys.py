@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         CallPage,
         ConnectionView,
         HealthView,
+        LegView,
         SessionDetailView,
         SessionView,
         TerminateReason,
@@ -134,6 +135,9 @@ class CallServer(Protocol):
 
     def session(self, session_id: str) -> "SessionDetailView":
         """One SIP dialog; SessionNotFound."""
+
+    def legs(self, guid: str) -> list["LegView"]:
+        """The legs of a call whose dialogs there are; CallNotFound."""
 
     def health(self) -> "HealthView":
         """The server as a whole, now."""

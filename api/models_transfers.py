@@ -6,7 +6,15 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from api.models import Number, OptionalText, PlainText, Reply, Request, Text
+from api.models import (
+    Number,
+    OptionalText,
+    PlainText,
+    Reply,
+    Request,
+    SipSessionDetail,
+    Text,
+)
 from simulator.views import CallState, TerminateReason
 
 
@@ -57,6 +65,21 @@ class TerminatedCalls(Reply):
     """How many calls were ended; their records are stored."""
 
     terminated_calls: int
+
+
+class ActiveLeg(Reply):
+    """One leg of a call that is up or rings: what it is for, its number, and its SIP session."""
+
+    leg: Text
+    number: OptionalText = None
+    session: SipSessionDetail
+
+
+class ActiveLegs(Reply):
+    """The legs of one call, the oldest first."""
+
+    call_guid: Text
+    legs: list[ActiveLeg]
 
 
 class TransferStep(Reply):

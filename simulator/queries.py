@@ -20,6 +20,7 @@ from simulator.views import (
     HealthView,
     HistoryEntry,
     IcmRouteResult,
+    LegView,
     SessionDetailView,
     SessionView,
 )
@@ -199,6 +200,15 @@ class Queries:
             remote_address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             last_activity_time=leg.call.epoch + leg.touched,
         )
+
+    def legs(self, guid: str) -> list[LegView]:
+        """The legs of a call whose dialogs there are, the oldest first. Raises CallNotFound."""
+        owned = self.stack.endpoint.owned
+        return [
+            LegView(leg.kind, leg.number, self.session(leg.session.dialog.local_tag))
+            for leg in self.find(guid).legs
+            if leg.session.dialog.local_tag in owned
+        ]
 
     def leg_uris(self, leg: Leg) -> tuple[str, str]:
         """From and To URI of a leg's INVITE."""

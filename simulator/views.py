@@ -173,6 +173,15 @@ class SessionDetailView(SessionView):
 
 
 @dataclass(slots=True)
+class LegView:
+    """One leg of a call: what it is for, the number it is called by, and its dialog."""
+
+    leg: str
+    number: str
+    session: SessionDetailView
+
+
+@dataclass(slots=True)
 class HealthView:
     """The server as a whole; `cpu_usage` and `memory_usage` in percent, `uptime` in seconds."""
 

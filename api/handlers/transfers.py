@@ -4,7 +4,7 @@ from typing import Final
 
 from api.keys import CallServer
 from api.models import CallOperationResult
-from api.models_transfers import CallTransfers, Transfer
+from api.models_transfers import ActiveLeg, ActiveLegs, CallTransfers, Transfer
 from api.operations import Operations
 
 SIM_PREFIX: Final = "/sim/v1"
@@ -27,6 +27,13 @@ async def list_call_transfers(server: CallServer, call_guid: str) -> CallTransfe
     """
     found = [Transfer.model_validate(view) for view in server.transfers(call_guid)]
     return CallTransfers(call_guid=call_guid, transfers=found)
+
+
+@transfers.add("GET", "/calls/{callGuid}/legs", "the legs", errors={404: _GONE})
+async def list_call_legs(server: CallServer, call_guid: str) -> ActiveLegs:
+    """The legs of a call that are up or ring, each with its SIP session."""
+    found = [ActiveLeg.model_validate(view) for view in server.legs(call_guid)]
+    return ActiveLegs(call_guid=call_guid, legs=found)
 
 
 @transfers.add(

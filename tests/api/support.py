@@ -44,6 +44,7 @@ from simulator.views import (
     HealthView,
     HistoryEntry,
     IcmRouteResult,
+    LegView,
     SessionDetailView,
     SessionView,
     TerminateReason,
@@ -361,6 +362,14 @@ class FakeCallServer:
     def sessions(self, limit: int) -> tuple[int, Iterator[SessionView]]:
         self._ask("sessions", limit)
         return len(self.sessions_), iter(self.sessions_[:limit])
+
+    def legs(self, guid: str) -> list[LegView]:
+        self._ask("legs", guid)
+        self._find(guid)
+        return [
+            LegView("caller", "1001", session_view()),
+            LegView("agent", "", session_view("leg-2")),
+        ]
 
     def session(self, session_id: str) -> SessionDetailView:
         self._ask("session", session_id)

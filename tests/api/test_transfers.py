@@ -41,6 +41,18 @@ async def test_the_steps_of_a_transfer() -> None:
     assert [step["outcome"] for step in steps] == ["requested", "failure"]
 
 
+@run
+async def test_the_legs_of_a_call() -> None:
+    async with serving(FakeCallServer()) as client:
+        reply = await client("GET", f"{SIM}/{GUID}/legs")
+        session = await client("GET", "/cvp/rest/sip/session/leg-2")
+        none = await client("GET", f"{SIM}/{'0' * 32}/legs")
+    caller, agent = reply.json["legs"]
+    assert (caller["leg"], caller["number"]) == ("caller", "1001")
+    assert agent == {"leg": "agent", "session": session.json}
+    assert none.error(404, "CALL_NOT_FOUND")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 @run
 async def test_a_command(command: str) -> None:

@@ -68,6 +68,11 @@ def test_the_agent_talks_to_the_target(desk: World) -> None:
     assert talk_to_each_other(talk.agent, talk.target)
     states = {s.session_id: s.state for s in desk.server.sessions(10)[1]}
     assert list(states.values()) == ["confirmed"] * 3
+    (guid,) = desk.server.calls
+    legs = desk.server.legs(guid)
+    assert [one.leg for one in legs] == ["caller", "callee", "transfer"]
+    assert legs[2].number == "1002"
+    assert [one.session.session_id for one in legs] == list(states)
     assert desk.history[-1] == "consulting 1002"
     talk.caller.hang_up()
     desk.run()
