@@ -152,6 +152,7 @@ def _prepare(
         config.api.allowed_hosts,
         health_public=config.health.public,
         failed_logins=config.api.failed_logins,
+        connections=config.api.connections,
     )
     return create_app(server, options), _tls(config)
 

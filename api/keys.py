@@ -156,7 +156,8 @@ class ApiOptions:
     something every `heartbeat` seconds, and is dropped when it takes nothing for `patience`,
     as is who exports records, and who has not taken them all after `longest_export` seconds.
     What a webhook does not take is posted again after `retry` seconds first. An address may send
-    `failed_logins` wrong passwords before it is slowed; 0: any number.
+    `failed_logins` wrong passwords before it is slowed; 0: any number. There may be so many
+    `connections` at a time.
     """
 
     users: "tuple[User, ...]"
@@ -170,6 +171,7 @@ class ApiOptions:
     longest_export: float = 3600.0
     retry: float = 1.0
     failed_logins: int = 20
+    connections: int = 2000
 
 
 SERVER: Final[web.AppKey[CallServer]] = web.AppKey("server")

@@ -12,8 +12,9 @@ from aiohttp import http_exceptions, web
 from aiohttp.web_protocol import RequestHandler
 
 from api.errors import ApiError, answer_to
-from api.headers import complete
-from api.keys import LOOPBACK
+from api.headers import STANDARD_HEADERS, complete
+from api.keys import LOOPBACK, OPTIONS
+from api.models import Error
 from simulator.config_values import HttpListen
 
 _log = logging.getLogger(__name__)
@@ -31,7 +32,30 @@ _MAX_QUOTED: Final = 80
 
 
 class _Connection(RequestHandler):
-    """A connection whose errors have the Error body even where no middleware is reached."""
+    """A connection whose errors have the Error body even where no middleware is reached.
+
+    One for which there is no place among the `others` hears so, and is closed, before a request
+    is read.
+    """
+
+    most = 0
+    others: set["_Connection"]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or refuse it; TLS is up, where it is spoken."""
+        if len(self.others) < self.most:
+            self.others.add(self)
+            super().connection_made(transport)
+            return
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(_REFUSAL)
+        transport.close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Give the place to another one."""
+        if self in self.others:
+            self.others.remove(self)
+            super().connection_lost(exc)
 
     def handle_error(
         self,
@@ -59,6 +83,28 @@ class _Connection(RequestHandler):
         if isinstance(resp, web.HTTPException):
             resp = answer_to(resp, request).response()
         return await super().finish_response(request, resp, start_time)
+
+
+def _refusal() -> bytes:
+    error = Error(
+        code="TOO_MANY_CONNECTIONS",
+        message="service unavailable",
+        details="there are api.connections already; close some, or come again",
+    )
+    body = error.model_dump_json(by_alias=True, exclude_none=True).encode()
+    fields = {
+        **STANDARD_HEADERS,
+        "Server": "callsim",
+        "Retry-After": "1",
+        "Connection": "close",
+        "Content-Type": "application/json; charset=utf-8",
+        "Content-Length": str(len(body)),
+    }
+    lines = [f"{name}: {value}\r\n" for name, value in fields.items()]
+    return f"HTTP/1.1 503 Service Unavailable\r\n{''.join(lines)}\r\n".encode() + body
+
+
+_REFUSAL: Final = _refusal()
 
 
 def _fault(status: int, error: BaseException | None, message: str) -> ApiError:
@@ -101,6 +147,7 @@ class ApiServer:
         self._app = app
         self._runner = web.AppRunner(app, shutdown_timeout=shutdown_timeout)
         self._servers: list[asyncio.Server] = []
+        self._connections: set[_Connection] = set()
 
     async def start(
         self, listen: Iterable[HttpListen], tls: ssl.SSLContext | None = None
@@ -126,9 +173,10 @@ class ApiServer:
             secure = {"ssl": tls, "ssl_handshake_timeout": _HANDSHAKE}
         manager, loop = self._runner.server, asyncio.get_running_loop()
         assert manager is not None
+        most = self._app[OPTIONS].connections
 
         def connection() -> _Connection:
-            return _Connection(
+            made = _Connection(
                 manager,
                 loop=loop,
                 keepalive_timeout=_KEEPALIVE,
@@ -136,6 +184,8 @@ class ApiServer:
                 max_field_size=_MAX_FIELD,
                 max_headers=_MAX_FIELDS,
             )
+            made.most, made.others = most, self._connections
+            return made
 
         server = await loop.create_server(
             connection, listen.host, listen.port, backlog=_BACKLOG, **secure

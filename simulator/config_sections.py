@@ -96,6 +96,13 @@ class ApiSection(Section):
         "second at first, then twice as long each time, a minute at most. 0: never. They are "
         "forgotten after 15 minutes.",
     )
+    connections: int = Field(
+        default=2000,
+        ge=1,
+        le=100_000,
+        description="Connections at a time, at all listeners together; one more gets 503 with "
+        "Retry-After, and is closed.",
+    )
     allowed_hosts: Annotated[tuple[Name, ...], BeforeValidator(one_or_many)] = Field(
         default=(),
         description="Host names accepted besides addresses, localhost and this machine's; * any.",
