@@ -247,7 +247,9 @@ class Door:
         if knock.key in queue.keys:
             traffic.repeated += 1
             return True
-        if screen is not None and self._screened(data, address, listener, now):
+        # Who is known has no rate, and may be subject to rules at most.
+        ask = screen is not None and (not known or bool(screen.rules))
+        if ask and self._screened(data, address, listener, now):
             traffic.got("INVITE")
             return True
         if len(queue.waiting) < MOST_WAITING and not queue.full(now, self.delay):
@@ -255,7 +257,7 @@ class Door:
             return True
         if self._refuse(knock, data, address, listener, now, late=True, screened=True):
             return True
-        if screen is not None:
+        if screen is not None and not known:
             screen.give_back(address, listener, now)
         return False
 
@@ -285,7 +287,7 @@ class Door:
                 return True
             queue.came_in(now, self.delay)
             screen = self._endpoint.screen
-            if screen is not None:
+            if screen is not None and queue is self._strangers:
                 screen.give_back(address, listener, now)  # now the endpoint asks it
         self._endpoint.receive_datagram(data, address, listener, now, True)
         return True
