@@ -2,8 +2,8 @@
 
 import math
 import socket
-import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from scenarios.load.sipp_files import (
     unexpected_codes,
     whole,
 )
+from scenarios.load.terminator import LOG, Byes
 from scenarios.runner import LOOPBACK, Address, SippRun, free_port, sipp_below
 
 PATIENCE: Final = 10.0
@@ -82,6 +83,7 @@ class Sipp:
         self._control = control
         self._statistics = StatisticsFile(run.directory / "statistics.csv")
         self._times = ResponseTimesFile(run.directory)
+        self._byes = Byes(run.directory)
         self._began = 0.0
         self._before = 0.0
 
@@ -103,6 +105,10 @@ class Sipp:
             for at, timer, took in self._times.read(self._began):
                 timeline.timed(at, timer, took)
 
+    def byes(self) -> Iterator[tuple[str, float]]:
+        """The BYEs that it has got since it was asked last: Call-ID, and when."""
+        return self._byes.read()
+
     def tell(self, command: str) -> None:
         """A command for its control socket."""
         assert self._control is not None, "it is not steered"
@@ -113,8 +119,8 @@ class Sipp:
 class Callers:
     """So many SIPps that call `remote` with one scenario, at no rate yet.
 
-    `keys` are the ``[keywords]`` of the scenario, `numbers` an injection file, `peak` the highest
-    rate of all together. Raises SippError.
+    `numbers` is an injection file, `peak` the highest rate of all together; a call pauses for
+    `hold` seconds and may last for `lasting`. Raises SippError.
     """
 
     COLUMNS: Final = {
@@ -133,13 +139,14 @@ class Callers:
         generators: int,
         peak: float,
         hold: float,
+        lasting: float,
         number: str,
         numbers: Path | None,
         seconds: float,
     ) -> None:
         self.sipps: list[Sipp] = []
         share = peak / generators
-        self.limit_each = max(_LEAST_OPEN, math.ceil(share * (hold + PATIENCE)))
+        self.limit_each = max(_LEAST_OPEN, math.ceil(share * (lasting + PATIENCE)))
         injected = ["-inf", str(numbers)] if numbers is not None else []
         try:
             for index in range(generators):
@@ -156,6 +163,7 @@ class Callers:
                     local=local_address(remote),
                     options=[
                         *["-cp", str(control), "-l", str(self.limit_each), *injected],
+                        *["-trace_logs", "-log_file", LOG],
                         *["-trace_rtt", "-rtt_freq", "1", "-trace_counts", "-trace_error_codes"],
                         # It would end when it is late; that it is, is what we want to see.
                         *["-watchdog_major_maxtriggers", "-1", "-watchdog_minor_maxtriggers", "-1"],
@@ -258,8 +266,3 @@ def local_address(remote: Address) -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(remote)
         return str(probe.getsockname()[0])
-
-
-def now() -> float:
-    """Seconds since the epoch, as SIPp's files have them."""
-    return time.time()

@@ -16,7 +16,7 @@ from typing import Final
 
 from scenarios.load.callers import PATIENCE, Callee, local_address
 from scenarios.load.find_max import Search
-from scenarios.load.options import callees, callers, criteria_of, profile_of
+from scenarios.load.options import WAITS_FOR_BYE, callees, callers, criteria_of, profile_of
 from scenarios.load.plots import NoPlots, check_plots, png
 from scenarios.load.profile import MOST, Profile
 from scenarios.load.progress import progress
@@ -24,7 +24,7 @@ from scenarios.load.report import WHO, html, junit
 from scenarios.load.result import Checked, Result
 from scenarios.load.run import Plan, Progress, Run
 from scenarios.load.target import CalleeRoute, Rest, RestFailed, Target, basic
-from scenarios.load.timers import with_numbers, with_timers
+from scenarios.load.timers import with_byes, with_numbers, with_timers
 from scenarios.runner import LOOPBACK, SCENARIOS, SippError, sipp_program
 from scenarios.server import ServerError
 
@@ -80,6 +80,8 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> int:
         stack.callback(_keep, directory, options.report / "sipp")
     stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _interrupt))
     told = progress()
+    if options.scenario is None:
+        options.scenario = "uac" if options.terminate is None else WAITS_FOR_BYE
     plan = Plan(
         profile,
         _scenario(options, directory),
@@ -87,11 +89,14 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> int:
         options.hold,
         options.number,
         _numbers(options, directory),
+        options.terminate,
     )
     callee = _callee(options, plan, directory, stack)
     target = _target(options, callee, directory, stack)
     if target.why:
         told.note(f"the server's own figures are missing: {target.why}")
+    if options.terminate is not None and target.rest is None:
+        raise WrongOption(f"--terminate: takes the server's REST interface: {target.why}")
     if callee is not None:
         _lead(options, target, callee, told, stack)
     settings = _settings(options, profile, target)
@@ -135,6 +140,8 @@ def _scenario(options: argparse.Namespace, directory: Path) -> Path:
         raise WrongOption(f"--xml: {options.xml} is no SIPp scenario: it has no <scenario>")
     if options.numbers is not None:
         text = with_numbers(text)
+    if options.terminate is not None:
+        text = with_byes(text)
     path = directory / "scenario.xml"
     path.write_text(with_timers(text), "utf-8")
     return path
@@ -166,7 +173,7 @@ def _callee(
     local = LOOPBACK if options.server is None else local_address(options.server)
     seconds = _SEARCHED if options.find_max else plan.profile.seconds
     callee = Callee(
-        options.callee, directory / "callee", seconds + plan.hold + PATIENCE + _SPARE, local
+        options.callee, directory / "callee", seconds + plan.lasting + PATIENCE + _SPARE, local
     )
     stack.callback(callee.stop)
     return callee
@@ -250,6 +257,7 @@ def _settings(options: argparse.Namespace, profile: Profile, target: Target) -> 
         "server": f"{named}{target.sip[0]}:{target.sip[1]}",
         "called": str(options.numbers or options.number),
         "held": f"{options.hold:g} s",
+        "ended over REST": "no" if options.terminate is None else f"after {options.terminate:g} s",
         "generators": str(options.generators),
         "callee": str(options.callee or "none"),
     }

@@ -25,6 +25,9 @@ from scenarios.runner import Address, scenario_names
 
 T = TypeVar("T")
 
+WAITS_FOR_BYE: Final = "caller-waits-for-bye"
+"""What calls by default where calls are ended over REST."""
+
 MOST_GENERATORS: Final = 64
 USUAL_RATE: Final = 10.0
 USUAL_SECONDS: Final = 30.0
@@ -202,9 +205,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--scenario",
         type=_checked(_scenario),
-        default="uac",
         metavar="NAME",
-        help="one that comes with Callsim, or uac, SIPp's own (uac)",
+        help="one that comes with Callsim, or uac, SIPp's own (uac; with --terminate "
+        f"{WAITS_FOR_BYE})",
     )
     which.add_argument(
         "--xml",
@@ -242,6 +245,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE",
         help="a SIPp that answers (uas, or a scenario), with a route of the server's "
         "to it for the time of the run",
+    )
+    calls.add_argument(
+        "--terminate",
+        type=_checked(_seconds),
+        metavar="TIME",
+        help="end each call of the server over REST when it is so old, and time that",
     )
     calls.add_argument(
         "--generators",

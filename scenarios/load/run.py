@@ -11,6 +11,8 @@ from scenarios.load.meters import MachineMeter, Meter
 from scenarios.load.profile import Profile
 from scenarios.load.result import Result, Second, Totals
 from scenarios.load.target import Target, Watcher, sent_again
+from scenarios.load.terminator import Terminator
+from scenarios.load.timers import TERMINATE
 from scenarios.load.verdict import judge
 
 _TICK: Final = 0.1
@@ -41,7 +43,8 @@ class Progress(Protocol):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is run: a scenario's file at a profile, by so many SIPps; calls are held for `hold`
-    seconds and go to `number`, or to the `numbers` of an injection file."""
+    seconds and go to `number`, or to the `numbers` of an injection file. Calls that are
+    `terminate` seconds old are ended over REST."""
 
     profile: Profile
     scenario: Path
@@ -49,6 +52,12 @@ class Plan:
     hold: float = 0.0
     number: str = "5000"
     numbers: Path | None = None
+    terminate: float | None = None
+
+    @property
+    def lasting(self) -> float:
+        """Seconds that a call may take beside `PATIENCE`."""
+        return max(self.hold, self.terminate or 0.0)
 
     def callers(self, directory: Path, target: Target) -> Callers:
         """The SIPps, at no rate yet. Raises SippError."""
@@ -59,9 +68,10 @@ class Plan:
             generators=self.generators,
             peak=self.profile.peak,
             hold=self.hold,
+            lasting=self.lasting,
             number=self.number,
             numbers=self.numbers,
-            seconds=self.profile.seconds + self.hold + PATIENCE + _START,
+            seconds=self.profile.seconds + self.lasting + PATIENCE + _START,
         )
 
 
@@ -78,7 +88,10 @@ class Run:
         self._timeline = Timeline(plan.profile, time.time())
         self._counts: tuple[float, Mapping[str, float]] | None = None
         self._watcher = Watcher(target.rest) if target.rest is not None else None
-        self._told = 0
+        self._terminator: Terminator | None = None
+        if plan.terminate is not None and target.rest is not None:
+            self._terminator = Terminator(target.rest, plan.terminate)
+        self._told = self._shown = 0
         self._ended = 0.0
         self._unfinished = 0
 
@@ -91,11 +104,13 @@ class Run:
         self._timeline.began = time.time()
         if self._watcher is not None:
             self._watcher.start()
+        if self._terminator is not None:
+            self._terminator.start()
         self._progress.begin(str(profile), profile.seconds)
         try:
             self._steer()
             self._callers.finish()
-            self._watch(profile.seconds + self.plan.hold + PATIENCE, self._over)
+            self._watch(profile.seconds + self.plan.lasting + PATIENCE, self._over)
         except KeyboardInterrupt:
             self.broken = self.broken or "interrupted"
         finally:
@@ -128,17 +143,27 @@ class Run:
     def _look(self) -> None:
         if self._elapsed < self._told + 1:
             return
-        self._callers.read(self._timeline)
-        if self._callee is not None:
-            self._callee.read(self._timeline)
+        self._read()
         second = self._timeline.second(self._told)
         self._load(second)
         self._ask()
         self._check()
         # SIPp tells of a second when it is over: this is the one before.
-        if self._told:
-            self._progress.second(self._timeline.second(self._told - 1), self._timeline)
+        for earlier in self._timeline.seconds[self._shown : self._told]:
+            self._progress.second(earlier, self._timeline)
+        self._shown = self._told
         self._told = int(self._elapsed)
+
+    def _read(self) -> None:
+        self._callers.read(self._timeline)
+        if self._callee is not None:
+            self._callee.read(self._timeline)
+        if self._terminator is not None:
+            for sipp in self._callers.sipps:
+                for call_id, at in sipp.byes():
+                    took = self._terminator.took(call_id, at)
+                    if took is not None:
+                        self._timeline.timed(at, TERMINATE, took)
 
     def _load(self, second: Second) -> None:
         uses = [use for meter in self._generators if (use := meter.look()) is not None]
@@ -190,14 +215,17 @@ class Run:
                 deadline = time.monotonic() + _LAST
                 while time.monotonic() < deadline and not self.broken:
                     time.sleep(_TICK)
-                self._callers.read(self._timeline)
+                self._read()
                 self._unfinished = self._callers.active if self._callers.running else 0
             self._callers.stop()
-            self._callers.read(self._timeline)
-            if self._callee is not None:
-                self._callee.read(self._timeline)
+            self._read()
+            # SIPp's seconds come late: those of the profile that were not told yet.
+            for second in self._timeline.seconds[self._shown : int(self._ended)]:
+                self._progress.second(second, self._timeline)
         finally:
             self._callers.stop()
+            if self._terminator is not None:
+                self._terminator.stop()
             if self._watcher is not None:
                 self._watcher.stop()
                 self._ask()

@@ -28,6 +28,9 @@ _TOKEN: Final = re.compile(
     re.DOTALL,
 )
 _ATTRIBUTE: Final = re.compile(r"([\w-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_BYE: Final = re.compile(
+    r"(?P<begin><recv\s[^<>]*request=[\"']BYE[\"'][^<>]*?)(?:(?P<alone>/>)|>(?P<action>\s*<action>)?)"
+)
 _NO_NAME: Final = re.compile(r"\s+rtd\s*=\s*[\"']true[\"']")
 _NOT_ANSWERED: Final = {"ACK", "INVITE"}
 
@@ -44,6 +47,20 @@ def with_timers(text: str) -> str:
 def with_numbers(text: str) -> str:
     """The scenario `text`, calling the numbers of an injection file's first column."""
     return text.replace("[service]", "[field0]")
+
+
+def with_byes(text: str) -> str:
+    """The scenario `text`, with a line of the log (``-trace_logs``) for each BYE that it gets."""
+    return _BYE.sub(_logged, text)
+
+
+def _logged(tag: re.Match[str]) -> str:
+    log = '<log message="BYE [call_id] [timestamp]"/>'
+    if tag["alone"]:
+        return f"{tag['begin']}><action>{log}</action></recv>"
+    if tag["action"]:
+        return f"{tag[0]}{log}"
+    return f"{tag[0]}<action>{log}</action>"
 
 
 class _Step:

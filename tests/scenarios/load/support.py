@@ -6,6 +6,7 @@ from typing import Any
 
 from scenarios.load.result import Result, Second, Times, Totals, Verdict
 from scenarios.load.sipp_files import FAILURES
+from scenarios.load.timers import TERMINATE
 
 
 def result(**changes: Any) -> Result:
@@ -60,9 +61,13 @@ def disagreements(report: dict[str, Any], places: list[Path]) -> list[str]:
     hold("causes", causes, sum(total(f"{column}(C)") for column in FAILURES))
     if len(rows) == 1:  # SIPp's averages and shares are those of one
         for timer, times in report["times"].items():
+            if timer == TERMINATE:  # is not SIPp's
+                continue
             hold(f"mean of {timer}", times["mean"], _milliseconds(rows[0], timer), 1.0)
             names = [n for n in rows[0] if n.startswith(f"ResponseTimeRepartition{timer}_")]
-            hold(f"count of {timer}", times["count"], sum(int(rows[0][name]) for name in names))
+            if names:  # the scenario has them
+                count = sum(int(rows[0][name]) for name in names)
+                hold(f"count of {timer}", times["count"], count)
     return found
 
 

@@ -14,7 +14,7 @@ from scenarios.load.profile import Profile
 from scenarios.load.result import Second
 from scenarios.load.run import Plan, Run
 from scenarios.load.target import Target
-from scenarios.load.timers import with_timers
+from scenarios.load.timers import TERMINATE, with_byes, with_timers
 from scenarios.runner import LOOPBACK, SCENARIOS
 from simulator.__main__ import main
 from tests.scenarios.load.support import disagreements
@@ -131,3 +131,21 @@ def test_ctrl_c_breaks_a_run_off(uas: Callee, tmp_path: Path) -> None:
     run.go()
     assert run.broken == "interrupted"
     check(run)
+
+
+def test_calls_are_ended_over_rest_and_timed(tmp_path: Path) -> None:
+    scenario = tmp_path / "scenario.xml"
+    text = (SCENARIOS / "caller-waits-for-bye.xml").read_text()
+    scenario.write_text(with_byes(with_timers(text)))
+    target = Target.started(tmp_path / "server", {}, {})
+    try:
+        plan = Plan(Profile.fixed(10, 3), scenario, terminate=0.5)
+        run = Run(plan, target, None, tmp_path / "run", Looking(lambda: None))
+        run.go()
+    finally:
+        target.stop()
+    found = run.result({})
+    assert found.good
+    assert found.totals.completed == found.totals.offered == len(found.times[TERMINATE])
+    assert 0 < found.times[TERMINATE].percentile(50) < 1000
+    assert found.server["callsim_calls_offered_total"] == found.totals.offered

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from scenarios.load.timers import with_numbers, with_timers
+from scenarios.load.timers import with_byes, with_numbers, with_timers
 from scenarios.runner import SCENARIOS, scenario_names, sipp_program
 
 UAC = """<scenario>
@@ -71,3 +71,23 @@ def test_numbers_come_from_the_file() -> None:
 def test_sipp_s_own_caller_is_timed() -> None:
     told = subprocess.run([sipp_program(), "-sd", "uac"], capture_output=True, text=True)
     assert with_timers(told.stdout).count('rtd="answer"') == 2
+
+
+LOG = '<log message="BYE [call_id] [timestamp]"/>'
+
+
+@pytest.mark.parametrize(
+    ("tag", "logged"),
+    [
+        ('<recv request="BYE"/>', f'<recv request="BYE"><action>{LOG}</action></recv>'),
+        (
+            "<recv request='BYE' a='1' />",
+            f"<recv request='BYE' a='1' ><action>{LOG}</action></recv>",
+        ),
+        ('<recv request="BYE"></recv>', f'<recv request="BYE"><action>{LOG}</action></recv>'),
+        ('<recv request="BYE">\n <action><x/>', f'<recv request="BYE">\n <action>{LOG}<x/>'),
+        ('<recv request="ACK"/>', '<recv request="ACK"/>'),
+    ],
+)
+def test_a_bye_is_logged(tag: str, logged: str) -> None:
+    assert with_byes(tag) == logged
