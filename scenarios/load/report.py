@@ -42,7 +42,8 @@ figure{padding:8px;background:#fff}figure img{display:block;width:100%;height:au
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:6px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--soft);font-weight:600;font-size:13px}
-th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere}
+th:first-child,td:first-child{text-align:left;min-width:8em;white-space:normal;overflow-wrap:anywhere}
+.words td:first-child{min-width:12em}
 .words th,td.text{text-align:left;white-space:normal;overflow-wrap:anywhere}
 tr:last-child td{border-bottom:0}
 .pass{color:var(--good);font-weight:600}.fail{color:var(--bad);font-weight:600}
@@ -114,7 +115,7 @@ def _verdict(result: Result) -> str:
     notes = "".join(f'<div class="card warn"><p>{_text(note)}</p></div>' for note in result.notes)
     who = WHO.get(result.verdict.saturated, result.verdict.saturated)
     card = f'<div class="card {kind}"><strong>{_text(who)}</strong><ul>{reasons}</ul></div>'
-    return broken + card + notes
+    return broken + (notes + card if result.tries else card + notes)
 
 
 def _criteria(result: Result) -> str:
