@@ -66,6 +66,7 @@ SIMULATOR = [
         states
         statistics
         takeover
+        trace
         transfer_commands
         transfer_log
         treatment

@@ -26,6 +26,7 @@ from api.handlers.plan import plan
 from api.handlers.reporting import reporting, statistics
 from api.handlers.routing import routing
 from api.handlers.sessions import sessions
+from api.handlers.trace import trace
 from api.handlers.transfers import transfers
 from api.handlers.webhooks import webhooks
 from api.headers import on_prepare
@@ -56,8 +57,8 @@ from simulator.config_values import HttpListen
 from simulator.errors import ServiceError
 
 GROUPS: Final = (
-    calls, routing, health, sessions, transfers, events, webhooks, lab, faults, agents, plan,
-    administration, reporting, statistics, probes, metrics,
+    calls, routing, health, sessions, transfers, trace, events, webhooks, lab, faults, agents,
+    plan, administration, reporting, statistics, probes, metrics,
 )  # fmt: skip
 
 _HEALTH_PATHS: Final = frozenset(CONTRACT_PREFIX + operation.path for operation in health.declared)

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Literal, Self, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel
 
@@ -29,6 +29,7 @@ from api.models import (
     CallVariables,
     RoutingResult,
 )
+from api.models_trace import CallTrace
 from api.models_transfers import CallTransfers, TerminatedCalls, Transfer
 from api.plan_models import DialedNumberPattern
 from api.report_models import CallDetailRecord, CdrQueryResult, WholeCallDetailRecord
@@ -160,6 +161,22 @@ class CallsimClient:
         if calling_number:
             body["callingNumber"] = calling_number
         return await self._post(f"{_CONTRACT}/routing/lookup", RoutingResult, body)
+
+    # The trace.
+
+    async def trace(self, call_guid: str, after: int = 0) -> CallTrace:
+        """The SIP messages of a call, by its GUID or a Call-ID: those behind number `after`.
+
+        CallsimError 404 where nothing of it is kept, or the trace is off.
+        """
+        path = f"{_SIM}/calls/{part(call_guid)}/trace"
+        data, _ = await self._connection.ask("GET", path, query={"after": str(after)})
+        return read(CallTrace, data)
+
+    async def trace_file(self, call_guid: str, form: Literal["pcap", "svg", "txt"]) -> bytes:
+        """The same as a file for Wireshark and its like, as a picture, or as a text."""
+        path = f"{_SIM}/calls/{part(call_guid)}/trace.{form}"
+        return (await self._connection.fetch("GET", path))[0]
 
     # Variables.
 

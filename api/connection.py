@@ -72,6 +72,19 @@ class Connection:
         headers: Mapping[str, str] = _NONE,
     ) -> tuple[Any, Mapping[str, str]]:
         """The JSON of the answer, and its header fields. Raises CallsimError."""
+        data, answered = await self.fetch(method, path, query=query, body=body, headers=headers)
+        return json.loads(data) if data else None, answered
+
+    async def fetch(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] = _NONE,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] = _NONE,
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """The answer as it is, and its header fields. Raises CallsimError."""
         if method == "POST":
             headers = {"Idempotency-Key": uuid4().hex, **headers}
         for attempt in range(1, ATTEMPTS + 1):
@@ -87,7 +100,7 @@ class Connection:
                     data = await response.read()
                     if response.status >= 400:
                         raise _error(response.status, data)
-                    return json.loads(data) if data else None, response.headers
+                    return data, response.headers
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError):
                 if attempt == ATTEMPTS:
                     raise

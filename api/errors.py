@@ -43,6 +43,7 @@ from simulator.errors import (
     SessionNotFound,
     SkillGroupNotFound,
     TooManyReaders,
+    TraceNotFound,
 )
 from simulator.log_thread import serving
 from simulator.reports import ReportsBusy
@@ -60,6 +61,7 @@ ERRORS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (SessionNotFound, 404, "SESSION_NOT_FOUND", "the SIP session is not known or has ended"),
     (AgentNotFound, 404, "AGENT_NOT_FOUND", "there is no such agent"),
     (SkillGroupNotFound, 404, "SKILL_GROUP_NOT_FOUND", "there is no such skill group"),
+    (TraceNotFound, 404, "TRACE_NOT_FOUND", "nothing is kept of the messages of this call"),
     (BanNotFound, 404, "BAN_NOT_FOUND", "there is no such ban"),
     (FaultNotFound, 404, "FAULT_NOT_FOUND", "there is no such fault"),
     (FaultConflict, 409, "FAULT_CONFLICT", "the fault does not fit to those that are there"),
@@ -87,6 +89,7 @@ _LISTS: Final[Mapping[str, str]] = MappingProxyType(
         "SESSION_NOT_FOUND": "GET /cvp/rest/sip/session lists the sessions",
         "AGENT_NOT_FOUND": "GET /sim/v1/agents lists the agents",
         "SKILL_GROUP_NOT_FOUND": "GET /sim/v1/skill-groups lists them",
+        "TRACE_NOT_FOUND": "GET /sim/v1/trace/calls lists the calls of which something is kept",
         "BAN_NOT_FOUND": "GET /sim/v1/bans lists them",
         "FAULT_NOT_FOUND": "GET /sim/v1/faults lists them",
         "PLAN_ENTRY_NOT_FOUND": "GET /oamp/rest/dialedNumberPattern and /oamp/rest/sipserver list "

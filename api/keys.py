@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from simulator.metrics import Metrics
     from simulator.reports import Reports
     from simulator.routing import Lookup
+    from simulator.trace import Trace
     from simulator.views import (
         CallDetailView,
         CallFilter,
@@ -74,6 +75,10 @@ class CallServer(Protocol):
     @property
     def call_log(self) -> "CallLog":
         """What the log says of calls."""
+
+    @property
+    def trace(self) -> "Trace":
+        """The SIP messages of calls; TraceNotFound."""
 
     @property
     def desk(self) -> "AgentDesk":

@@ -42,6 +42,7 @@ CONTRACT_PREFIX: Final = "/cvp/rest"
 
 _IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _GUID: Final = "call_guid"
+_GUID_FORM: Final = re.compile(r"[0-9A-Fa-f]{32}")
 _JSON: Final = re.compile(r"application/(json|[\w.!#$&^-]+\+json)", re.IGNORECASE)
 _NO_QUALITY: Final = re.compile(r"q\s*=\s*0(\.0*)?")
 _JSON_TYPE: Final = "application/json"
@@ -153,7 +154,7 @@ class Operation:
     def _place(self, request: web.Request) -> dict[str, str]:
         """The parts of the path. A GUID is in capitals in all tables, in either case here."""
         place = {name: request.match_info[part] for part, name in self.parts.items()}
-        if _GUID in place:
+        if _GUID_FORM.fullmatch(place.get(_GUID, "")):  # a Call-ID stays as it is
             place[_GUID] = place[_GUID].upper()
         return place
 

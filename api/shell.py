@@ -1,4 +1,4 @@
-"""The commands that steer a running server from a shell: calls, transfer, hangup, wait."""
+"""The commands that steer a running server from a shell: calls, transfer, hangup and so on."""
 
 import asyncio
 import ssl
@@ -12,6 +12,7 @@ import aiohttp
 from api.auth import PASSWORD_FILE
 from api.client import CallsimClient, CallsimError
 from api.files import read_private
+from api.shell_trace import show_trace
 from simulator.config_base import User
 from simulator.views import TransferType
 
@@ -59,6 +60,9 @@ async def _steer(options: Namespace, user: User) -> int:
         if options.command == "hangup":
             answer = await client.terminate(options.guid, options.reason)
             print(answer.message)
+            return GOOD
+        if options.command == "trace":
+            await show_trace(client, options)
             return GOOD
         return await _wait(client, options)
 

@@ -40,6 +40,7 @@ examples:
   callsim calls --state queued          who waits in a running server?
   callsim load --ramp 10:500            how many calls a second? a report says
   callsim transfer GUID 1002            send a call elsewhere, and say what came of it
+  callsim trace GUID --follow           its SIP messages as they come and go
 """
 
 
@@ -193,7 +194,22 @@ def _add_steering(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     wait.add_argument("guid", metavar="GUID")
     wait.add_argument("state", nargs="+", choices=[*get_args(CallState), "ended"])
     wait.add_argument("--timeout", type=float, metavar="SECONDS", help="(default: none)")
-    for parser in (calls, transfer, hangup, wait):
+
+    trace = commands.add_parser(
+        "trace",
+        help="the SIP messages of a call, on all its legs",
+        description="Prints a ladder. The Call-ID of a leg will do for the GUID; GET "
+        "/sim/v1/trace/calls lists the calls of which messages are kept, refused ones too.",
+    )
+    trace.add_argument("guid", metavar="GUID")
+    form = trace.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a JSON object for each message")
+    form.add_argument("--pcap", metavar="FILE", help="write a capture for Wireshark and its like")
+    form.add_argument("--svg", metavar="FILE", help="write the ladder as a picture")
+    trace.add_argument(
+        "--follow", action="store_true", help="go on with what comes, until the call is over"
+    )
+    for parser in (calls, transfer, hangup, wait, trace):
         parser.add_argument(
             "--url", default="http://127.0.0.1:8080", help="of the server (default: %(default)s)"
         )

@@ -72,6 +72,7 @@ class Config(Section):
     log: sections.LogSection = sections.LogSection()
     headers: HeadersSection = HeadersSection()
     events: sections.EventsSection = sections.EventsSection()
+    trace: sections.TraceSection = sections.TraceSection()
     health: sections.HealthSection = sections.HealthSection()
     variables: sections.VariablesSection = sections.VariablesSection()
     dial_plan: dialing.DialPlanSection = dialing.DialPlanSection()

@@ -76,7 +76,7 @@ class Demo:
             host, port = parse_host_port(lab.addresses[name].removeprefix("sip:"))
             parties[host, port or 5060] = {"vxml": "VXML gateway"}.get(name, name)
         self.ladder = Ladder("call server", parties, "caller")
-        server.stack.tap = self._message
+        server.stack.add_tap(self._message)
         server.watch = self._news
 
     def _message(

@@ -33,6 +33,10 @@ class SkillGroupNotFound(CallServerError, LookupError):
     """No skill group has this name."""
 
 
+class TraceNotFound(CallServerError, LookupError):
+    """Nothing is kept of the messages of this call; the text says why."""
+
+
 class BanNotFound(CallServerError, LookupError):
     """No source with this address is banned."""
 

@@ -15,12 +15,22 @@ if TYPE_CHECKING:
     from simulator.views import ConnectionView
 
 
+Tap = Callable[[str, bytes, Listener, Address, float], None]
+
+
 class Stack(Protocol):
     """An endpoint with a clock, and somebody to send what it wants sent: `sip.aio.stack`."""
 
     endpoint: Endpoint
-    tap: Callable[[str, bytes, Listener, Address, float], None] | None
     faults: Faults | None
+
+    def add_tap(self, tap: Tap) -> None:
+        """Have `tap` see each message: ``"in"`` or ``"out"``, octets, listener, peer, time."""
+        ...
+
+    def remove_tap(self, tap: Tap) -> None:
+        """Have `tap` see no more."""
+        ...
 
     def now(self) -> float:
         """The time that every verb wants, in seconds."""

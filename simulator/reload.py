@@ -29,6 +29,7 @@ AT_START: Final = (
     "api",
     "cdr",
     "log",
+    "trace",
     "health",
     "lab",
 )

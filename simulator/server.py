@@ -53,6 +53,7 @@ from simulator.server_groups import ServerGroups
 from simulator.sources import Sources
 from simulator.states import REASONS
 from simulator.statistics import Statistics
+from simulator.trace import Trace
 from simulator.transfer_log import TransferLog
 from simulator.treatment import Treatment
 from simulator.vru_return import WaitingCalls
@@ -111,6 +112,7 @@ class CallServer(Commands):
         self.server_groups = ServerGroups(stack.endpoint)
         self.sources = Sources(self)
         self.administration = Administration(self, config)
+        self.trace = Trace(self, config.trace)
         self.waiting = WaitingCalls()
         self.licences = Licences()
         self.admission = Admission(self)
@@ -327,6 +329,8 @@ class CallServer(Commands):
             self.audit.rest()
         if call.steps.on:
             self.transfer_log.closed(call, now)
+        if self.trace.enabled:
+            self.trace.ended(call)
         ending = _Ending(self, call.guid, by.session if by is not None else None)
         row = row_of(call, now, by)
         if self.call_log.on:

@@ -32,6 +32,13 @@ class Listener:
         """The host that `remote` can reach this listener at, for Via, Contact and SDP."""
         return self.host
 
+    def path(self, remote: Address) -> tuple[Address | None, Address]:
+        """Both ends of what goes to `remote` now, as they are on the wire: ours, and theirs.
+
+        Ours is None where a connection has to be opened first.
+        """
+        return (self.local_host(remote[0]), self.port), remote
+
     def sent_by(self, remote: str) -> str:
         """``host:port`` for Via and Contact towards the host `remote`."""
         return host_port(self.local_host(remote), self.port)

@@ -62,13 +62,15 @@ async def reset_server(
     """End all calls, so that the next test finds nothing.
 
     Idempotency keys, failed logins and bans are forgotten, the levels of the log put back. Faults
-    are those of the configuration again, and none has fired.
+    are those of the configuration again, and none has fired. The trace is on or off as configured;
+    what it has of ended calls stays.
     """
     server.faults.reset()
     ended = await server.terminate_all(CallFilter(), "administrative")
     answers.clear()
     logins.clear()
     log_levels.restore()
+    server.trace.restore()
     server.administration.server.sources.screen.forget()
     after = {"terminatedCalls": ended}
     await server.administration.trail.record(who, "reset", "server", after=after)

@@ -50,7 +50,7 @@ class Owner(Protocol):
 
 
 class StreamConnection(asyncio.Protocol):
-    """One connection; `peer` is the address at its far end, `ours` whether we opened it.
+    """One connection; `peer` and `local` are its ends, `ours` whether we opened it.
 
     A ping that is not answered ends a connection whose peer has answered one before; who
     never did does not know of RFC 5626, and is not pinged again.
@@ -58,6 +58,7 @@ class StreamConnection(asyncio.Protocol):
 
     def __init__(self, owner: Owner, *, ours: bool) -> None:
         self.peer: Address = ("", 0)
+        self.local: Address = ("", 0)
         self.ours = ours
         self._owner = owner
         self._framer = StreamFramer()
@@ -77,6 +78,8 @@ class StreamConnection(asyncio.Protocol):
             self._transport.abort()
             return
         self.peer = (name[0], name[1])
+        name = transport.get_extra_info("sockname")
+        self.local = (name[0], name[1])
         tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._certificate = tls.getpeercert() or {}

@@ -35,6 +35,13 @@ class SocketListener(Listener):
         """The address towards `remote`; the kernel's routing decides, once a host."""
         if self._advertise is not None:
             return self._advertise
+        return self._own_host(remote)
+
+    def path(self, remote: Address) -> tuple[Address | None, Address]:
+        """Both ends of what goes to `remote` now; ours as it is bound, not as advertised."""
+        return (self._own_host(remote[0]), self.port), remote
+
+    def _own_host(self, remote: str) -> str:
         known = self._local_hosts
         if known is None:
             return self.host

@@ -46,6 +46,18 @@ def _ignore(event: Event | Responded, _now: float) -> None:
     """The handler until there is one."""
 
 
+def _all(taps: tuple[Tap, ...]) -> Tap | None:
+    """One tap for them all."""
+    if len(taps) < 2:
+        return taps[0] if taps else None
+
+    def tap(direction: str, data: bytes, listener: Listener, address: Address, now: float) -> None:
+        for one in taps:
+            one(direction, data, listener, address, now)
+
+    return tap
+
+
 class SipStack:
     """An `Endpoint` on real sockets, in the running event loop.
 
@@ -58,7 +70,8 @@ class SipStack:
         self, timers: Timers | None = None, user_agent: str = "", handler: Handler | None = None
     ) -> None:
         self.endpoint = Endpoint([], IdSource(os.urandom), timers, user_agent)
-        self.tap: Tap | None = None
+        self._taps: tuple[Tap, ...] = ()
+        self._tap: Tap | None = None  # what calls them
         self.faults: Faults | None = None
         self.handler = handler or _ignore
         self.resolver: Resolver | None = None  # the system's, made when a name comes up
@@ -74,6 +87,16 @@ class SipStack:
         self._attending: asyncio.Handle | None = None  # where new calls came to the door
         self._attended = 0.0  # when they had their last turn, or began to wait
         self._full = False  # a reading since was a whole batch: more may be there
+
+    def add_tap(self, tap: Tap) -> None:
+        """Have `tap` see each message from now on, before it is read and before it is sent."""
+        self._taps = (*self._taps, tap)
+        self._tap = _all(self._taps)
+
+    def remove_tap(self, tap: Tap) -> None:
+        """Have `tap` see no more."""
+        self._taps = tuple(one for one in self._taps if one != tap)
+        self._tap = _all(self._taps)
 
     def now(self) -> float:
         """The time that every verb wants: the loop's clock, in seconds."""
@@ -116,8 +139,8 @@ class SipStack:
 
     def _take(self, listener: StreamListener, data: bytes, address: Address) -> None:
         now = self._loop.time()
-        if self.tap is not None:
-            self.tap("in", data, listener, address, now)
+        if self._tap is not None:
+            self._tap("in", data, listener, address, now)
         try:
             if self.faults is not None:
                 self.faults.arrived(data, address, listener, now)
@@ -150,7 +173,7 @@ class SipStack:
         now = self._loop.time()
         door = self.endpoint.door
         receive = door.take if self.faults is None else self.faults.arrived
-        tap = self.tap
+        tap = self._tap
         # Nothing is old where the last reading left nothing, and that is not long ago.
         ask = door.delay > 0 and (listener.full or now > listener.read_until + _UNREAD)
 
@@ -269,7 +292,7 @@ class SipStack:
 
     def transmit(self, messages: list[Outgoing], now: float) -> None:
         """Send past the faults. What comes of an address that fails is left to `pump`."""
-        tap = self.tap
+        tap = self._tap
         failed: list[tuple[Listener, Address]] = []
         for listener, address, data in messages:
             if tap is not None:

@@ -98,13 +98,8 @@ class StreamListener(SocketListener):
         A `PeerAddress` says whose certificate a new one must show, and where a response
         goes whose connection is gone (RFC 3261 section 18.2.2).
         """
-        domain = ""
-        connection = self.connections.get(address)
-        if isinstance(address, PeerAddress):
-            if connection is None and address.otherwise is not None:
-                address = address.otherwise
-                connection = self.connections.get(address)
-            domain = address.domain
+        address, connection = self._way(address)
+        domain = address.domain if isinstance(address, PeerAddress) else ""
         if connection is not None and connection.usable and connection.speaks_for(domain):
             connection.send(data)
             return
@@ -123,6 +118,20 @@ class StreamListener(SocketListener):
             return False
         connection.close()
         return True
+
+    def path(self, remote: Address) -> tuple[Address | None, Address]:
+        """Both ends of what goes to `remote` now; ours is None until a connection is open."""
+        address, connection = self._way(remote)
+        return (connection.local if connection is not None else None), address
+
+    def _way(self, address: Address) -> tuple[Address, StreamConnection | None]:
+        """Where `transmit` sends to, and the connection that there is."""
+        connection = self.connections.get(address)
+        if connection is None and isinstance(address, PeerAddress):
+            otherwise = address.otherwise
+            if otherwise is not None:
+                return otherwise, self.connections.get(otherwise)
+        return address, connection
 
     async def _connect(self, key: _Key) -> None:
         address, domain = key

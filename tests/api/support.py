@@ -24,6 +24,7 @@ from simulator.agents import SkillGroups
 from simulator.call_log import CallLog
 from simulator.config import Config
 from simulator.config_base import User
+from simulator.config_sections import TraceSection
 from simulator.config_values import HttpListen
 from simulator.errors import CallNotFound, CallStateError, SessionNotFound
 from simulator.event_bus import EventBus
@@ -34,6 +35,7 @@ from simulator.reports import IntervalView, RealtimeView, Reports, ServiceView
 from simulator.routing import DialPlan, Lookup
 from simulator.server import CallServer as RealCallServer
 from simulator.statistics import Counts
+from simulator.trace import Trace
 from simulator.variables import Variables
 from simulator.views import (
     CallDetailView,
@@ -207,6 +209,13 @@ def events_bus(kept: int) -> EventBus:
     return EventBus(kept, lambda: 0.0, lambda now: STARTED + now)
 
 
+def empty_trace() -> Trace:
+    """A trace that nothing passes."""
+    stack = SimpleNamespace(add_tap=lambda _tap: None, remove_tap=lambda _tap: None)
+    server = SimpleNamespace(calls={}, stack=stack, wall=lambda now: STARTED + now)
+    return Trace(cast(Any, server), TraceSection())
+
+
 @dataclass
 class FakeCallServer:
     """Two calls; what was asked is in `asked`. `failure` is raised by every command."""
@@ -237,6 +246,7 @@ class FakeCallServer:
     administration: Administration = field(default_factory=_administration)
     events: EventBus = field(default_factory=lambda: events_bus(1000))
     call_log: CallLog = field(default_factory=lambda: CallLog(lambda: 0.0))
+    trace: Trace = field(default_factory=lambda: empty_trace())
 
     @property
     def metrics(self) -> Metrics:

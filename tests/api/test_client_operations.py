@@ -53,6 +53,7 @@ USES: dict[str, tuple[Use, list[str]]] = {
         ),
         ["transferCall"],
     ),
+    "trace": (lambda c: c.trace(GUID, 7), ["getCallTrace"]),
     "transfers": (lambda c: c.transfers(GUID), ["listCallTransfers"]),
     "complete_transfer": (lambda c: c.complete_transfer(GUID), ["completeTransfer"]),
     "cancel_transfer": (lambda c: c.cancel_transfer(GUID), ["cancelTransfer"]),
@@ -92,8 +93,11 @@ USES: dict[str, tuple[Use, list[str]]] = {
         ["setAgentState"],
     ),
 }
-# What stands on those: shown to work with calls in test_client.py.
-WAITING = {"outcome", "transfer_and_wait", "consult", "cursor", "watch", "wait_for", "close"}
+# What stands on those: shown to work with calls in test_client.py, the file in test_trace.py.
+WAITING = {
+    *("outcome", "transfer_and_wait", "consult", "cursor", "watch", "wait_for", "trace_file"),
+    "close",
+}
 
 
 class Documented:

@@ -119,6 +119,7 @@ class Party:
         self.held: list[tuple[bytes, Address]] | None = None
         self.events: list[AnyEvent] = []
         self.handler: Callable[[AnyEvent, float], None] | None = None
+        self.taps: list[Callable[[str, bytes, Listener, Address, float], None]] = []
 
     @property
     def uri(self) -> str:
@@ -298,6 +299,8 @@ class Network:
             return
         with self._watching():
             listener = place.listener_at(target, transport)
+            for tap in place.taps:
+                tap("in", data, listener, source, self.now)
             if place.faults is not None:
                 place.faults.arrived(data, source, listener, self.now)
                 place.endpoint.door.taken = 0  # each message has a turn of the loop to itself
@@ -391,6 +394,8 @@ class Network:
     def transmit(self, party: Party, messages: list[Outgoing]) -> None:
         """Send what a party has, past its faults."""
         for listener, address, data in messages:
+            for tap in party.taps:
+                tap("out", data, listener, address, self.now)
             if address in self.unreachable or (listener.transport, address) in self.refusing:
                 with self._watching():
                     party.endpoint.transport_failed(listener, address, self.now)

@@ -36,7 +36,6 @@ class VirtualStack:
         self.party = party
         self.endpoint: Endpoint = party.endpoint
         self.endpoint.user_agent_line = f"User-Agent: {user_agent}\r\n"
-        self.tap: Tap | None = None
         self._pumping = False
 
     @property
@@ -49,6 +48,12 @@ class VirtualStack:
 
     def transmit(self, messages: list[Outgoing], _now: float) -> None:
         self.party.network.transmit(self.party, messages)
+
+    def add_tap(self, tap: Tap) -> None:
+        self.party.taps.append(tap)
+
+    def remove_tap(self, tap: Tap) -> None:
+        self.party.taps.remove(tap)
 
     def now(self) -> float:
         return self.party.network.now

@@ -1,0 +1,354 @@
+"""The trace of calls: their SIP messages on all legs, for a while after their end too.
+
+While calls run it only puts each message where its Call-ID stands. What belongs to which
+call, what is a secret, where our end was: all that is found out when somebody asks.
+"""
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from simulator.errors import TraceNotFound
+from simulator.masking import masked
+from simulator.trace_views import TracedCallView as TracedCallView
+from simulator.trace_views import TracedMessage as TracedMessage
+from simulator.trace_views import TraceStateView as TraceStateView
+from simulator.trace_views import TraceView as TraceView
+from sip.transport import Address, Listener
+
+if TYPE_CHECKING:
+    from simulator.call import Call
+    from simulator.config_sections import TraceSection
+    from simulator.server import CallServer
+
+_CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t\r\n]*([^ \t\r\n]+)", re.IGNORECASE)
+_INVITE: Final = re.compile(rb"\s*INVITE\s", re.IGNORECASE)
+_FINAL: Final = re.compile(rb"SIP/2\.0 ([2-6]\d\d)")
+_OF_INVITE: Final = re.compile(rb"\ncseq[ \t]*:[ \t\r\n]*\d+[ \t\r\n]+INVITE\b", re.IGNORECASE)
+
+_BESIDE: Final = 250
+"""Octets that a message takes beside its own."""
+
+_YOUNG: Final = 1.0
+"""Seconds that an INVITE may wait at the door: until then it is a call in progress."""
+
+_LEG: Final = 600
+"""Octets that a leg takes without its messages."""
+
+_End = tuple[str, int]
+_Raw = tuple[int, float, str, bytes, int, _End, _End | None]
+"""Number, time of the loop's clock, direction, octets, number of the listener, peer, our end
+where a connection says it. Of atoms alone, so that the garbage collector need not look at it."""
+
+
+class _Kept:
+    """What is kept of one Call-ID; `owner` is the GUID of the ended call that it belongs to."""
+
+    __slots__ = ("messages", "notes", "omitted", "owner")
+
+    def __init__(self) -> None:
+        self.messages: list[_Raw] = []
+        self.notes: list[tuple[int, float, str]] = []
+        self.omitted = 0
+        self.owner = ""
+
+
+class Trace:
+    """The messages of the calls of `server`, in bounds: so many legs, messages of one leg, and
+    octets in all. Who has no room goes: ended and refused calls first, the oldest first."""
+
+    def __init__(self, server: "CallServer", section: "TraceSection") -> None:
+        self._server = server
+        self._section = section
+        self._most_legs = section.legs
+        self._most_messages = section.messages
+        self._most_octets = section.memory << 20
+        self._room_legs = self._most_legs
+        self._room_octets = self._most_octets
+        self.enabled = False
+        self._kept: dict[bytes, _Kept] = {}  # by Call-ID, the oldest first
+        self._ended: dict[str, list[tuple[bytes, str]]] = {}  # legs of ended calls by GUID
+        self._numbers: dict[Listener, int] = {}
+        self._listeners: list[Listener] = []
+        self._octets = 0
+        self._count = 0  # messages so far
+        self.restore()
+
+    def restore(self) -> None:
+        """On or off, as configured."""
+        self.switch(on=self._section.enabled)
+
+    def switch(self, *, on: bool) -> None:
+        """Turn it on, from now on for calls in progress too, or off: nothing is kept then."""
+        if on == self.enabled:
+            return
+        self.enabled = on
+        if on:
+            for name in self._live():
+                self._begin(name)
+            self._server.stack.add_tap(self._take)
+        else:
+            self._server.stack.remove_tap(self._take)
+            self._kept.clear()
+            self._ended.clear()
+            self._octets = 0
+
+    # What every message passes.
+
+    def _take(
+        self, direction: str, data: bytes, listener: Listener, address: Address, now: float
+    ) -> None:
+        at = data.find(b"\nCall-ID:", 0, data.find(b"\r\n\r\n"))
+        name = data[at + 9 : data.find(b"\r", at)].strip() if at >= 0 else b""
+        if not name:  # written otherwise
+            found = _CALL_ID.search(data)
+            name = found[1] if found is not None else b""
+        kept = self._kept.get(name)
+        if kept is None:
+            if not name or (data[:7] != b"INVITE " and _INVITE.match(data) is None):
+                return  # not of a call: OPTIONS and the like
+            kept = self._begin(name)
+        local: Address | None = None
+        if listener.reliable:
+            local, address = listener.path(address)
+        number = self._numbers.get(listener)
+        if number is None:
+            number = self._numbers[listener] = len(self._listeners)
+            self._listeners.append(listener)
+        messages = kept.messages
+        if len(messages) >= self._most_messages:
+            # How it began and what was last say most.
+            self._octets -= len(messages.pop(self._most_messages // 2)[3]) + _BESIDE
+            kept.omitted += 1
+        self._count += 1
+        here = (local[0], local[1]) if local is not None else None
+        there = (address[0], address[1])
+        messages.append((self._count, now, direction, data, number, there, here))
+        self._octets += len(data) + _BESIDE
+        if self._octets > self._room_octets or len(self._kept) > self._room_legs:
+            self._make_room(now)
+
+    def mark(self, call_id: str, text: str, now: float) -> None:
+        """Note something between the messages of a leg; nothing where that is not traced."""
+        kept = self._kept.get(_name(call_id))
+        if kept is not None:
+            if len(kept.notes) >= self._most_messages:
+                del kept.notes[0]
+            self._count += 1
+            kept.notes.append((self._count, now, text))
+
+    def _begin(self, name: bytes) -> _Kept:
+        kept = self._kept[name] = _Kept()
+        self._octets += _LEG
+        return kept
+
+    def ended(self, call: "Call") -> None:
+        """A call is over: its legs are known by its GUID from now on."""
+        legs = [(name, kind) for name, kind in _legs(call) if name in self._kept]
+        for name, _ in legs:
+            self._kept[name].owner = call.guid
+        if legs:
+            self._ended.pop(call.guid, None)  # of a call whose GUID was used again
+            self._ended[call.guid] = legs
+
+    # Room.
+
+    def _live(self) -> set[bytes]:
+        """The Call-IDs of calls in progress."""
+        return {name for call in self._server.calls.values() for name, _ in _legs(call)}
+
+    def _make_room(self, now: float) -> None:
+        """Free an eighth at a time, as finding out who may go takes its time.
+
+        Legs of calls in progress stay, if only by name: where they are too many by themselves,
+        it is tried again once there is an eighth more.
+        """
+        self._free(self._most_legs // 8 * 7, self._most_octets // 8 * 7, now - _YOUNG)
+        self._room_legs = max(self._most_legs, len(self._kept) // 8 * 9)
+        self._room_octets = max(self._most_octets, self._octets // 8 * 9)
+
+    def _free(self, legs: int, octets: int, young: float) -> None:
+        """Go down to so many; who began after `young` may not have got its call yet."""
+        live = self._live()
+        for name, kept in list(self._kept.items()):
+            if self._octets <= octets and len(self._kept) <= legs:
+                return
+            began = kept.messages[0][1] if kept.messages else 0.0
+            if name in self._kept and name not in live and began <= young:
+                self._forget(name, live)
+        for kept in self._kept.values():
+            if self._octets <= octets:
+                return
+            kept.omitted += len(kept.messages)
+            self._octets -= _size(kept) - _LEG
+            kept.messages.clear()
+            kept.notes.clear()
+
+    def _forget(self, name: bytes, live: set[bytes]) -> None:
+        """Let go of a leg, and of the others of its call, which would tell half of it."""
+        owner = self._kept[name].owner
+        legs = self._ended.get(owner, [])
+        if all(name != one for one, _ in legs):
+            legs = [(name, "")]  # of a call whose GUID was used again, or that never was one
+        else:
+            del self._ended[owner]
+        for one, _ in legs:
+            kept = self._kept.get(one)
+            if kept is not None and kept.owner == owner and one not in live:
+                self._octets -= _size(kept)
+                del self._kept[one]
+
+    # What readers ask.
+
+    def state(self) -> TraceStateView:
+        """Whether it is on, and how much there is."""
+        messages = sum([len(kept.messages) for kept in self._kept.values()])
+        return TraceStateView(self.enabled, len(self._kept), messages, self._octets)
+
+    def messages(self, name: str) -> list[TracedMessage]:
+        """The messages of a call, by its GUID or a Call-ID, as in `of`."""
+        return self.of(name).messages
+
+    def of(self, name: str) -> TraceView:
+        """What is kept of a call, by its GUID or the Call-ID of one of its legs.
+
+        Raises TraceNotFound.
+        """
+        if not self.enabled:
+            raise TraceNotFound("the trace is off: PUT /sim/v1/trace turns it on, for new messages")
+        guid = name.upper()
+        call = self._server.calls.get(guid)
+        legs = self._ended.get(guid) if call is None else _legs(call)
+        if legs is None:
+            call_id = _name(name)
+            guid, call = self._call_of(call_id)
+            if call is not None:
+                legs = _legs(call)
+            elif guid:
+                legs = self._ended[guid]
+            elif call_id in self._kept:
+                legs = [(call_id, "")]
+            else:
+                raise TraceNotFound(
+                    f"nothing is kept of a call with the GUID or Call-ID {name!r}: there was none "
+                    "since the trace is on, or newer ones took its place (trace.memory)"
+                )
+        omitted = 0
+        messages: list[TracedMessage] = []
+        for one, kind in dict(legs).items():
+            kept = self._kept.get(one)
+            if kept is not None:
+                omitted += kept.omitted
+                messages += self._shown(one, kind, kept)
+        messages.sort(key=_number)
+        return TraceView(guid, call is None, omitted, messages)
+
+    def calls(self, limit: int) -> list[TracedCallView]:
+        """The calls of which something is kept, those that began last first."""
+        owners = {
+            name: call.guid for call in self._server.calls.values() for name, _ in _legs(call)
+        }
+        found: list[TracedCallView] = []
+        seen: set[str] = set()
+        for name in reversed(list(self._kept)):
+            kept = self._kept[name]
+            guid = owners.get(name) or kept.owner
+            if guid in seen or not kept.messages:
+                continue
+            if len(found) == limit:
+                break
+            if guid:
+                seen.add(guid)
+            found.append(self._call_view(name, guid))
+        return found
+
+    def _call_view(self, name: bytes, guid: str) -> TracedCallView:
+        call = self._server.calls.get(guid)
+        legs = self._ended.get(guid, [(name, "")]) if call is None else _legs(call)
+        kept = [self._kept[one] for one, _ in legs if one in self._kept]
+        first = min([one for one in kept if one.messages], key=_first).messages
+        status = 0
+        for raw in first:
+            final = _FINAL.match(raw[3])
+            if final is not None and _OF_INVITE.search(raw[3]) is not None:
+                status = int(final[1])
+        data = masked(first[0][3])
+        found = _CALL_ID.search(data)
+        return TracedCallView(
+            guid,
+            _text(found[1] if found is not None else name),
+            self._server.wall(first[0][1]),
+            _text(data.strip().partition(b"\r\n")[0]),
+            status,
+            len(legs),
+            sum([len(one.messages) for one in kept]),
+        )
+
+    def _call_of(self, call_id: bytes) -> "tuple[str, Call | None]":
+        """The call that has a leg of this Call-ID: its GUID, and itself while it is active."""
+        for call in self._server.calls.values():
+            if any(name == call_id for name, _ in _legs(call)):
+                return call.guid, call
+        for guid, legs in self._ended.items():
+            if any(name == call_id for name, _ in legs):
+                return guid, None
+        return "", None
+
+    def _shown(self, name: bytes, kind: str, kept: _Kept) -> list[TracedMessage]:
+        call_id = _text(name)
+        wall = self._server.wall
+        found: list[TracedMessage] = []
+        opened: dict[tuple[int, _End], _End] = {}  # what later messages say of their connection
+        for number, at, direction, data, listener, peer, local in reversed(kept.messages):
+            way = self._listeners[listener]
+            if local is None:
+                local = opened.get((listener, peer))
+            else:
+                opened[listener, peer] = local
+            if local is None:
+                ours = way.path(peer)[0]
+                local = (ours[0], ours[1]) if ours else (way.local_host(peer[0]), way.port)
+            found.append(
+                TracedMessage(
+                    wall(at),
+                    direction,
+                    way.transport,
+                    local,
+                    peer,
+                    masked(data),
+                    call_id,
+                    kind,
+                    "",
+                    number,
+                )
+            )
+        for number, at, text in kept.notes:
+            nowhere = ("", 0)
+            found.append(
+                TracedMessage(wall(at), "", "", nowhere, nowhere, b"", call_id, kind, text, number)
+            )
+        return found
+
+
+def _legs(call: "Call") -> list[tuple[bytes, str]]:
+    """Call-ID and kind of each leg."""
+    return [(_name(leg.session.dialog.call_id), leg.kind) for leg in call.legs]
+
+
+def _name(call_id: str) -> bytes:
+    return call_id.encode("utf-8", "surrogateescape")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _number(message: TracedMessage) -> int:
+    return message.number
+
+
+def _first(kept: _Kept) -> int:
+    return kept.messages[0][0]
+
+
+def _size(kept: _Kept) -> int:
+    return _LEG + sum([len(raw[3]) + _BESIDE for raw in kept.messages])

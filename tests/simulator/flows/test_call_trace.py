@@ -1,0 +1,285 @@
+"""The trace of calls in memory: every message on every leg, in bounds."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from simulator.errors import TraceNotFound
+from simulator.ladder import label_of
+from simulator.trace import TracedMessage
+from simulator.trace_text import text_ladder
+from tests.simulator.flows.conftest import Build
+from tests.simulator.flows.world import World
+
+
+@pytest.fixture
+def build(build: Build) -> Iterator[Build]:
+    """Its calls are ended after the test."""
+    worlds: list[World] = []
+
+    def make(**sections: Any) -> World:
+        worlds.append(build(**sections))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        for call in list(world.server.calls.values()):
+            call.end(world.network.now, "completed", "")
+        world.run()
+
+
+def told(world: World, name: str) -> list[str]:
+    """A call as it is traced: ``caller > INVITE``, ``vxml < 200 OK``."""
+    return [shown(message) for message in world.server.trace.messages(name)]
+
+
+def shown(message: TracedMessage) -> str:
+    label = (label_of(message.data) or "malformed").removesuffix(" (SDP)")
+    return f"{message.leg or '?'} {'>' if message.direction == 'in' else '<'} {label}"
+
+
+def on_the_wire(world: World) -> list[bytes]:
+    """What the server sent and got."""
+    return [packet.data for packet in world.network.log]
+
+
+def test_every_message_of_every_leg_in_order(world: World) -> None:
+    line = world.dial("7000")
+    world.run(12.0)
+    guid = world.call.guid
+    assert told(world, guid)[:4] == [
+        "caller > INVITE", "caller < 100 Trying", "vxml < INVITE", "vxml > 200 OK",
+    ]  # fmt: skip
+    line.hang_up()
+    world.run(2.0)
+    assert world.state == "ended"
+    view = world.server.trace.of(guid)
+    assert view.ended
+    assert view.guid == guid
+    assert {message.leg for message in view.messages} == {"caller", "vxml", "agent"}
+    assert [m.data for m in view.messages if m.direction == "out"] == [
+        packet.data for packet in world.network.log if packet.source == "server"
+    ]
+    assert sorted(m.data for m in view.messages) == sorted(on_the_wire(world))
+    assert [m.number for m in view.messages] == sorted(m.number for m in view.messages)
+    assert [m.time for m in view.messages] == sorted(m.time for m in view.messages)
+    first = view.messages[0]
+    assert first.time == pytest.approx(world.server.epoch + 0.01)
+    assert (first.transport, first.local) == ("UDP", world.party.address)
+    assert first.peer == world.caller.party.address
+    assert first.call_id == world.call.caller.session.dialog.call_id
+
+
+def test_a_call_that_was_refused_before_it_was_one(build: Build) -> None:
+    world = build(server={"max_calls": 0})
+    world.dial("7000")
+    world.run()
+    (listed,) = world.server.trace.calls(10)
+    assert (listed.guid, listed.status, listed.legs, listed.messages) == ("", 503, 1, 3)
+    assert listed.request.startswith("INVITE sip:7000@")
+    assert told(world, listed.call_id) == [
+        "? > INVITE", "? < 503 Service Unavailable", "? > ACK",
+    ]  # fmt: skip
+    assert world.server.trace.of(listed.call_id).ended
+
+
+def test_retransmissions_are_there(world: World) -> None:
+    world.network.lose("200 INVITE")
+    world.dial("5000")
+    world.run(2.0)
+    found = told(world, world.call.guid)
+    assert found.count("caller < 200 OK") == 2
+
+
+def test_the_call_id_of_a_leg_will_do(world: World) -> None:
+    world.self_service()
+    guid = world.call.guid
+    for leg in world.call.legs:
+        assert world.server.trace.of(leg.session.dialog.call_id).guid == guid
+    assert told(world, guid.lower()) == told(world, guid)
+    world.call.legs[0].session.bye(world.network.now)
+    call_id = world.call.legs[1].session.dialog.call_id
+    world.call.end(world.network.now, "completed", "")
+    world.run()
+    assert world.server.trace.of(call_id).guid == guid
+
+
+def test_secrets_are_masked(world: World) -> None:
+    world.dial("5000", lines='Authorization: Digest username="a", response="0123abcd"\r\n')
+    world.run()
+    first = world.server.trace.messages(world.call.guid)[0]
+    assert b'response="xxxxxxxx"' in first.data
+    assert len(first.data) == len(on_the_wire(world)[0])
+
+
+def test_turned_off_it_keeps_nothing_and_costs_nothing(world: World) -> None:
+    world.standalone()
+    guid = world.call.guid
+    world.server.trace.switch(on=False)
+    assert world.party.taps == []
+    with pytest.raises(TraceNotFound, match="the trace is off: PUT /sim/v1/trace"):
+        world.server.trace.of(guid)
+    world.server.trace.switch(on=True)
+    assert told(world, guid) == []  # it is known, but from now on
+    world.call.end(world.network.now, "completed", "")
+    world.run()
+    assert told(world, guid) == ["caller < BYE", "caller > 200 OK"]
+    world.server.trace.switch(on=False)
+    world.server.trace.restore()
+    assert world.server.trace.enabled
+
+
+def test_off_by_configuration(build: Build) -> None:
+    world = build(trace={"enabled": False})
+    assert world.party.taps == []
+    world.standalone()
+    assert world.server.trace.calls(10) == []
+
+
+def test_a_call_that_was_pushed_out(build: Build) -> None:
+    world = build(trace={"legs": 8})
+    guids = []
+    for _ in range(12):
+        line = world.dial("5000")
+        world.run()
+        guids.append(world.call.guid)
+        line.hang_up()
+        world.run()
+    kept = [guid for guid in guids if world.server.trace.state().legs and _is_kept(world, guid)]
+    assert kept == guids[-len(kept) :]
+    assert 7 <= len(kept) <= 8
+    with pytest.raises(TraceNotFound, match="newer ones took its place"):
+        world.server.trace.of(guids[0])
+    assert [one.guid for one in world.server.trace.calls(100)] == kept[::-1]
+    assert len(world.server.trace.calls(3)) == 3
+
+
+def _is_kept(world: World, guid: str) -> bool:
+    try:
+        return bool(world.server.trace.of(guid).messages)
+    except TraceNotFound:
+        return False
+
+
+def test_ended_and_refused_calls_make_room_for_those_in_progress(build: Build) -> None:
+    world = build(trace={"legs": 8}, server={"max_calls": 1})
+    world.standalone()
+    guid = world.call.guid
+    for _ in range(30):
+        world.dial("7000")
+        world.run()
+    assert len(world.seen) == 1
+    assert told(world, guid)[0] == "caller > INVITE"
+    assert world.server.trace.state().legs <= 8
+
+
+def test_calls_in_progress_lose_their_messages_at_last(build: Build) -> None:
+    world = build(trace={"memory": 1, "messages": 100_000})
+    world.standalone()
+    first = world.call.guid
+    lines = [world.dial("5000", lines=f"X-Long: {'a' * 20_000}\r\n") for _ in range(60)]
+    world.run()
+    assert len(world.server.calls) == 61
+    assert world.server.trace.state().octets <= 1 << 20
+    assert world.server.trace.of(first).messages == []
+    assert world.server.trace.of(first).omitted == 3
+    last = world.call.guid
+    assert told(world, last)[0] == "caller > INVITE"
+    for line in lines:
+        line.hang_up()
+    world.run()
+    assert told(world, last)[-1] == "caller < 200 OK"
+    assert told(world, first) == []
+
+
+def test_many_calls_in_progress_are_not_looked_at_for_each_message(build: Build) -> None:
+    world = build(trace={"legs": 8})
+    for _ in range(30):
+        world.dial("5000")
+        world.run()
+    trace = world.server.trace
+    assert trace.state().legs == 30
+    assert all(told(world, guid)[0] == "caller > INVITE" for guid in world.server.calls)
+
+
+def test_a_long_leg_keeps_its_begin_and_its_end(build: Build) -> None:
+    world = build(trace={"messages": 10})
+    line = world.standalone()
+    for number in range(10):
+        line.offer("sendonly" if number % 2 else "sendrecv")
+        world.run()
+    guid = world.call.guid
+    view = world.server.trace.of(guid)
+    assert len(view.messages) == 10
+    assert shown(view.messages[0]) == "caller > INVITE"
+    assert shown(view.messages[-1]) == "caller > ACK"
+    assert view.omitted == 3 + 30 - 10
+    assert text_ladder(view).endswith(f"{view.omitted} messages are not kept any more\n")
+
+
+def test_compact_and_odd_spellings_of_call_id(world: World) -> None:
+    stranger = world.network.add_stranger("odd")
+    for number, field in enumerate(("i: {}", "Call-ID:  {} ", "CALL-ID\t:{}", "Call-ID:\r\n {}")):
+        stranger.send(
+            world.party,
+            f"INVITE sip:5000@{world.address} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP {stranger.address[0]};branch=z9hG4bK{number}\r\n"
+            f"From: <sip:1@a>;tag={number}\r\nTo: <sip:5000@b>\r\n"
+            f"{field.format(f'odd-{number}')}\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n"
+            f"Contact: <{stranger.uri}>\r\nContent-Length: 0\r\n\r\n",
+        )
+        world.run()
+        found = told(world, f"odd-{number}")
+        assert found[:2] == ["caller > INVITE", "caller < 200 OK"]
+        assert world.server.trace.of(f"odd-{number}").guid == world.call.guid
+        world.call.end(world.network.now, "completed", "")
+    world.run(40.0)
+
+
+def test_what_is_not_of_a_call_is_not_kept(world: World) -> None:
+    stranger = world.network.add_stranger("pinger")
+    stranger.send(
+        world.party,
+        f"OPTIONS sip:{world.address} SIP/2.0\r\nVia: SIP/2.0/UDP {stranger.address[0]}"
+        ";branch=z9hG4bKo\r\nFrom: <sip:1@a>;tag=1\r\nTo: <sip:b>\r\nCall-ID: ping\r\n"
+        "CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+    )
+    stranger.send(world.party, b"\r\n\r\n")
+    world.run()
+    assert stranger.statuses("OPTIONS") == [200]
+    assert world.server.trace.state().legs == 0
+
+
+def test_a_note_stands_where_it_was_made(world: World) -> None:
+    line = world.standalone()
+    call_id = world.call.caller.session.dialog.call_id
+    world.server.trace.mark(call_id, "ACK dropped by rule 3", world.network.now)
+    world.server.trace.mark("unknown", "nothing", world.network.now)
+    line.hang_up()
+    world.run()
+    found = world.server.trace.messages(world.call.guid)
+    (at,) = [place for place, message in enumerate(found) if message.note]
+    assert (found[at].note, found[at].data, found[at].direction) == (
+        "ACK dropped by rule 3", b"", "",
+    )  # fmt: skip
+    assert shown(found[at + 1]) == "caller > BYE"
+
+
+def test_the_ladder_as_text(world: World) -> None:
+    line = world.dial("3000")
+    world.run()
+    world.server.trace.mark(world.call.caller.session.dialog.call_id, "a note", world.network.now)
+    line.hang_up()
+    world.run()
+    found = text_ladder(world.server.trace.of(world.call.guid))
+    lines = [re.sub(r" +", " ", one).strip() for one in found.splitlines()]
+    assert lines[0] == "caller call server vxml"
+    assert re.fullmatch(r"192\.0\.2\.\d+:5060 192\.0\.2\.\d+:5060", lines[1])
+    assert lines[2] == "0.000 |---- INVITE (SDP) -->| |"
+    assert lines[4] == "0.000 | |---- INVITE (SDP) -->|"
+    assert any(re.fullmatch(r"0\.\d{3} \* a note", one) for one in lines)
+    assert lines[-1] == "0.220 | |<----- 200 OK ------|" or "200 OK" in lines[-1]
+    bars = {one.rindex("|") for one in found.splitlines()[2:] if "|" in one and "*" not in one}
+    assert len(bars) <= 2  # columns stand still
