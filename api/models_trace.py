@@ -69,7 +69,7 @@ class TracedCall(Reply):
     sip_code: Annotated[int | SkipJsonSchema[None], BeforeValidator(_some)] = Field(
         None,
         validation_alias="status",
-        description="The last final response to an INVITE of the first leg."
+        description="The last final response to an INVITE of the first leg.",
     )
     legs: int
     messages: int

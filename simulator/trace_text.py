@@ -4,7 +4,6 @@ from typing import Final
 
 from simulator.ladder import WIDTH, Columns, label_of
 from simulator.trace_views import TraceView
-from sip.transport import host_port
 
 SERVER: Final = "call server"
 _TIME: Final = 10
@@ -60,7 +59,7 @@ def text_ladder(view: TraceView) -> str:
     ladder = TraceLadder()
     sent = [one for one in view.messages if one.direction]
     for message in sent:
-        ladder.add(message.call_id, message.leg, host_port(*message.peer))
+        ladder.add(message.call_id, message.leg, message.ends[1])
     lines = [ladder.header()] if sent else ["no messages"]
     for message in view.messages:
         if message.direction:

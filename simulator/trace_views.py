@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from sip.transport import host_port
+
 
 @dataclass(frozen=True, slots=True)
 class TracedMessage:
@@ -24,6 +26,11 @@ class TracedMessage:
     leg: str
     note: str = ""
     number: int = 0
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Our end and the peer's as ``host:port``."""
+        return host_port(*self.local), host_port(*self.peer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,6 @@ from simulator.ladder import label_of
 from simulator.trace import TracedMessage
 from simulator.trace_pcap import pcap
 from simulator.trace_text import text_ladder
-from sip.transport import host_port
 
 trace: Final = Operations("Trace", SIM_PREFIX)
 
@@ -113,7 +112,7 @@ async def list_traced_calls(server: CallServer, query: TracedCallsQuery) -> Trac
 
 def _shown(message: TracedMessage) -> TraceMessage:
     """The addresses of a note are empty."""
-    noted = not message.direction
+    local, peer = message.ends if message.direction else (None, None)
     return TraceMessage(
         number=message.number,
         timestamp=datetime.fromtimestamp(message.time, UTC),
@@ -121,8 +120,8 @@ def _shown(message: TracedMessage) -> TraceMessage:
         call_id=message.call_id,
         direction=message.direction or None,  # type: ignore[arg-type]
         transport=message.transport or None,  # type: ignore[arg-type]
-        local=None if noted else host_port(*message.local),
-        peer=None if noted else host_port(*message.peer),
+        local=local,
+        peer=peer,
         summary=label_of(message.data),
         message=message.data.decode("utf-8", "replace"),
         note=message.note,
