@@ -117,6 +117,7 @@ class CallServer(Commands):
         self.licences = Licences()
         self.admission = Admission(self)
         self.faults = Faults(self)
+        self.faults.mark = self.trace.mark
         self.configure(config)
         self.nobody = Call(self, "", "", "", _NO_ROUTE, self.started)  # see `let_go`
         self.nobody.state = "ended"

@@ -128,13 +128,15 @@ class Trace:
             self._make_room(now)
 
     def mark(self, call_id: str, text: str, now: float) -> None:
-        """Note something between the messages of a leg; nothing where that is not traced."""
-        kept = self._kept.get(_name(call_id))
-        if kept is not None:
-            if len(kept.notes) >= self._most_messages:
-                del kept.notes[0]
-            self._count += 1
-            kept.notes.append((self._count, now, text))
+        """Note something between the messages of a leg, of which there may be none yet."""
+        if not self.enabled:
+            return
+        name = _name(call_id)
+        kept = self._kept.get(name) or self._begin(name)
+        if len(kept.notes) >= self._most_messages:
+            del kept.notes[0]
+        self._count += 1
+        kept.notes.append((self._count, now, text))
 
     def _begin(self, name: bytes) -> _Kept:
         kept = self._kept[name] = _Kept()

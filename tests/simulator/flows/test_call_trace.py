@@ -256,7 +256,6 @@ def test_a_note_stands_where_it_was_made(world: World) -> None:
     line = world.standalone()
     call_id = world.call.caller.session.dialog.call_id
     world.server.trace.mark(call_id, "ACK dropped by rule 3", world.network.now)
-    world.server.trace.mark("unknown", "nothing", world.network.now)
     line.hang_up()
     world.run()
     found = world.server.trace.messages(world.call.guid)
@@ -265,6 +264,21 @@ def test_a_note_stands_where_it_was_made(world: World) -> None:
         "ACK dropped by rule 3", b"", "",
     )  # fmt: skip
     assert shown(found[at + 1]) == "caller > BYE"
+
+
+def test_what_a_fault_did_is_noted(build: Build) -> None:
+    """Also to a message that never was on the wire."""
+    world = build(faults=[{"name": "lost", "method": "INVITE", "direction": "out", "drop": True}])
+    world.dial("6000")
+    world.run()
+    found = world.server.trace.messages(world.call.guid)
+    assert [message.leg for message in found if message.direction] == ["caller"] * 2
+    (note,) = [message for message in found if message.note]
+    assert note.leg == "agent"
+    assert note.note.startswith("lost: ")
+    world.server.trace.switch(on=False)
+    world.run(1.0)
+    assert world.server.trace.state().legs == 0
 
 
 def test_the_ladder_as_text(world: World) -> None:
