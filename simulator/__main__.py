@@ -206,9 +206,7 @@ def _add_steering(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     form.add_argument("--json", action="store_true", help="a JSON object for each message")
     form.add_argument("--pcap", metavar="FILE", help="write a capture for Wireshark and its like")
     form.add_argument("--svg", metavar="FILE", help="write the ladder as a picture")
-    trace.add_argument(
-        "--follow", action="store_true", help="go on with what comes, until the call is over"
-    )
+    trace.add_argument("--follow", action="store_true", help="go on until the call is over")
     for parser in (calls, transfer, hangup, wait, trace):
         parser.add_argument(
             "--url", default="http://127.0.0.1:8080", help="of the server (default: %(default)s)"

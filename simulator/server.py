@@ -75,7 +75,6 @@ _NO_ROUTE: Final = Route("", "", "preroute", "", "label")
 LAST_WORDS: Final = 2.0
 """Seconds that the far ends have for answers when the server stops."""
 
-
 Watch = Callable[[Call, float, str, str], None]
 
 
@@ -330,8 +329,7 @@ class CallServer(Commands):
             self.audit.rest()
         if call.steps.on:
             self.transfer_log.closed(call, now)
-        if self.trace.enabled:
-            self.trace.ended(call)
+        self.trace.ended(call)
         ending = _Ending(self, call.guid, by.session if by is not None else None)
         row = row_of(call, now, by)
         if self.call_log.on:

@@ -145,6 +145,8 @@ class Trace:
 
     def ended(self, call: "Call") -> None:
         """A call is over: its legs are known by its GUID from now on."""
+        if not self.enabled:
+            return
         legs = [(name, kind) for name, kind in _legs(call) if name in self._kept]
         for name, _ in legs:
             self._kept[name].owner = call.guid
