@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -116,9 +117,7 @@ class Capture:
         self, directory: Path, ports: Iterable[int], tls_ports: Iterable[int] = ()
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        program = shutil.which("tshark")
-        if program is None:
-            raise TsharkMissing("tshark is not installed: apt-get install tshark (Debian, Ubuntu)")
+        program = _tshark()
         dumpcap = shutil.which("dumpcap")
         if dumpcap is None:  # Debian lets only root and the group wireshark see it
             raise CaptureError(_NOT_ALLOWED)
@@ -271,6 +270,33 @@ class Capture:
             return [] if framer is None else framer.feed(data)
         except FramingError as error:
             raise CaptureError(f"no SIP in TCP: {error}\n\n{self.ladder()}") from error
+
+
+def _tshark() -> str:
+    program = shutil.which("tshark")
+    if program is None:
+        raise TsharkMissing("tshark is not installed: apt-get install tshark (Debian, Ubuntu)")
+    return program
+
+
+def read_capture(file: Path) -> list[Captured]:
+    """The SIP messages of a capture file that has one in each packet, or its last segment.
+
+    tshark is told nothing of ports, but to look at what is in a packet first: whatever free port
+    a test was given may be that of some other protocol. Raises TsharkMissing.
+    """
+    fields = [part for field in _FIELDS for part in ("-e", field)]
+    first = [part for one in ("udp", "tcp") for part in ("-o", f"{one}.try_heuristic_first:TRUE")]
+    command = [_tshark(), "-n", "-r", str(file), *first, "-T", "ek", *fields]
+    found = subprocess.run(command, capture_output=True, check=True).stdout
+    messages: list[Captured] = []
+    for line in found.splitlines():
+        layers = json.loads(line).get("layers")
+        if layers is not None:
+            lower = "udp" if _first(layers, "udp.payload") else "tcp"
+            data = bytes.fromhex(_first(layers, f"{lower}.payload").replace(":", ""))
+            messages += _captured(layers, lower, [data])
+    return messages
 
 
 def _decrypted(layers: dict[str, Any]) -> list[bytes]:

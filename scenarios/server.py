@@ -145,6 +145,13 @@ class ServerProcess:
         """`rest`, but to a path from the root, such as ``/sim/v1/agents``."""
         return self._ask(method, path, body, expect)
 
+    def download(self, path: str) -> bytes:
+        """What is at a path from the root, as it is. Raises RestError."""
+        status, data = self._exchange("GET", path, None)
+        if status != 200:
+            raise RestError(f"GET {path}", status, json.loads(data))
+        return data
+
     def _ask(self, method: str, path: str, body: object, expect: int | None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         status, text = self._exchange(method, path, data)

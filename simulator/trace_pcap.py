@@ -1,6 +1,6 @@
 """A traced call as a capture file: IP packets made anew around its messages.
 
-Format: libpcap with nanoseconds, link type raw IP (https://www.tcpdump.org/linktypes.html).
+Format: libpcap, link type raw IP (https://www.tcpdump.org/linktypes.html).
 Checksums are right. A message by UDP is one packet, however long; one by TCP is a segment of
 a connection whose begin is not in the file, with sequence numbers that fit. What went by TLS
 is such a segment too, as text: with port 5060 where it was 5061, as Wireshark takes whatever
@@ -14,7 +14,7 @@ from typing import Final
 
 from simulator.trace_views import TracedMessage
 
-_FILE: Final = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, 101)
+_FILE: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 101)
 _UDP: Final = 17
 _TCP: Final = 6
 _PSH_ACK: Final = 0x18
@@ -57,8 +57,8 @@ def _plain(end: _End) -> _End:
 
 
 def _record(time: float, packet: bytes) -> bytes:
-    seconds, nanoseconds = divmod(round(time * 1e9), 1_000_000_000)
-    return struct.pack("<IIII", seconds, nanoseconds, len(packet), len(packet)) + packet
+    seconds, microseconds = divmod(round(time * 1e6), 1_000_000)
+    return struct.pack("<IIII", seconds, microseconds, len(packet), len(packet)) + packet
 
 
 def _udp(source: _End, target: _End, data: bytes) -> bytes:

@@ -108,7 +108,7 @@ async def test_files(world: World) -> None:
             assert answer.content_type == "application/vnd.tcpdump.pcap"
             assert f'filename="{world.call.guid}.pcap"' in answer.headers["Content-Disposition"]
             data = await answer.read()
-    assert struct.unpack("<I", data[:4]) == (0xA1B23C4D,)
+    assert struct.unpack("<I", data[:4]) == (0xA1B2C3D4,)
     assert data.count(b"\r\n\r\n") == 3
     assert b"response=xxxx" in data
 
@@ -136,7 +136,7 @@ async def test_from_a_shell(
         assert [line["summary"] for line in lines] == ["INVITE (SDP)", "200 OK (SDP)", "ACK"]
         capture = tmp_path / "call.pcap"
         assert await shell(url, "trace", guid, "--pcap", str(capture)) == 0
-        assert capture.read_bytes()[:4] == b"\x4d\x3c\xb2\xa1"
+        assert capture.read_bytes()[:4] == b"\xd4\xc3\xb2\xa1"
         assert await shell(url, "trace", guid, "--pcap", str(tmp_path / "no" / "file")) == 2
         assert "no/file: No such file" in capsys.readouterr().err
         assert await shell(url, "trace", guid, "--follow", "--pcap", str(capture)) == 2

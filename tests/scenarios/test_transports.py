@@ -4,12 +4,15 @@ import asyncio
 import shutil
 import ssl
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from scenarios.capture import Capture
+from scenarios.runner import free_port
 from scenarios.server import ServerProcess
 from sip.aio.tls import client_context, server_context
 from sip.events import Acknowledged, Answered, Closed, Hungup, Invited
@@ -17,6 +20,7 @@ from sip.transport import host_port
 from tests.support.certificates import Authority, Issued
 from tests.support.dns_server import dns_server
 from tests.support.phone import ANSWER, Contexts, Phone, phones
+from tests.support.traces import check_alike, decoded, traces
 
 HOSTS = ("127.0.0.1", "::1")
 TRANSPORTS = ("UDP", "TCP", "TLS")
@@ -334,3 +338,42 @@ def test_openssl_asks_for_options(tmp_path: Path, pki: Pki, version: str) -> Non
                 assert client.stdout.readline() == b"SIP/2.0 200 OK\r\n"
             finally:
                 client.kill()
+
+
+def test_traces_of_streams_say_what_tshark_has_captured(
+    tmp_path: Path, pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What TLS carries too: tshark has the keys, our capture is decrypted."""
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "tls-keys"))
+    ports = {transport: free_port() for transport in ("TCP", "TLS")}
+
+    async def play(server: ServerProcess) -> None:
+        async with phones(4) as made:
+            places = (("TCP", 0), ("TCP", ports["TCP"]), ("TLS", 0), ("TLS", ports["TLS"]))
+            for phone, (transport, port) in zip(made, places, strict=True):
+                tls = pki.contexts if transport == "TLS" else None
+                await phone.listen(transport, port=port, tls=tls)
+            await whole_call(made[0], made[1], number(server, "TCP"))
+            await whole_call(made[2], made[3], number(server, "TLS").replace("2000", "3000"))
+
+    routes = {
+        f"{digit}>": f"sip:phone@127.0.0.1:{port};transport={transport.lower()}"
+        for digit, (transport, port) in zip("23", ports.items(), strict=True)
+    }
+    options = ["--sip", "tcp:127.0.0.1:0", "--sip", "tls:127.0.0.1:0"]
+    with ServerProcess(
+        tmp_path / "s", routes=routes, settings=pki.settings(), options=options
+    ) as server:
+        plain, secret = (
+            [server.listeners[transport.lower()][1], ports[transport]] for transport in ports
+        )
+        wire = Capture(tmp_path / "capture", plain, secret)
+        try:
+            asyncio.run(play(server))
+            server.wait_until_idle()
+            found = wire.messages()
+            captures = traces(server, found)
+        finally:
+            wire.close()
+    assert Counter(message.transport for message in found) == {"tcp": 14, "tls": 14}
+    check_alike("TCP and TLS", found, decoded(tmp_path, captures))
