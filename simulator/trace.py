@@ -35,9 +35,9 @@ _LEG: Final = 600
 """Octets that a leg takes without its messages."""
 
 _End = tuple[str, int]
-_Raw = tuple[int, float, str, bytes, int, _End, _End | None]
+_Raw = tuple[int, float, str, bytes, int, Address, Address | None]
 """Number, time of the loop's clock, direction, octets, number of the listener, peer, our end
-where a connection says it. Of atoms alone, so that the garbage collector need not look at it."""
+where a connection says it. Of atoms alone, by UDP: the garbage collector need not look at it."""
 
 
 class _Kept:
@@ -63,14 +63,14 @@ class Trace:
         self._most_messages = section.messages
         self._most_octets = section.memory << 20
         self._room_legs = self._most_legs
-        self._room_octets = self._most_octets
         self.enabled = False
         self._kept: dict[bytes, _Kept] = {}  # by Call-ID, the oldest first
         self._ended: dict[str, list[tuple[bytes, str]]] = {}  # legs of ended calls by GUID
         self._numbers: dict[Listener, int] = {}
         self._listeners: list[Listener] = []
-        self._octets = 0
-        self._count = 0  # messages so far
+        self._seen = 0  # octets of all so far, which number the messages
+        self._freed = 0  # of them that are not kept any more
+        self._full = self._most_octets  # what may be seen before room has to be made
         self.restore()
 
     def restore(self) -> None:
@@ -90,42 +90,50 @@ class Trace:
             self._server.stack.remove_tap(self._take)
             self._kept.clear()
             self._ended.clear()
-            self._octets = 0
+            self._freed = self._seen
+            self._full = self._freed + self._most_octets
 
     # What every message passes.
 
     def _take(
         self, direction: str, data: bytes, listener: Listener, address: Address, now: float
     ) -> None:
-        at = data.find(b"\nCall-ID:", 0, data.find(b"\r\n\r\n"))
-        name = data[at + 9 : data.find(b"\r", at)].strip() if at >= 0 else b""
-        if not name:  # written otherwise
-            found = _CALL_ID.search(data)
-            name = found[1] if found is not None else b""
-        kept = self._kept.get(name)
+        at = data.find(b"\nCall-ID: ")
+        kept = self._kept.get(data[at + 10 : data.find(b"\r", at)])
         if kept is None:
-            if not name or (data[:7] != b"INVITE " and _INVITE.match(data) is None):
-                return  # not of a call: OPTIONS and the like
-            kept = self._begin(name)
+            kept = self._leg_of(data, now)
+            if kept is None:
+                return
         local: Address | None = None
         if listener.reliable:
             local, address = listener.path(address)
-        number = self._numbers.get(listener)
-        if number is None:
+        try:
+            number = self._numbers[listener]
+        except KeyError:
             number = self._numbers[listener] = len(self._listeners)
             self._listeners.append(listener)
+        seen = self._seen + len(data) + _BESIDE
+        self._seen = seen
         messages = kept.messages
-        if len(messages) >= self._most_messages:
-            # How it began and what was last say most.
-            self._octets -= len(messages.pop(self._most_messages // 2)[3]) + _BESIDE
+        messages.append((seen, now, direction, data, number, address, local))
+        if len(messages) > self._most_messages:  # how it began and what was last say most
+            self._freed += len(messages.pop(self._most_messages // 2)[3]) + _BESIDE
             kept.omitted += 1
-        self._count += 1
-        here = (local[0], local[1]) if local is not None else None
-        there = (address[0], address[1])
-        messages.append((self._count, now, direction, data, number, there, here))
-        self._octets += len(data) + _BESIDE
-        if self._octets > self._room_octets or len(self._kept) > self._room_legs:
+        if seen > self._full:
             self._make_room(now)
+
+    def _leg_of(self, data: bytes, now: float) -> _Kept | None:
+        """The leg of a message that is new, or writes its Call-ID in its own way; None for what
+        is not of a call: OPTIONS and the like."""
+        found = _CALL_ID.search(data)
+        if found is None:
+            return None
+        kept = self._kept.get(found[1])
+        if kept is None and _INVITE.match(data) is not None:
+            if len(self._kept) >= self._room_legs:
+                self._make_room(now)
+            kept = self._begin(found[1])
+        return kept
 
     def mark(self, call_id: str, text: str, now: float) -> None:
         """Note something between the messages of a leg, of which there may be none yet."""
@@ -135,12 +143,13 @@ class Trace:
         kept = self._kept.get(name) or self._begin(name)
         if len(kept.notes) >= self._most_messages:
             del kept.notes[0]
-        self._count += 1
-        kept.notes.append((self._count, now, text))
+            self._freed += 1
+        self._seen += 1
+        kept.notes.append((self._seen, now, text))
 
     def _begin(self, name: bytes) -> _Kept:
         kept = self._kept[name] = _Kept()
-        self._octets += _LEG
+        self._seen += _LEG
         return kept
 
     def ended(self, call: "Call") -> None:
@@ -168,7 +177,11 @@ class Trace:
         """
         self._free(self._most_legs // 8 * 7, self._most_octets // 8 * 7, now - _YOUNG)
         self._room_legs = max(self._most_legs, len(self._kept) // 8 * 9)
-        self._room_octets = max(self._most_octets, self._octets // 8 * 9)
+        self._full = self._freed + max(self._most_octets, self._octets // 8 * 9)
+
+    @property
+    def _octets(self) -> int:
+        return self._seen - self._freed
 
     def _free(self, legs: int, octets: int, young: float) -> None:
         """Go down to so many; who began after `young` may not have got its call yet."""
@@ -183,7 +196,7 @@ class Trace:
             if self._octets <= octets:
                 return
             kept.omitted += len(kept.messages)
-            self._octets -= _size(kept) - _LEG
+            self._freed += _size(kept) - _LEG
             kept.messages.clear()
             kept.notes.clear()
 
@@ -198,7 +211,7 @@ class Trace:
         for one, _ in legs:
             kept = self._kept.get(one)
             if kept is not None and kept.owner == owner and one not in live:
-                self._octets -= _size(kept)
+                self._freed += _size(kept)
                 del self._kept[one]
 
     # What readers ask.
@@ -302,15 +315,14 @@ class Trace:
         wall = self._server.wall
         found: list[TracedMessage] = []
         opened: dict[tuple[int, _End], _End] = {}  # what later messages say of their connection
-        for number, at, direction, data, listener, peer, local in reversed(kept.messages):
+        for number, at, direction, data, listener, far, near in reversed(kept.messages):
             way = self._listeners[listener]
-            if local is None:
-                local = opened.get((listener, peer))
+            peer = (far[0], far[1])
+            if near is not None:
+                local = opened[listener, peer] = (near[0], near[1])
             else:
-                opened[listener, peer] = local
-            if local is None:
-                ours = way.path(peer)[0]
-                local = (ours[0], ours[1]) if ours else (way.local_host(peer[0]), way.port)
+                known = opened.get((listener, peer))
+                local = known or _local(way, far)
             found.append(
                 TracedMessage(
                     wall(at),
@@ -331,6 +343,12 @@ class Trace:
                 TracedMessage(wall(at), "", "", nowhere, nowhere, b"", call_id, kind, text, number)
             )
         return found
+
+
+def _local(way: Listener, peer: Address) -> _End:
+    """Our end of what goes by a listener, where no connection says it."""
+    ours = way.path(peer)[0]
+    return (ours[0], ours[1]) if ours is not None else (way.local_host(peer[0]), way.port)
 
 
 def _legs(call: "Call") -> list[tuple[bytes, str]]:
@@ -355,4 +373,4 @@ def _first(kept: _Kept) -> int:
 
 
 def _size(kept: _Kept) -> int:
-    return _LEG + sum([len(raw[3]) + _BESIDE for raw in kept.messages])
+    return _LEG + len(kept.notes) + sum([len(raw[3]) + _BESIDE for raw in kept.messages])

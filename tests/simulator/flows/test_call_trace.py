@@ -274,7 +274,7 @@ def test_what_a_fault_did_is_noted(build: Build) -> None:
     found = world.server.trace.messages(world.call.guid)
     assert [message.leg for message in found if message.direction] == ["caller"] * 2
     (note,) = [message for message in found if message.note]
-    assert note.leg == "agent"
+    assert note.leg == "callee"
     assert note.note.startswith("lost: ")
     world.server.trace.switch(on=False)
     world.run(1.0)
