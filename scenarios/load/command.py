@@ -188,6 +188,8 @@ def _target(
         target = Target.started(directory / "server", routes, settings)
         stack.callback(target.stop)
         return target
+    if options.pid is not None and not Path(f"/proc/{options.pid}").exists():
+        raise WrongOption(f"--pid: there is no process {options.pid}")
     if options.set:
         raise WrongOption("--set: the server runs already; give its settings to callsim serve")
     local = options.server[0].startswith("127.")

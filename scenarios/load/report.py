@@ -43,7 +43,7 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:6px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--soft);font-weight:600;font-size:13px}
 th:first-child,td:first-child{text-align:left;min-width:8em;white-space:normal;overflow-wrap:anywhere}
-.words td:first-child{min-width:12em}
+.words td:first-child{min-width:12em}td.text{min-width:6em}
 .words th,td.text{text-align:left;white-space:normal;overflow-wrap:anywhere}
 tr:last-child td{border-bottom:0}
 .pass{color:var(--good);font-weight:600}.fail{color:var(--bad);font-weight:600}

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from scenarios.load.callers import PATIENCE, Callee, Callers, Timeline
 from scenarios.load.meters import MachineMeter, Meter
 from scenarios.load.profile import Profile
-from scenarios.load.result import Result, Second, Totals
+from scenarios.load.result import Result, Second, Totals, Verdict
 from scenarios.load.target import Target, Watcher, sent_again
 from scenarios.load.terminator import Terminator
 from scenarios.load.timers import TERMINATE
@@ -258,8 +258,20 @@ class Run:
             seconds=timeline.seconds,
             times=timeline.times,
             causes=causes,
-            verdict=judge(timeline.seconds, totals, limit=callers.limit, lost=lost),
+            verdict=self._verdict(totals, lost),
             server=self._watcher.grown() if self._watcher is not None else {},
             broken=self.broken,
             limit=callers.limit,
         )
+
+    def _verdict(self, totals: Totals, lost: int) -> Verdict:
+        seconds = self._timeline.seconds
+        if self.broken:  # how it ended is no sign of what went before
+            seconds = seconds[: max(0, int(self._ended) - 1)]
+            planned = sum(second.planned for second in seconds)
+            offered = round(sum(second.offered for second in seconds))
+            again = round(sum(second.again for second in seconds))
+            behind = round(sum(second.behind for second in seconds))
+            totals = Totals(len(seconds), planned, offered, 0, 0, again=again, behind=behind)
+            lost = 0
+        return judge(seconds, totals, limit=self._callers.limit, lost=lost)

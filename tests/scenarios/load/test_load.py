@@ -106,6 +106,7 @@ def check(run: Run) -> None:
     assert not found.good
     assert 0 < found.totals.seconds < 15
     assert found.totals.offered > 0
+    assert found.verdict.saturated != "server", "its end does not mean that it was busy"
     assert found.totals.planned == pytest.approx(found.totals.seconds * RATE)
 
 

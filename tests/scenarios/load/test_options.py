@@ -68,6 +68,8 @@ def test_what_is_wrong_is_named(
         ("--step 1:2:1 --for 5", "--for: a step lasts --every"),
         ("--ramp 1:2 --rate 5", "--rate: --ramp has its own rates"),
         ("--rate 5 --soak 1h --for 5", "--for: --soak says how long"),
+        ("127.0.0.1 --pid 999999999", "--pid: there is no process 999999999"),
+        ("127.0.0.1 --xml {broken}", "scenario.xml did not start"),
         ("127.0.0.1 --set sip.t1=1", "--set: the server runs already"),
         ("127.0.0.1 --url http://127.0.0.1:9 --user me", "--user: must be NAME:PASSWORD"),
         ("127.0.0.1 --url http://127.0.0.1:9 --user a:b", "--url: GET http://127.0.0.1:9/sim/v1"),
@@ -81,8 +83,11 @@ def test_what_does_not_go_together_is_named(
     tmp_path: Path, arguments: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").write_text("\n")
+    (tmp_path / "broken").write_text("<scenario><send>")
     (tmp_path / "bad").write_text("5000\na b\n")
-    text = arguments.format(empty=tmp_path / "empty", bad=tmp_path / "bad")
+    text = arguments.format(
+        broken=tmp_path / "broken", empty=tmp_path / "empty", bad=tmp_path / "bad"
+    )
     assert load(parsed(*text.split(), "--report", str(tmp_path / "report"))) == 2
     assert said in capsys.readouterr().err
     assert not list((tmp_path / "report").glob("*.html"))
