@@ -247,7 +247,14 @@ class Callee:
     COLUMNS: Final = {"Retransmissions": "behind"}
 
     def __init__(self, scenario: str | Path, directory: Path, seconds: float, local: str) -> None:
-        run = SippRun(scenario, directory, calls=_MANY, seconds=seconds, local=local)
+        run = SippRun(
+            scenario,
+            directory,
+            calls=_MANY,
+            seconds=seconds,
+            local=local,
+            options=["-trace_rtt", "-rtt_freq", "1"],
+        )
         self.sipp = Sipp(run)
         self.uri = run.uri
         self.address = run.address

@@ -135,7 +135,7 @@ def _scenario(options: argparse.Namespace, directory: Path) -> Path:
         text = told.stdout[told.stdout.find("<?xml") :]
     else:
         name = options.scenario
-        text = (SCENARIOS / f"{name}.xml").read_text("utf-8")
+        text = _shipped(name).read_text("utf-8")
     if "<scenario" not in text:
         raise WrongOption(f"--xml: {options.xml} is no SIPp scenario: it has no <scenario>")
     if options.numbers is not None:
@@ -145,6 +145,10 @@ def _scenario(options: argparse.Namespace, directory: Path) -> Path:
     path = directory / "scenario.xml"
     path.write_text(with_timers(text), "utf-8")
     return path
+
+
+def _shipped(name: str) -> Path:
+    return SCENARIOS / f"{name}.xml"
 
 
 def _numbers(options: argparse.Namespace, directory: Path) -> Path | None:
@@ -172,9 +176,13 @@ def _callee(
         return None
     local = LOOPBACK if options.server is None else local_address(options.server)
     seconds = _SEARCHED if options.find_max else plan.profile.seconds
-    callee = Callee(
-        options.callee, directory / "callee", seconds + plan.lasting + PATIENCE + _SPARE, local
-    )
+    scenario: str | Path = "uas"
+    if options.callee != scenario:
+        file = options.callee if isinstance(options.callee, Path) else _shipped(options.callee)
+        scenario = directory / "callee.xml"
+        scenario.write_text(with_timers(file.read_text("utf-8", "replace")), "utf-8")
+    seconds += plan.lasting + PATIENCE + _SPARE
+    callee = Callee(scenario, directory / "callee", seconds, local)
     stack.callback(callee.stop)
     return callee
 
@@ -184,7 +192,8 @@ def _target(
 ) -> Target:
     if options.server is None:
         settings = dict(pair.partition("=")[::2] for pair in options.set)
-        routes = {">": callee.uri} if callee is not None else {}
+        number = options.number if options.numbers is None else ">"
+        routes = {number: callee.uri} if callee is not None else {}
         target = Target.started(directory / "server", routes, settings)
         stack.callback(target.stop)
         return target

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from scenarios.load.bisection import Found, search, two_of_three
 from scenarios.load.result import Result
-from scenarios.load.verdict import LOWEST_OFFER, MOST_REPEATED
+from scenarios.load.verdict import MOST_REPEATED, short
 
 LEAST: Final = 1.0
 
@@ -22,7 +22,7 @@ def clean(result: Result) -> bool:
         and not totals.failed
         and not totals.unfinished
         and totals.again_share <= MOST_REPEATED
-        and totals.offered >= LOWEST_OFFER * totals.planned
+        and not short(totals)
     )
 
 

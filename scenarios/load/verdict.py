@@ -33,8 +33,7 @@ def judge(seconds: Sequence[Second], totals: Totals, *, limit: int = 0, lost: in
         return Verdict("none", ("no call was placed",))
     begin = next((n for n, one in enumerate(within) if _troubled(one, limit)), None)
     again = totals.again_share > MOST_REPEATED
-    short = totals.offered < LOWEST_OFFER * totals.planned
-    if not (again or short or lost or totals.unfinished):
+    if not (again or short(totals) or lost or totals.unfinished):
         return Verdict(
             "none",
             (
@@ -46,6 +45,12 @@ def judge(seconds: Sequence[Second], totals: Totals, *, limit: int = 0, lost: in
         begin = max(range(len(within)), key=lambda n: within[n].again + within[n].behind)
     looked = within[begin : begin + _LASTING]
     return _first(looked, limit, lost)
+
+
+def short(totals: Totals) -> bool:
+    """Whether fewer calls were placed than were planned, by more than chance."""
+    missing = totals.planned - totals.offered
+    return missing > max(_LEAST, (1 - LOWEST_OFFER) * totals.planned)
 
 
 def _troubled(second: Second, limit: int) -> bool:

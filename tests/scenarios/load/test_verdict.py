@@ -27,6 +27,11 @@ def test_nobody_who_keeps_up_is_saturated() -> None:
     assert verdict({"server": 0.99, "generator": 0.95, "machine": 1.0}) == "none"
 
 
+def test_a_call_that_is_missing_of_few_is_chance() -> None:
+    few = [Second(float(n), **CALM | {"planned": 5, "offered": 4.8}) for n in range(5)]
+    assert judge(few, Totals(5, 25, 24, 24, 0)).saturated == "none"
+
+
 def test_the_server_has_no_more_to_give() -> None:
     assert verdict({"server": 0.97, "again": 30}) == "server"
 
