@@ -14,7 +14,7 @@ from scenarios.load.profile import Profile
 from scenarios.load.result import Second
 from scenarios.load.run import Plan, Run
 from scenarios.load.target import Target
-from scenarios.load.timers import TERMINATE, with_byes, with_timers
+from scenarios.load.timers import REFER, TERMINATE, with_byes, with_timers
 from scenarios.runner import LOOPBACK, SCENARIOS
 from simulator.__main__ import main
 from tests.scenarios.load.support import disagreements
@@ -134,19 +134,25 @@ def test_ctrl_c_breaks_a_run_off(uas: Callee, tmp_path: Path) -> None:
     check(run)
 
 
-def test_calls_are_ended_over_rest_and_timed(tmp_path: Path) -> None:
-    scenario = tmp_path / "scenario.xml"
-    text = (SCENARIOS / "caller-waits-for-bye.xml").read_text()
-    scenario.write_text(with_byes(with_timers(text)))
-    target = Target.started(tmp_path / "server", {}, {})
+def test_an_agent_s_refer_and_an_end_over_rest_are_timed(tmp_path: Path) -> None:
+    caller, agent = tmp_path / "caller.xml", tmp_path / "agent.xml"
+    text = (SCENARIOS / "caller-is-steered.xml").read_text()
+    caller.write_text(with_byes(with_timers(text)))
+    text = (SCENARIOS / "callee-refers.xml").read_text().replace("sip:3000@", "sip:1001@")
+    agent.write_text(with_timers(text))
+    callee = Callee(agent, tmp_path / "callee", 60, LOOPBACK)
+    target = Target.started(tmp_path / "server", {"2001": callee.uri}, {})
     try:
-        plan = Plan(Profile.fixed(10, 3), scenario, terminate=0.5)
-        run = Run(plan, target, None, tmp_path / "run", Looking(lambda: None))
+        plan = Plan(Profile.fixed(5, 3), caller, number="2001", terminate=4)
+        run = Run(plan, target, callee, tmp_path / "run", Looking(lambda: None))
         run.go()
     finally:
         target.stop()
+        callee.stop()
     found = run.result({})
     assert found.good
-    assert found.totals.completed == found.totals.offered == len(found.times[TERMINATE])
-    assert 0 < found.times[TERMINATE].percentile(50) < 1000
+    assert found.totals.offered == pytest.approx(15, abs=2)
+    assert found.totals.offered == len(found.times[TERMINATE])
+    assert found.times[TERMINATE].percentile(50) < 1000
+    assert found.times[REFER].percentile(50) >= 1000, "the agent rings for a second"
     assert found.server["callsim_calls_offered_total"] == found.totals.offered
