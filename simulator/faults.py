@@ -254,7 +254,7 @@ class Faults:
         if dialog.silent is not None and dialog.silent.enabled:
             return
         self._describe(passage, dialog)
-        if self._answered_before(passage, dialog):
+        if self._answered_before(passage, dialog, now):
             return
         self._meet(passage, dialog, now)
         for _ in range(passage.copies):
@@ -322,7 +322,7 @@ class Faults:
         with suppress(NotRoutable, SipError):
             dialog.application = self._server.plan.route_call(dialog.number).application
 
-    def _answered_before(self, passage: Passage, dialog: _Dialog) -> bool:
+    def _answered_before(self, passage: Passage, dialog: _Dialog, now: float) -> bool:
         """Whether a request was answered by a rule, and is again; an ACK to that is absorbed."""
         message = passage.message
         if passage.direction == "out" or isinstance(message, Response) or not dialog.answered:
@@ -330,7 +330,7 @@ class Faults:
         rule = dialog.answered.get(server_key(message))
         if rule is None or message.method == "CANCEL":
             return False
-        if message.method != "ACK":
+        if message.method != "ACK" and self._may_ask(message, passage, now):
             self._answer(rule, message, passage)
         return True
 
@@ -376,14 +376,17 @@ class Faults:
             return "held for the next one" * self._hold(passage, dialog, wanted.reorder, now)
         if wanted.close is not None and not passage.listener.disconnect(passage.address):
             return ""
-        passage.copies = 0
         if wanted.answer is not None:
             assert isinstance(passage.message, Request)
+            if not self._may_ask(passage.message, passage, now):
+                return ""  # the endpoint refuses it
+            passage.copies = 0
             while len(dialog.answered) >= _MOST_ANSWERED:
                 del dialog.answered[next(iter(dialog.answered))]
             dialog.answered[server_key(passage.message)] = rule
             self._answer(rule, passage.message, passage)
             return f"answered {wanted.answer.status}"
+        passage.copies = 0
         if wanted.silence == "dialog":
             dialog.silent = rule
         elif wanted.silence == "peer":
@@ -398,6 +401,17 @@ class Faults:
             return ""
         passage.data = data
         return what
+
+    def _may_ask(self, request: Request, passage: Passage, now: float) -> bool:
+        """Whether its source is heard here: no rule answers who is banned or sends too much."""
+        endpoint = self._stack.endpoint
+        if endpoint.screen is None or request.to_tag in endpoint.sessions:
+            return True
+        try:
+            endpoint.screen.admit(request, passage.address, passage.listener, now)
+        except SipError:
+            return False
+        return True
 
     def _answer(self, rule: ActiveRule, request: Request, passage: Passage) -> None:
         answer = rule.rule.answer

@@ -164,6 +164,25 @@ def test_an_answer_that_gets_lost_is_given_again(world: World) -> None:
     assert len(world.network.packets("503 INVITE")) == 2
 
 
+def test_who_is_not_heard_gets_no_answer(build: Build) -> None:
+    world = build(sip={"sources": [{"call": "10.0.0.0/8", "others": "silence"}]})
+    rule = fault(world, method="INVITE", answer={"status": 486})
+    world.dial("5000")
+    world.run(1.0)
+    assert [step for step in world.flow if step.startswith("server")] == []
+    assert (rule.matched > 0, rule.fired) == (True, 0)
+
+
+def test_who_sends_too_much_gets_few_answers(build: Build) -> None:
+    world = build(sip={"limits": {"rate": 1, "burst": 3}})
+    fault(world, method="INVITE", answer={"status": 486})
+    for _ in range(20):
+        world.dial("5000")
+    world.run(0.1)
+    assert 3 <= len(world.network.packets("486 INVITE")) <= 5
+    world.run(40.0)
+
+
 def test_a_rule_can_delay_what_another_answers(world: World) -> None:
     fault(world, method="INVITE", answer={"status": 503})
     fault(world, direction="out", status="503", delay={"seconds": 0.2})
