@@ -49,7 +49,7 @@ async def delete_faults(server: CallServer, who: Requester) -> Faults:
     return Faults(faults=[Fault.of(rule) for rule in removed])
 
 
-@faults.add("GET", "/faults/sets", "the ready-made faults")
+@faults.add("GET", "/fault-sets", "the ready-made faults")
 async def list_fault_sets(server: CallServer) -> FaultSets:
     """What set can name."""
     return FaultSets.all()

@@ -56,7 +56,7 @@ async def test_a_rule_comes_and_goes() -> None:
 async def test_a_ready_made_rule() -> None:
     fake = FakeCallServer()
     async with serving(fake) as client:
-        sets = await client("GET", f"{FAULTS}/sets")
+        sets = await client("GET", "/sim/v1/fault-sets")
         for one in sets.json["sets"]:
             made = await client("POST", FAULTS, json={"set": one["set"], "peer": "10.0.0.0/8"})
             assert made.status == 201, made.text
