@@ -18,6 +18,7 @@ from sip.inspection import check_content, check_extensions, check_lines
 from sip.message import Request, Response, build_request, parse, reason_phrase
 from sip.stream import FramingError
 from sip.timers import Timers
+from sip.traffic import ACK, OTHER, ROWS
 from sip.transaction.client import ClientTransaction
 from sip.transaction.layer import Transactions, server_key
 from sip.transaction.machine import (
@@ -316,17 +317,16 @@ class Endpoint(Transactions):
         key = server_key(request)
         method = request.method
         transaction = self.servers.get(key)
-        if transaction is not None and method != "ACK" and method != "CANCEL":
-            self.traffic.repeated += 1
-            transaction.apply(RECEIVE_REQUEST, now)
-            return
-        if method == "CANCEL" and f"{key} CANCEL" in self.servers:
-            self.traffic.repeated += 1
-        else:
-            self.traffic.got(method)
-        if transaction is not None and method == "ACK" and transaction.state != ACCEPTED:
-            transaction.apply(RECEIVE_ACK, now)
-            return
+        if transaction is not None and method != "CANCEL":
+            if method != "ACK":
+                self.traffic.repeated += 1
+                transaction.apply(RECEIVE_REQUEST, now)
+                return
+            if transaction.state != ACCEPTED:
+                self.traffic.received[ACK] += 1
+                transaction.apply(RECEIVE_ACK, now)
+                return
+        self.traffic.received[ROWS.get(method, OTHER)] += 1
         to_tag = request.to_tag
         session = self.sessions.get(to_tag) if to_tag is not None else None
         if session is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from sip.message import Request, Response
+from sip.traffic import OTHER, ROWS
 from sip.transaction.machine import (
     ACCEPTED,
     ANSWERED_INVITE,
@@ -99,7 +100,7 @@ class ClientTransaction(Transaction):
         Timers B and F start only once A or E has no more turn before them.
         """
         layer = self.layer
-        layer.traffic.gave(self.request.method)
+        layer.traffic.sent[ROWS.get(self.request.method, OTHER)] += 1
         layer.send(self.listener, self.address, self.data)
         invite = self.state == CALLING
         timeout = self.patience or layer.timers.timeout

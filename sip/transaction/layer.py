@@ -13,7 +13,7 @@ from sip.locate import Reach, Target, Targets, hop_of_uri
 from sip.message import MAGIC_COOKIE, Request, Response
 from sip.server_group import GroupLocator
 from sip.timers import Timers, TimerWheel
-from sip.traffic import Traffic
+from sip.traffic import OTHER, ROWS, Traffic
 from sip.transaction.client import (
     ClientTransaction,
     ClientUser,
@@ -289,7 +289,8 @@ class Transactions:
                     if transaction.state >= COMPLETED and response.status >= 200:
                         self.traffic.repeated += 1
                     else:
-                        self.traffic.got(method, response.status)
+                        row = ROWS.get(method, OTHER)
+                        self.traffic.received[row + response.status // 100] += 1
                     transaction.receive(response, now)
                     return
             self.traffic.got(method, response.status)

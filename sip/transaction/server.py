@@ -6,6 +6,7 @@ from sip.errors import ParseError
 from sip.grammar import check_answer
 from sip.message import Request, reason_phrase
 from sip.peer_address import PeerAddress
+from sip.traffic import OTHER, ROWS
 from sip.transaction.machine import (
     ACCEPTED,
     ANSWERED,
@@ -180,11 +181,12 @@ class ServerTransaction(Transaction):
         what = SEND_1XX if status < 200 else SEND_2XX if status < 300 else SEND_FAILURE
         method = self.request.method
         if self.apply(what, now):
-            traffic = self.layer.traffic
-            traffic.gave(method, status)
+            sent = self.layer.traffic.sent
+            row = ROWS.get(method, OTHER)
+            sent[row + status // 100] += 1
             if place >= 0:  # 100 is not needed where more follows at once (section 17.2.1)
                 outbox[place] = outbox.pop()
-                traffic.withdrew(method, 100)
+                sent[row + 1] -= 1
             return data
         self.last = before
         return None

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from sip.dialog import Dialog
 from sip.message import Response
+from sip.traffic import ACK
 from sip.transaction.client import ClientTransaction
 from sip.transport import Address, Listener
 from sip.usage.session import SDP, Unheard
@@ -50,7 +51,7 @@ class SentAck:
     def repeat(self) -> None:
         """Send it, for each 2xx."""
         if self._address is not None:
-            self._endpoint.traffic.gave("ACK")
+            self._endpoint.traffic.sent[ACK] += 1
             self._endpoint.send(self._listener, self._address, self._data)
 
 

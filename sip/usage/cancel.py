@@ -28,6 +28,7 @@ def receive_cancel(
     own_key = f"{key} CANCEL"
     repeated = endpoint.servers.get(own_key)
     if repeated is not None:
+        endpoint.traffic.again("CANCEL")
         repeated.apply(RECEIVE_REQUEST, now)
         return
     invite = endpoint.servers.get(key)
