@@ -339,6 +339,16 @@ def test_events_and_their_readers(world: World) -> None:
     assert figures(world)["event_readers"] == 0
 
 
+def test_faults_that_fire(build: Build) -> None:
+    rule = {"direction": "out", "method": "INVITE", "status": "200", "drop": True, "count": 2}
+    world = build(faults=[{"name": "late-200", **rule}])
+    line = world.dial("5000")
+    world.run(2)
+    assert line.statuses == [200]
+    assert some(world, "faults_fired_total") == {"late-200": 2}
+    line.hang_up()
+
+
 def test_loop_lag(world: World) -> None:
     for late in (0.0, 0.003, 0.003, 7.0):
         world.server.metrics.loop_lag.observe(late)
