@@ -70,6 +70,7 @@ class Config(Section):
     cdr: sections.CdrSection = sections.CdrSection()
     statistics: sections.StatisticsSection = sections.StatisticsSection()
     log: sections.LogSection = sections.LogSection()
+    telemetry: sections.TelemetrySection = sections.TelemetrySection()
     headers: HeadersSection = HeadersSection()
     events: sections.EventsSection = sections.EventsSection()
     trace: sections.TraceSection = sections.TraceSection()

@@ -20,7 +20,7 @@ from simulator.applications import Applications
 from simulator.config_accounts import ApiUsers
 from simulator.config_base import FilePath, Name, Networks, Section, one_or_many
 from simulator.config_dial_plan import Component
-from simulator.config_values import HttpListen, check_probe_url
+from simulator.config_values import HttpListen, check_http_url, check_probe_url
 
 DEFAULT_RING_NO_ANSWER: Final = 60.0
 
@@ -156,6 +156,17 @@ class LogSection(Section):
     format: Literal["console", "json", "cvp"] = Field(
         default="console",
         description="console: text. json: an object each line. cvp: as a Call Server writes it.",
+    )
+
+
+class TelemetrySection(Section):
+    """Traces by OpenTelemetry (the extra `otel`): a span for each call, and below it one for
+    each SIP transaction.
+    """
+
+    otlp: Annotated[str, AfterValidator(check_http_url)] | None = Field(
+        default=None,
+        description="Collector that takes OTLP over HTTP: http://HOST:4318. None: no traces.",
     )
 
 

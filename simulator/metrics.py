@@ -108,6 +108,8 @@ class Metrics:
                     requests[direction, method] = count
                 else:
                     responses[direction, method, f"{status}xx"] = count
+        fired = {(name,): traffic.timers[place] for place, name in TIMERS.items()}
+        fired[("other",)] = endpoint.wheel.fired - sum(fired.values())
         return (
             counter(
                 "callsim_sip_requests",
@@ -145,7 +147,7 @@ class Metrics:
                 "callsim_sip_timers_fired",
                 "Timers that fired: RFC 3261's by letter, those of usages by name.",
                 ("timer",),
-                {(name,): traffic.timers[place] for place, name in TIMERS.items()},
+                fired,
             ),
             gauge(
                 "callsim_sip_transactions",

@@ -11,6 +11,7 @@ from sip.endpoint import Endpoint
 from sip.transport import Address, Faults, Listener, Outgoing
 
 if TYPE_CHECKING:
+    from simulator.call import Call
     from simulator.treatment import Treatment
     from simulator.views import ConnectionView
 
@@ -114,6 +115,18 @@ class Store(Protocol):
 
     def ping(self) -> float:
         """Seconds that the store takes to answer; raises what it does when it is not there."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Who traces calls: `simulator.telemetry`."""
+
+    def call_begun(self, call: "Call") -> None:
+        """A call has begun."""
+        ...
+
+    def call_ended(self, call: "Call", now: float) -> None:
+        """A call has ended."""
         ...
 
 

@@ -30,6 +30,7 @@ AT_START: Final = (
     "cdr",
     "log",
     "trace",
+    "telemetry",
     "health",
     "lab",
 )

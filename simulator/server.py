@@ -42,7 +42,7 @@ from simulator.news import SystemNews
 from simulator.origin import NO_ORIGIN
 from simulator.origination import Origination
 from simulator.pickup import take_place
-from simulator.ports import Stack, Store, Webhook
+from simulator.ports import Stack, Store, Telemetry, Webhook
 from simulator.probes import Prober
 from simulator.records import row_of
 from simulator.refresh import session_timers
@@ -108,6 +108,7 @@ class CallServer(Commands):
         self.router = Router(config, stack.endpoint.ids)
         self.skill_groups = SkillGroups(config, stack.endpoint.wheel, _offer_agent, self.started)
         self.webhook: Webhook | None = None
+        self.telemetry: Telemetry | None = None
         self.server_groups = ServerGroups(stack.endpoint)
         self.sources = Sources(self)
         self.administration = Administration(self, config)
@@ -238,6 +239,8 @@ class CallServer(Commands):
         call_id = call.legs[0].session.dialog.call_id
         self.store.begun(call.guid, start, call.calling, call.called, call_id)
         self.index.add(call)
+        if self.telemetry is not None:
+            self.telemetry.call_begun(call)
         self.statistics.begun(now, len(self.calls), by_icm=call.route.kind != "direct")
         self.audit.begin(now)
         licences = self.licences
@@ -330,6 +333,8 @@ class CallServer(Commands):
         if call.steps.on:
             self.transfer_log.closed(call, now)
         self.trace.ended(call)
+        if self.telemetry is not None:
+            self.telemetry.call_ended(call, now)
         ending = _Ending(self, call.guid, by.session if by is not None else None)
         row = row_of(call, now, by)
         if self.call_log.on:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from simulator.administration import Administration, merged
 from simulator.audit_trail import FILE as AUDIT_FILE
@@ -32,6 +33,9 @@ from sip.aio.resolver import Resolver
 from sip.aio.stack import SipStack
 from sip.aio.tls import client_context, server_context
 from sip.timers import Timers
+
+if TYPE_CHECKING:
+    from simulator.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +88,7 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         )
         server.webhook = webhook = HttpRouter(server)
         webhook.watch = server.news.icm
+        telemetry = _telemetry(server)
         store.backlog.watch = server.news.records
         stack.handler = server.on_event
         server.access.start()
@@ -99,12 +104,29 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
             server.prober.stop()
             await server.drain(0.0 if server.draining else server.config.server.grace)
             await webhook.close()
+            if telemetry is not None:
+                await telemetry.close()
             await logins.close()
     finally:
         if lab is not None:
             await lab.close()
         await asyncio.to_thread(store.close)
         stack.close()
+
+
+def _telemetry(server: CallServer) -> "Telemetry | None":
+    """The traces, where a collector is configured. Raises ServiceError."""
+    url = server.config.telemetry.otlp
+    if url is None:
+        return None
+    try:
+        from simulator.telemetry import open_telemetry
+    except ImportError as error:
+        raise ServiceError(
+            f"telemetry.otlp: what OpenTelemetry takes is not installed ({error}); "
+            "pip install 'callsim[otel]'"
+        ) from error
+    return open_telemetry(server, url)
 
 
 def tell(done: list[Done], pump: Callable[[], None]) -> None:

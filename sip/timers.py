@@ -49,11 +49,12 @@ class TimerWheel:
     A timer fires at the first tick after its time, never before it.
     """
 
-    __slots__ = ("_buckets", "_ticks")
+    __slots__ = ("_buckets", "_ticks", "fired")
 
     def __init__(self) -> None:
         self._buckets: dict[int, list[Timer]] = {}
         self._ticks: list[int] = []  # a heap of the keys of _buckets
+        self.fired = 0
 
     def start(self, now: float, delay: float, target: Timed, what: int, ticks: int = 1) -> Timer:
         """Call ``target.timer_fired(what, ...)`` once, `delay` seconds after `now`.
@@ -89,6 +90,7 @@ class TimerWheel:
                     target = timer.target
                     if target is not None:
                         timer.target = None
+                        self.fired += 1
                         target.timer_fired(timer.what, now)
             except BaseException:
                 # What failed must not take its neighbours along: they fire next time.

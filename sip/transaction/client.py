@@ -101,6 +101,8 @@ class ClientTransaction(Transaction):
         """
         layer = self.layer
         layer.traffic.sent[ROWS.get(self.request.method, OTHER)] += 1
+        if layer.watch is not None:
+            layer.watch.began(self, self.request, self.request.from_tag)
         layer.send(self.listener, self.address, self.data)
         invite = self.state == CALLING
         timeout = self.patience or layer.timers.timeout
@@ -139,7 +141,11 @@ class ClientTransaction(Transaction):
         status = response.status
         if status < 200:
             self.apply(RECEIVE_1XX, now, response)
-        elif status < 300:
+            return
+        watch = self.layer.watch
+        if watch is not None and self.state < COMPLETED:
+            watch.ended(self, status)
+        if status < 300:
             self.apply(RECEIVE_2XX, now, response)
         else:
             self.apply(RECEIVE_FAILURE, now, response)
@@ -219,6 +225,8 @@ def _report_transport_error(tx: ClientTransaction, now: float, _message: object)
 
 
 def _failed(tx: ClientTransaction, status: int, now: float) -> None:
+    if tx.layer.watch is not None:
+        tx.layer.watch.ended(tx, status)
     if tx.way is not None and tx.way.failed(tx, status, now):
         return
     if tx.attempts is None:

@@ -67,6 +67,16 @@ the fields would be most of its memory.
 """
 
 
+class Watch(Protocol):
+    """Who wants to know of each transaction."""
+
+    def began(self, tx: "Transaction", request: Request, local_tag: str | None) -> None:
+        """A request is sent, or has come; `local_tag` is that of its dialog here, if any."""
+
+    def ended(self, tx: "Transaction", status: int) -> None:
+        """It has its final response, or what stands for one: 408, 503."""
+
+
 class TransactionLayer(Protocol):
     """What a transaction needs of the layer it lives in."""
 
@@ -78,6 +88,7 @@ class TransactionLayer(Protocol):
     clients: dict[str, Any]
     outbox: list[tuple[Listener, Address, bytes]]
     unacknowledged: dict[str, int]
+    watch: Watch | None
 
     def send(self, listener: Listener, address: Address, data: bytes) -> None:
         """Put octets on the way."""

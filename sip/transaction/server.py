@@ -145,6 +145,8 @@ class ServerTransaction(Transaction):
         self.last: bytes | None = None
         self.trying = -1  # where 100 stands in the outbox, if it is the last that was sent
         self.session: InviteUser | None = None  # whom a CANCEL of this INVITE concerns
+        if layer.watch is not None:
+            layer.watch.began(self, request, to_tag or request.to_tag)
 
     def respond(
         self,
@@ -187,6 +189,8 @@ class ServerTransaction(Transaction):
             if place >= 0:  # 100 is not needed where more follows at once (section 17.2.1)
                 outbox[place] = outbox.pop()
                 sent[row + 1] -= 1
+            if status >= 200 and self.layer.watch is not None:
+                self.layer.watch.ended(self, status)
             return data
         self.last = before
         return None

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 LOCKS = {
     "requirements.txt": (),
     "requirements-image.txt": ("fast", "postgres"),
-    "requirements-dev.txt": ("compile", "load", "postgres", "test", "dev"),
+    "requirements-dev.txt": ("compile", "load", "otel", "postgres", "test", "dev"),
     "requirements-compiled.txt": ("compile", "fast", "test"),
 }
 # What one target each adds to the rest, in its range.
