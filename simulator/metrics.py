@@ -347,12 +347,6 @@ class Metrics:
                 (),
                 _one(events.published),
             ),
-            counter(
-                "callsim_faults_fired",
-                "Times that a fault rule has fired.",
-                ("rule",),
-                {(name,): count for name, count in server.faults.fired.items()},
-            ),
             gauge(
                 "callsim_event_readers",
                 "Who reads events now.",

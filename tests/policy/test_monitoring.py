@@ -40,7 +40,7 @@ needs_promtool = pytest.mark.skipif(
 @cache
 def exposed() -> dict[str, set[str]]:
     """The labels of each sample of /metrics, after a call and a request."""
-    world = World(Network())
+    world = World(Network(), faults=[{"name": "lost", "method": "REFER", "drop": True}])
     world.connected().hang_up()
     world.run()
     http = HttpFigures()
