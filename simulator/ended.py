@@ -13,6 +13,25 @@ from sip.usage.session import TERMINATED
 
 if TYPE_CHECKING:
     from simulator.call import Call
+    from simulator.server import CallServer
+    from sip.usage.invite import InviteSession
+
+
+class Ending:
+    """A call whose CDR is on its way: the BYE of `session` is answered after it."""
+
+    __slots__ = ("_guid", "_server", "_session")
+
+    def __init__(self, server: "CallServer", guid: str, session: "InviteSession | None") -> None:
+        self._server = server
+        self._guid = guid
+        self._session = session
+
+    def stored(self) -> None:
+        """The CDR is on disk."""
+        self._server.stored(self._guid)
+        if self._session is not None:
+            self._session.confirm_bye(self._server.stack.now())
 
 
 def let_go(call: "Call") -> None:

@@ -23,7 +23,7 @@ from simulator.caller_data import CallerData
 from simulator.commands import Commands
 from simulator.config import Config
 from simulator.dialog_events import DialogEvents
-from simulator.ended import late
+from simulator.ended import Ending, late
 from simulator.errors import NotAdmitted
 from simulator.event_bus import EventBus
 from simulator.faults import Faults
@@ -335,7 +335,7 @@ class CallServer(Commands):
         self.trace.ended(call)
         if self.telemetry is not None:
             self.telemetry.call_ended(call, now)
-        ending = _Ending(self, call.guid, by.session if by is not None else None)
+        ending = Ending(self, call.guid, by.session if by is not None else None)
         row = row_of(call, now, by)
         if self.call_log.on:
             self.call_log.ended(call, row, by, now)
@@ -432,23 +432,6 @@ class CallServer(Commands):
         except TimeoutError:
             return False
         return True
-
-
-class _Ending:
-    """A call whose CDR is on its way: the BYE of `session` is answered after it."""
-
-    __slots__ = ("_guid", "_server", "_session")
-
-    def __init__(self, server: CallServer, guid: str, session: InviteSession | None) -> None:
-        self._server = server
-        self._guid = guid
-        self._session = session
-
-    def stored(self) -> None:
-        """The CDR is on disk."""
-        self._server.stored(self._guid)
-        if self._session is not None:
-            self._session.confirm_bye(self._server.stack.now())
 
 
 def _offer_agent(treatment: Treatment, agent: Agent, now: float) -> None:
