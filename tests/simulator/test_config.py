@@ -329,7 +329,7 @@ def test_a_password_is_not_shown(url: str) -> None:
     [
         ("sip:\n  lisen: x", "2: sip.lisen: is not a known key; did you mean 'listen'?"),
         ("spi: {}", "1: spi: is not a known key; did you mean 'sip'?"),
-        ("extra:", "1: extra: is not a known key; known here: "),
+        ("nonsense:", "1: nonsense: is not a known key; known here: "),
         ("sip: {t1: abc}", "1: sip.t1: must be a number, not 'abc'"),
         ("sip: {t1: nan}", "1: sip.t1: must be a number, not 'nan'"),
         ("sip: {t1: 0.001}", "1: sip.t1: must be at least 0.01, not '0.001'"),
