@@ -375,5 +375,5 @@ def test_traces_of_streams_say_what_tshark_has_captured(
             captures = traces(server, found)
         finally:
             wire.close()
-    assert Counter(message.transport for message in found) == {"tcp": 14, "tls": 14}
+    assert Counter(message.transport for message in found) == {"tcp": 11, "tls": 11}
     check_alike("TCP and TLS", found, decoded(tmp_path, captures))
