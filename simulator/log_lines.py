@@ -32,8 +32,8 @@ _SEVERITIES: Final[Mapping[int, int]] = {
     logging.DEBUG: 7,
 }
 _ICM: Final = frozenset(
-    "CONNECT TEMPORARY_CONNECT EVENT_REPORT RELEASE DIALOGUE_FAILURE requery request_instruction "
-    "script script_endless waiting_for_icm queued queue_position routed "
+    "NEW_CALL CONNECT TEMPORARY_CONNECT EVENT_REPORT RELEASE DIALOGUE_FAILURE requery "
+    "request_instruction script script_endless waiting_for_icm queued queue_position routed "
     "agents router treatment webhook".split()  # the last ones are loggers
 )
 _IVR: Final = frozenset(
