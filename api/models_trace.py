@@ -100,5 +100,9 @@ class TraceText(RootModel[str]):
     """A ladder as text in UTF-8."""
 
 
+class TraceSvg(RootModel[str]):
+    """A ladder as a picture."""
+
+
 class TracePcap(RootModel[str]):
     """A capture file (libpcap, raw IP)."""

@@ -4,6 +4,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Final
 
+from aiohttp import web
+
 from api.downloads import Download
 from api.handlers.transfers import SIM_PREFIX
 from api.keys import CallServer
@@ -17,6 +19,7 @@ from api.models_trace import (
     TracePcap,
     TraceQuery,
     TraceState,
+    TraceSvg,
     TraceText,
     TraceUpdate,
 )
@@ -25,6 +28,7 @@ from simulator.audit_trail import Requester
 from simulator.ladder import label_of
 from simulator.trace import TracedMessage
 from simulator.trace_pcap import pcap
+from simulator.trace_svg import STYLE_HASH, svg_ladder
 from simulator.trace_text import text_ladder
 
 trace: Final = Operations("Trace", SIM_PREFIX)
@@ -37,6 +41,20 @@ class TextFile(Download):
 
     model = TraceText
     media_type = "text/plain"
+
+
+class SvgFile(Download):
+    """The ladder, drawn: its one style sheet is all that a browser may heed."""
+
+    model = TraceSvg
+    media_type = "image/svg+xml"
+
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        """Send it."""
+        response = await super().respond(request)
+        policy = f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; frame-ancestors 'none'"
+        response.headers["Content-Security-Policy"] = policy
+        return response
 
 
 class PcapFile(Download):
@@ -69,6 +87,13 @@ async def get_call_ladder(server: CallServer, call_guid: str) -> TextFile:
     """The same as a ladder in plain text."""
     view = server.trace.of(call_guid)
     return TextFile((await asyncio.to_thread(text_ladder, view)).encode("utf-8", "replace"))
+
+
+@trace.add("GET", "/calls/{callGuid}/trace.svg", "the picture", errors={404: _GONE})
+async def get_call_picture(server: CallServer, call_guid: str) -> SvgFile:
+    """The same as a picture, whose arrows show the whole message at a click, without a script."""
+    view = server.trace.of(call_guid)
+    return SvgFile((await asyncio.to_thread(svg_ladder, view)).encode())
 
 
 @trace.add("GET", "/calls/{callGuid}/trace.pcap", "the capture", errors={404: _GONE})

@@ -4,11 +4,13 @@ import asyncio
 import json
 import re
 import struct
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from simulator.trace_svg import STYLE_HASH
 from tests.api.support import USER, basic, run, serving
 from tests.api.test_audit import entries
 from tests.api.test_client import client_of, served, until
@@ -111,6 +113,21 @@ async def test_files(world: World) -> None:
     assert struct.unpack("<I", data[:4]) == (0xA1B2C3D4,)
     assert data.count(b"\r\n\r\n") == 3
     assert b"response=xxxx" in data
+
+
+@run
+async def test_the_picture(world: World) -> None:
+    """It may use its style sheet, and nothing else."""
+    async with serving(served(world)) as client:
+        reply = await client("get", path(world, ".svg"))
+        (await client("get", f"/sim/v1/calls/{'0' * 32}/trace.svg")).error(404)
+    assert reply.headers["Content-Type"] == "image/svg+xml"
+    assert reply.headers["Content-Security-Policy"] == (
+        f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; frame-ancestors 'none'"
+    )
+    root = ET.fromstring(reply.text)
+    assert sum(one.get("class") == "shaft" for one in root.iter()) == 3
+    assert "response=xxxx" in reply.text.replace('"', "")
 
 
 @run
