@@ -42,6 +42,7 @@ SIMULATOR = [
         event_bus
         headers
         held_ringtone
+        hep
         hold
         ivr
         joining

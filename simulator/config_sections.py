@@ -20,7 +20,12 @@ from simulator.applications import Applications
 from simulator.config_accounts import ApiUsers
 from simulator.config_base import FilePath, Name, Networks, Section, one_or_many
 from simulator.config_dial_plan import Component
-from simulator.config_values import HttpListen, check_http_url, check_probe_url
+from simulator.config_values import (
+    HttpListen,
+    check_http_url,
+    check_probe_url,
+    hep_collector,
+)
 
 DEFAULT_RING_NO_ANSWER: Final = 60.0
 
@@ -219,6 +224,14 @@ class TraceSection(Section):
         ge=10,
         le=100_000,
         description="Messages of one leg that are kept: the first half of them and the last.",
+    )
+    hep: Annotated[str, AfterValidator(hep_collector)] | None = Field(
+        default=None,
+        description="udp:HOST:PORT of a HOMER collector, which gets every SIP message as HEPv3, "
+        "masked likewise, whether the trace is on or off.",
+    )
+    hep_id: int = Field(
+        default=2001, ge=0, le=0xFFFFFFFF, description="Capture id by which HOMER knows us."
     )
 
 

@@ -101,6 +101,14 @@ def name_server(text: str) -> str:
     return join_address(host, port)
 
 
+def hep_collector(text: str) -> str:
+    """``udp:HOST:PORT``, port 9060 unless it says otherwise."""
+    transport, _, place = text.partition(":")
+    if transport.lower() != "udp" or not place:
+        raise ValueError(f"{text!r} is not udp:HOST:PORT; HEP goes by UDP")
+    return f"udp:{join_address(*split_address(place, 9060, any_port=False))}"
+
+
 @dataclass(frozen=True, slots=True)
 class Listen:
     """Where SIP is taken: ``udp:0.0.0.0:5060``, ``tls:[::]:5061;advertise=lab.example``.

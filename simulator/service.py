@@ -21,6 +21,7 @@ from simulator.config_sip import TlsSection
 from simulator.config_tls import faults
 from simulator.config_values import split_address
 from simulator.errors import ServiceError
+from simulator.hep import HepExport, collector
 from simulator.journal import FILE as JOURNAL
 from simulator.journal import Journal
 from simulator.lab.lab import Lab
@@ -90,6 +91,7 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
         webhook.watch = server.news.icm
         telemetry = _telemetry(server)
         store.backlog.watch = server.news.records
+        export = await hep_export(server)
         stack.handler = server.on_event
         server.access.start()
         open_heartbeat_port(server)
@@ -107,6 +109,8 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
             if telemetry is not None:
                 await telemetry.close()
             await logins.close()
+            if export is not None:
+                export.close()
     finally:
         if lab is not None:
             await lab.close()
@@ -198,6 +202,21 @@ def open_heartbeat_port(server: CallServer) -> None:
             f"sip.heartbeat_port: cannot open {port}: {error.strerror or error}; "
             "choose another, or 0 for the port of the calls"
         ) from error
+
+
+async def hep_export(server: CallServer) -> HepExport | None:
+    """What sends messages to the collector of ``trace.hep``, if there is one."""
+    section = server.config.trace
+    if section.hep is None:
+        return None
+    host, port = split_address(section.hep.partition(":")[2], 9060, any_port=False)
+    try:
+        out = await asyncio.to_thread(collector, host, port or 9060)
+    except OSError as error:
+        reason = error.strerror or error
+        log.warning("trace.hep: no message is exported to %s: %s", section.hep, reason)
+        return None
+    return HepExport(server.stack, server.wall, out, section.hep_id)
 
 
 def raise_file_limit() -> None:

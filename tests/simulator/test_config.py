@@ -364,6 +364,8 @@ def test_a_password_is_not_shown(url: str) -> None:
         ("server: {name: [a]}", "1: server.name: must be text, not a list"),
         ("health: {public: maybe}", "1: health.public: must be true or false, not 'maybe'"),
         ("cdr: {url: mysql://h/d}", "1: cdr.url: is neither sqlite:///FILE nor postgresql://USER"),
+        ("trace: {hep: tcp:h:1}", "1: trace.hep: 'tcp:h:1' is not udp:HOST:PORT; HEP goes by UDP"),
+        ("trace: {hep: udp:h:70000}", "1: trace.hep: port '70000' is not a number from 1 to 65535"),
         ("cdr: {url: postgresql://h}", "1: cdr.url: is neither sqlite:///FILE nor postgresql://"),
         ("transfer: {mode: refr}", "1: transfer.mode: must be 'reinvite' or 'refer', not 'refr'; "),
         ("transfer: {ring_no_answer: 0}", "1: transfer.ring_no_answer: must be more than 0"),
