@@ -7,7 +7,10 @@ from typing import Final
 
 from api.client import CallsimClient
 from api.models_trace import TraceMessage
+from simulator.config_values import split_address
+from simulator.trace_sipp import sipp_scenarios
 from simulator.trace_text import TraceLadder
+from simulator.trace_views import TracedMessage
 
 _PAUSE: Final = 0.3
 """Seconds from one look for new messages to the next."""
@@ -17,9 +20,11 @@ async def show_trace(client: CallsimClient, options: Namespace) -> None:
     """Print the trace of a call, or write it to a file. ValueError for options that do not fit."""
     guid: str = options.guid
     name: str | None = options.pcap or options.svg
-    if name is not None:
-        if options.follow:
-            raise ValueError("--follow prints messages; leave it out, or --pcap and --svg")
+    if options.follow and (name or options.sipp):
+        raise ValueError("--follow prints messages; leave it out, or --pcap, --svg and --sipp")
+    if options.sipp:
+        await _write_scenarios(client, guid, Path(options.sipp))
+    elif name is not None:
         data = await client.trace_file(guid, "svg" if options.svg else "pcap")
         try:
             await asyncio.to_thread(Path(name).write_bytes, data)
@@ -32,6 +37,42 @@ async def show_trace(client: CallsimClient, options: Namespace) -> None:
             _print_json(message)
     else:
         print((await client.trace_file(guid, "txt")).decode(), end="")
+
+
+async def _write_scenarios(client: CallsimClient, guid: str, path: Path) -> None:
+    """Write the scenarios of all far ends into a folder, or the caller's to one file."""
+    said = [traced(one) for one in (await client.trace(guid)).messages if one.direction]
+    found = sipp_scenarios(said)
+    if not found:
+        raise ValueError("there is no leg that begins with its INVITE")
+    if path.suffix == ".xml":
+        files = {path: next(iter(found.values()))}
+    else:
+        files = {path / name: text for name, text in found.items()}
+    for file, text in files.items():
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, "utf-8")
+        except OSError as error:
+            raise ValueError(f"{file}: {error.strerror}") from None
+        print(file)
+
+
+def traced(message: TraceMessage) -> TracedMessage:
+    """What the server has sent, as it had it."""
+    ends = [split_address(end or "", 0, any_port=True) for end in (message.local, message.peer)]
+    return TracedMessage(
+        message.timestamp.timestamp(),
+        message.direction or "",
+        message.transport or "",
+        (ends[0][0], ends[0][1] or 0),
+        (ends[1][0], ends[1][1] or 0),
+        (message.message or "").encode(),
+        message.call_id,
+        message.leg or "",
+        message.note or "",
+        message.number,
+    )
 
 
 async def _follow(client: CallsimClient, guid: str, *, as_json: bool) -> None:

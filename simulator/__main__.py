@@ -206,6 +206,7 @@ def _add_steering(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     form.add_argument("--json", action="store_true", help="a JSON object for each message")
     form.add_argument("--pcap", metavar="FILE", help="write a capture for Wireshark and its like")
     form.add_argument("--svg", metavar="FILE", help="write the ladder as a picture")
+    form.add_argument("--sipp", metavar="DIR", help="each far end as a SIPp scenario, or FILE.xml")
     trace.add_argument("--follow", action="store_true", help="go on until the call is over")
     for parser in (calls, transfer, hangup, wait, trace):
         parser.add_argument(
