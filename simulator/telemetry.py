@@ -61,11 +61,11 @@ class Telemetry:
         self._calls: dict[Call, Span] = {}
         self._open: dict[Transaction, _Open] = {}
         server.telemetry = self
-        server.stack.endpoint.watch = self
+        server.stack.endpoint.traffic.watch = self
 
     async def close(self) -> None:
         """Send what is left, for a while, and end the thread."""
-        self._server.stack.endpoint.watch = None
+        self._server.stack.endpoint.traffic.watch = None
         self._server.telemetry = None
         await asyncio.to_thread(self._provider.shutdown)
 

@@ -6,7 +6,10 @@ time: it answers each copy of a final response.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sip.transaction.machine import Watch
 
 METHODS: Final = (
     "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "PRACK", "UPDATE", "REFER", "NOTIFY",
@@ -44,10 +47,11 @@ class Traffic:
     third of what a call does.
 
     `repeated` are messages that arrived again, `unreadable` those that are not SIP, or responses
-    that cannot be read; `malformed` are requests that break the grammar, and hear so.
+    that cannot be read; `malformed` are requests that break the grammar, and hear so. `watch`, if
+    there is one, is told of each transaction.
     """
 
-    __slots__ = ("malformed", "received", "repeated", "sent", "timers", "unreadable")
+    __slots__ = ("malformed", "received", "repeated", "sent", "timers", "unreadable", "watch")
 
     def __init__(self) -> None:
         self.received = [0] * (_KINDS * len(METHODS))
@@ -56,6 +60,7 @@ class Traffic:
         self.repeated = 0
         self.unreadable = 0
         self.malformed = 0
+        self.watch: Watch | None = None
 
     def got(self, method: str, status: int = 0) -> None:
         """A request has arrived, or a response with `status`."""

@@ -100,9 +100,10 @@ class ClientTransaction(Transaction):
         Timers B and F start only once A or E has no more turn before them.
         """
         layer = self.layer
-        layer.traffic.sent[ROWS.get(self.request.method, OTHER)] += 1
-        if layer.watch is not None:
-            layer.watch.began(self, self.request, self.request.from_tag)
+        traffic = layer.traffic
+        traffic.sent[ROWS.get(self.request.method, OTHER)] += 1
+        if traffic.watch is not None:
+            traffic.watch.began(self, self.request, self.request.from_tag)
         layer.send(self.listener, self.address, self.data)
         invite = self.state == CALLING
         timeout = self.patience or layer.timers.timeout
@@ -142,7 +143,7 @@ class ClientTransaction(Transaction):
         if status < 200:
             self.apply(RECEIVE_1XX, now, response)
             return
-        watch = self.layer.watch
+        watch = self.layer.traffic.watch
         if watch is not None and self.state < COMPLETED:
             watch.ended(self, status)
         if status < 300:
@@ -225,8 +226,9 @@ def _report_transport_error(tx: ClientTransaction, now: float, _message: object)
 
 
 def _failed(tx: ClientTransaction, status: int, now: float) -> None:
-    if tx.layer.watch is not None:
-        tx.layer.watch.ended(tx, status)
+    watch = tx.layer.traffic.watch
+    if watch is not None:
+        watch.ended(tx, status)
     if tx.way is not None and tx.way.failed(tx, status, now):
         return
     if tx.attempts is None:

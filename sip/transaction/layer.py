@@ -22,14 +22,7 @@ from sip.transaction.client import (
     NonInviteClientTransaction,
 )
 from sip.transaction.failover import LARGEST_DATAGRAM, Rerouted, Way, address_of, may_be_large
-from sip.transaction.machine import (
-    CALLING,
-    COMPLETED,
-    PROCEEDING,
-    TRANSPORT_ERROR,
-    TRYING,
-    Watch,
-)
+from sip.transaction.machine import CALLING, COMPLETED, PROCEEDING, TRANSPORT_ERROR, TRYING
 from sip.transaction.server import ServerTransaction
 from sip.transport import Address, Listener
 from sip.values import Via
@@ -85,7 +78,6 @@ class Transactions:
         self.discarded = 0  # what arrived and fitted nowhere
         self.retransmitted = 0  # what we sent again
         self.traffic = Traffic()
-        self.watch: Watch | None = None
         # Final responses to INVITE by UDP that wait for their ACK, by the host that is to send it.
         self.unacknowledged: dict[str, int] = {}
 

@@ -88,7 +88,6 @@ class TransactionLayer(Protocol):
     clients: dict[str, Any]
     outbox: list[tuple[Listener, Address, bytes]]
     unacknowledged: dict[str, int]
-    watch: Watch | None
 
     def send(self, listener: Listener, address: Address, data: bytes) -> None:
         """Put octets on the way."""

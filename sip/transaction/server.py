@@ -145,8 +145,9 @@ class ServerTransaction(Transaction):
         self.last: bytes | None = None
         self.trying = -1  # where 100 stands in the outbox, if it is the last that was sent
         self.session: InviteUser | None = None  # whom a CANCEL of this INVITE concerns
-        if layer.watch is not None:
-            layer.watch.began(self, request, to_tag or request.to_tag)
+        watch = layer.traffic.watch
+        if watch is not None:
+            watch.began(self, request, to_tag or request.to_tag)
 
     def respond(
         self,
@@ -183,14 +184,15 @@ class ServerTransaction(Transaction):
         what = SEND_1XX if status < 200 else SEND_2XX if status < 300 else SEND_FAILURE
         method = self.request.method
         if self.apply(what, now):
-            sent = self.layer.traffic.sent
+            traffic = self.layer.traffic
+            sent = traffic.sent
             row = ROWS.get(method, OTHER)
             sent[row + status // 100] += 1
             if place >= 0:  # 100 is not needed where more follows at once (section 17.2.1)
                 outbox[place] = outbox.pop()
                 sent[row + 1] -= 1
-            if status >= 200 and self.layer.watch is not None:
-                self.layer.watch.ended(self, status)
+            if status >= 200 and traffic.watch is not None:
+                traffic.watch.ended(self, status)
             return data
         self.last = before
         return None

@@ -225,7 +225,7 @@ def test_spans_reach_a_collector(world: World) -> None:
     assert names == ["BYE", "BYE", "INVITE", "INVITE", "call"]
     assert len({span.trace_id for span in spans}) == 1
     assert world.server.telemetry is None
-    assert world.party.endpoint.watch is None
+    assert world.party.endpoint.traffic.watch is None
 
 
 def test_a_collector_that_is_not_there_holds_up_nobody(
