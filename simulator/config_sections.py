@@ -203,7 +203,8 @@ class EventsSection(Section):
 class TraceSection(Section):
     """The SIP messages of calls, as /sim/v1/calls/{callGuid}/trace and callsim trace show them.
 
-    Passwords, keys of media and DTMF digits are masked there.
+    Passwords, keys of media and DTMF digits are masked there. While the server is overloaded,
+    calls that are refused leave nothing there.
     """
 
     enabled: bool = Field(

@@ -239,13 +239,13 @@ class CallServer(Commands):
         call_id = call.legs[0].session.dialog.call_id
         self.store.begun(call.guid, start, call.calling, call.called, call_id)
         self.index.add(call)
+        self.trace.begun(call, now)
         if self.telemetry is not None:
             self.telemetry.call_begun(call)
         self.statistics.begun(now, len(self.calls), by_icm=call.route.kind != "direct")
         self.audit.begin(now)
-        licences = self.licences
-        if licences.limit:
-            licences.use(self._licensed, licences.limit, now)
+        if self.licences.limit:
+            self.licences.use(self._licensed, self.licences.limit, now)
 
     @property
     def _licensed(self) -> int:

@@ -101,6 +101,9 @@ class Trace:
         at = data.find(b"\nCall-ID: ")
         kept = self._kept.get(data[at + 10 : data.find(b"\r", at)])
         if kept is None:
+            passes = direction == "in" or data[:4] == b"SIP/"
+            if at >= 0 and passes and self._server.admission.overload:
+                return  # most are of refused calls: an INVITE that is not comes again in `begun`
             kept = self._leg_of(data, now)
             if kept is None:
                 return
@@ -151,6 +154,15 @@ class Trace:
         kept = self._kept[name] = _Kept()
         self._seen += _LEG
         return kept
+
+    def begun(self, call: "Call", now: float) -> None:
+        """A call is let in: while others are refused its INVITE is kept from here on only."""
+        if not (self.enabled and self._server.admission.overload):
+            return
+        invite = call.legs[0].session.server_invite
+        if invite is not None and _name(invite.request.call_id) not in self._kept:
+            self._begin(_name(invite.request.call_id))
+            self._take("in", invite.request.to_bytes(), invite.listener, invite.address, now)
 
     def ended(self, call: "Call") -> None:
         """A call is over: its legs are known by its GUID from now on."""

@@ -297,3 +297,31 @@ def test_the_ladder_as_text(world: World) -> None:
     assert lines[-1] == "0.220 | |<----- 200 OK ------|" or "200 OK" in lines[-1]
     bars = {one.rindex("|") for one in found.splitlines()[2:] if "|" in one and "*" not in one}
     assert len(bars) <= 2  # columns stand still
+
+
+def test_under_overload_calls_that_come_in_are_traced_alone(build: Build) -> None:
+    """Those that are refused are too many: they would push out the others, and cost time."""
+    world = build(admission={"rate": 1})
+    trace = world.server.trace
+    first = world.dial("5000")
+    refused = [world.dial("5000") for _ in range(5)]
+    world.run()
+    assert world.server.admission.overload == "rate"
+    kept = trace.state().legs
+    refused += [world.dial("5000") for _ in range(20)]
+    world.run(0.1)
+    assert [line.statuses for line in refused] == 25 * [[503]]
+    assert trace.state().legs == kept
+    world.run(1.0)
+    assert world.server.admission.overload == "rate"
+    world.forget()
+    second = world.dial("5000")
+    world.run()
+    assert (first.statuses, second.statuses) == ([200], [200])
+    call_id = second.session.dialog.call_id
+    assert told(world, call_id) == ["caller > INVITE", "caller < 200 OK", "caller > ACK"]
+    assert [m.data for m in trace.messages(call_id)] == on_the_wire(world)
+    for line in (first, second):
+        line.hang_up()
+    world.run(5.0)
+    assert world.server.admission.overload == ""
