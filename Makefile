@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-some test-stack test-server test-interop test-console lint audit format bench bench-micro compiled test-compiled \
+.PHONY: help setup run test test-some test-stack test-server test-interop test-console screenshots lint audit format bench bench-micro compiled test-compiled \
     fuzz fuzz-atheris soak chaos openapi ladders load load-verdict lock sbom clean tools
 
 ARGS :=
@@ -53,6 +53,10 @@ test-server: tools .venv/.dev ## run all other tests, three files at a time
 test-console: tools .venv/.dev ## run the tests of the console, in headless Chromium
 	@command -v chromium >/dev/null || { $(call install,chromium); }
 	@$(BIN)/pytest $(or $(ARGS),tests/console)
+
+screenshots: tools .venv/.dev ## take a picture of each view of the console: docs/screenshots/
+	@command -v chromium >/dev/null || { $(call install,chromium); }
+	@$(BIN)/python -m tests.console $(ARGS)
 
 # Needs all of the strangers: nothing is skipped here. Most of the time is waiting: four at a time.
 test-interop: tools .venv/.interop ## run the tests against other people's phones and proxies

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 USER: Final = "test"
 PASSWORD: Final = "test"
 
-_START: Final = 60.0
+_START: Final = 120.0
 _STOP: Final = 30.0
 _TIMEOUT: Final = 15.0
 AUTHORIZATION: Final = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()

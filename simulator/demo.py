@@ -17,6 +17,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urljoin
 
 import aiohttp
 
@@ -241,7 +242,8 @@ async def _stay(sip: str, url: str, user: str, password: str) -> None:
     host_port = sip.removeprefix("sip:")
     print(
         f"""
-The server stays up. In another terminal, in this folder, for example:
+The server stays up. Its console: {urljoin(url, "/")} (user {user}, password {password})
+In another terminal, in this folder, for example:
   sipp -sf scenarios/sipp/caller-is-steered.xml -s 7001 -m 1 {host_port}
   curl -u {user}:{password} {url}/call
   curl -u {user}:{password} -X POST {url}/call/GUID/terminate

@@ -50,6 +50,12 @@ fill(
   h("ul", {}, VIEWS.filter(({ label }) => label).map(({ name, label }) => h("li", {}, h("a", { href: `#/${name}`, "data-view": name }, label)))),
 );
 
+// The address is the view's: the link that skips the navigation must not change it.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+
 const theme = document.getElementById("theme");
 theme.value = localStorage.getItem("theme") ?? "";
 const paint = () => (document.documentElement.dataset.theme = theme.value);

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from scenarios.server import ServerProcess
 from tests.console.support import PATIENCE, Console, no_complaints, open_console
 from tests.support.browser import CHROMIUM
 
 SETTINGS = {"transfer.consultation": "manual", "transfer.replaces": "false"}
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="package")

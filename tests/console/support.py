@@ -11,7 +11,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from scenarios.server import AUTHORIZATION, ServerProcess
 
-PATIENCE = 60_000
+Scheme = Literal["light", "dark"]
+
+PATIENCE = 120_000
 """Milliseconds for one step."""
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
@@ -58,7 +60,7 @@ def open_console(
     *,
     width: int = 1280,
     height: int = 800,
-    scheme: Literal["light", "dark"] = "light",
+    scheme: Scheme = "light",
 ) -> Iterator[Console]:
     """A window of this size and colour scheme."""
     context = browser.new_context(

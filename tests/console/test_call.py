@@ -138,3 +138,26 @@ def test_variables_are_set_and_nobody_is_overwritten(console: Console, page: Pag
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("button", name="Save")).to_be_hidden()
     assert variables(console, guid) == {"callVariable2": "silver", "user.tier": "2"}
+
+
+def test_the_ladder_grows_and_opens_to_messages(console: Console, page: Page) -> None:
+    guid = console.connected()
+    console.open(f"call/{guid}")
+    arrows = page.locator(".ladder .arrow")
+
+    def traced() -> int:
+        messages = console.server.extension("GET", f"/sim/v1/calls/{guid}/trace")["messages"]
+        return sum("direction" in one for one in messages)
+
+    expect(arrows).to_have_count(traced())
+    page.get_by_role("button", name="Hold").click()
+    state(page, "on hold")
+    expect(arrows).to_have_count(traced())
+    page.get_by_role("button", name=re.compile("^to originated.*INVITE")).first.press("Enter")
+    expect(page.locator(".ladder pre:visible")).to_contain_text("Call-ID:")
+    with page.expect_download() as file:
+        page.get_by_role("link", name="pcap").click()
+    assert file.value.suggested_filename.endswith(".pcap")
+    console.server.terminate(guid)
+    expect(page.get_by_role("heading", name="Call detail record")).to_be_visible()
+    expect(arrows.filter(has_text="BYE").first).to_be_visible()

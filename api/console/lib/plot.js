@@ -31,7 +31,7 @@ export function plot(title, { lines, span, unit = "" }) {
   const floor = HEIGHT - BOTTOM;
   const picture = svg(
     "svg",
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "plot" },
+    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title, class: "plot" },
     [0, 0.5, 1].map((share) => svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: floor - share * (floor - TOP), y2: floor - share * (floor - TOP) })),
     top,
     svg("text", { x: LEFT - 6, y: floor + 4, class: "axis end" }, "0"),

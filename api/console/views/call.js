@@ -6,6 +6,7 @@ import * as format from "../lib/format.js";
 import { get, path, send } from "../lib/rest.js";
 import { action, ask, badge, facts, field, notice, panel, table } from "../lib/ui.js";
 import { endedCall } from "./call_ended.js";
+import { ladderPanel } from "./call_ladder.js";
 import { variablesPanel } from "./call_variables.js";
 
 export const title = "Call";
@@ -149,6 +150,11 @@ function historyOf(entries) {
   );
 }
 
+/** What the caller says that the other legs get. */
+function passed(headers) {
+  return panel("Header fields passed on", {}, table("Header fields passed on", ["Name", "Value"], headers.map(({ name, value }) => [h("span", { class: "mono" }, name), value])));
+}
+
 export async function show({ main, parameters: [guid = ""], signal }) {
   const state = h("span", { class: "bar" });
   const since = h("span", { class: "muted" });
@@ -156,8 +162,9 @@ export async function show({ main, parameters: [guid = ""], signal }) {
   const content = h("div", { class: "stack" });
   fill(main, h("div", { class: "view-head" }, h("h1", {}, "Call ", h("span", { class: "mono" }, guid)), state, since, tools), content);
 
-  const parts = { about: h("div"), legs: h("div"), transfers: h("div"), history: h("div") };
+  const parts = { about: h("div"), legs: h("div"), transfers: h("div"), history: h("div"), passed: h("div") };
   const variables = variablesPanel(guid);
+  const ladder = ladderPanel(guid, signal);
   let started = null;
   let laid = false;
   let offered = "";
@@ -169,16 +176,18 @@ export async function show({ main, parameters: [guid = ""], signal }) {
       content,
       panel("Details", {}, parts.about),
       panel("Legs", {}, parts.legs),
-      h("div", { class: "columns" }, h("div", { class: "stack" }, panel("Transfers", {}, parts.transfers), variables.node), panel("History", {}, parts.history)),
+      ladder.node,
+      h("div", { class: "columns" }, h("div", { class: "stack" }, panel("Transfers", {}, parts.transfers), variables.node), h("div", { class: "stack" }, panel("History", {}, parts.history), parts.passed)),
     );
   }
 
   async function read() {
     const options = { signal };
-    const [call, { legs: found }, { transfers }] = await Promise.all([
+    const [call, { legs: found }, { transfers }, { headers }] = await Promise.all([
       get(path`/cvp/rest/call/${guid}`, options),
       get(path`/sim/v1/calls/${guid}/legs`, options),
       get(path`/sim/v1/calls/${guid}/transfers`, options),
+      get(path`/sim/v1/calls/${guid}/headers`, options),
       variables.read(options),
     ]);
     lay();
@@ -197,6 +206,9 @@ export async function show({ main, parameters: [guid = ""], signal }) {
     fill(parts.legs, legs(found));
     fill(parts.transfers, transfersOf(transfers));
     fill(parts.history, historyOf(call.callHistory));
+    fill(parts.passed, passed(headers));
+    parts.passed.hidden = !headers.length;
+    await ladder.read();
   }
 
   async function end() {
@@ -205,7 +217,10 @@ export async function show({ main, parameters: [guid = ""], signal }) {
     fill(since);
     fill(tools);
     fill(state, h("span", { class: "badge" }, "ended"));
-    fill(content, await endedCall(guid, { signal }));
+    const record = await endedCall(guid, { signal });
+    await ladder.read();
+    ladder.stop();
+    fill(content, record[0], ladder.node, record.slice(1));
   }
 
   let over = false;

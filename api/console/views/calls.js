@@ -15,8 +15,8 @@ const PACE = 200; // ms between two looks at what has changed
 const seconds = (call) => (Date.now() - call.started) / 1000;
 
 const COLUMNS = [
-  { id: "calling", label: "From", value: (call) => call.calling, width: "18%" },
-  { id: "called", label: "To", value: (call) => call.called, width: "18%" },
+  { id: "calling", label: "From", value: (call) => call.calling, width: "17%" },
+  { id: "called", label: "To", value: (call) => call.called, width: "15%" },
   {
     id: "state",
     label: "State",
@@ -27,12 +27,12 @@ const COLUMNS = [
       cell.dataset.state = call.state;
       setBadge(cell.firstChild, call.state);
     },
-    width: "120px",
+    width: "136px",
   },
   { id: "application", label: "Application", value: (call) => call.application, class: "wide" },
-  { id: "started", label: "Started", value: (call) => call.started, show: (cell, call) => text(cell, format.time(call.started)), class: "wide", width: "150px" },
+  { id: "started", label: "Started", value: (call) => call.started, show: (cell, call) => text(cell, format.time(call.started)), class: "wide", width: "104px" },
   { id: "duration", label: "Duration", value: (call) => -call.started, show: (cell, call) => text(cell, format.duration(seconds(call))), class: "number", width: "96px" },
-  { id: "guid", label: "GUID", value: (call) => call.guid, class: "wide mono", width: "300px" },
+  { id: "guid", label: "GUID", value: (call) => call.guid, class: "wide mono", width: "284px" },
 ];
 
 // What was chosen stays as one comes back to the view.

@@ -1,0 +1,123 @@
+"""make screenshots: a picture of each view, of a live server with calls, in docs/screenshots/.
+
+SIPp places the calls, over UDP; the server is one of the built-in plan with its neighbours.
+"""
+
+import argparse
+import re
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from scenarios.runner import SippRun
+from scenarios.server import ServerProcess
+from tests.console.support import Console, Scheme, no_complaints, open_console
+from tests.support.browser import CHROMIUM
+
+ROOT: Final = Path(__file__).parents[2]
+FOLDER: Final = ROOT / "docs" / "screenshots"
+SCENARIO: Final = ROOT / "scenarios" / "sipp" / "caller-is-steered.xml"
+SETTINGS: Final = {"transfer.consultation": "manual", "transfer.replaces": "false"}
+
+VIEWS: Final = re.findall(r'name: "(\w+)", label', (ROOT / "api/console/registry.js").read_text())
+CALLERS: Final = (
+    "+493012345{0:02d}", "+44207946{0:04d}", "+1212555{0:04d}", "+331409{0:04d}", "555{0:04d}",
+)  # fmt: skip
+CALLED: Final = (
+    "7001", "7002", "6000", "6100", "5001", "18005550100", "8059", "7003", "6200", "18005550199",
+)  # fmt: skip
+CALLS: Final = 60
+
+
+def place(server: ServerProcess, directory: Path) -> SippRun:
+    """Callers of many numbers, to many."""
+    numbers = directory / "numbers.csv"
+    rows = [
+        f"{CALLERS[n % len(CALLERS)].format(11 * n)};{CALLED[(n * 7) % len(CALLED)]};"
+        for n in range(CALLS)
+    ]
+    numbers.write_text("SEQUENTIAL\n" + "\n".join(rows) + "\n")
+    text = SCENARIO.read_text().replace("sip:1000@", "sip:[field0]@")
+    scenario = directory / "callers.xml"
+    scenario.write_text(text.replace("[service]", "[field1]"))
+    return SippRun(
+        scenario, directory, server.sip, calls=CALLS, rate=5, seconds=900,
+        options=["-inf", str(numbers), "-l", str(CALLS)],
+    )  # fmt: skip
+
+
+def steer(console: Console) -> str:
+    """A call that has been about: the GUID of one with transfers, variables and a hold."""
+    server = console.server
+    server.wait_for(lambda: len(server.calls()) >= CALLS * 0.7 or None, "the calls", 120)
+    guid = str(server.calls(state="connected", calledNumber="6000")[0]["callGuid"])
+    variables = {
+        "callVariables": {"callVariable1": "gold", "callVariable2": "Berlin"},
+        "eccVariables": {"user.tier": "1", "user.language": "de"},
+    }
+    server.rest("PUT", f"/call/{guid}/variables", variables)
+    server.transfer(guid, "9486")
+    server.wait_for_history(guid, "transfer_failed")
+    server.transfer(guid, "1003")
+    server.wait_for_history(guid, "transfer_completed")
+    for other in server.calls(state="connected")[:4]:
+        if other["callGuid"] != guid:
+            server.extension("POST", f"/sim/v1/calls/{other['callGuid']}/hold")
+    return guid
+
+
+def picture(
+    browser: Browser,
+    server: ServerProcess,
+    view: str,
+    name: str,
+    *,
+    scheme: Scheme = "light",
+    size: tuple[int, int] = (1280, 800),
+) -> None:
+    """One view as it looks once it has been read."""
+    width, height = size
+    with open_console(browser, server, width=width, height=height, scheme=scheme) as console:
+        page = console.open(view)
+        expect(page.locator("#link")).to_have_text("live")
+        expect(page.locator("h1")).to_be_visible()
+        if view.startswith("call"):
+            expect(page.locator(".badge").first).to_be_visible()
+        if view == "figures":
+            expect(page.locator("path.line").first).to_have_attribute("d", re.compile("L.*L"))
+        page.wait_for_timeout(1000)  # what is read beside it
+        page.screenshot(path=FOLDER / f"{name}.png")
+        no_complaints(console)
+
+
+def main() -> None:
+    """Take them all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("views", nargs="*", help="only these")
+    wanted = parser.parse_args().views
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        ServerProcess(Path(directory), settings=SETTINGS, lab=True) as server,
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=CHROMIUM, timeout=60_000) as browser,
+    ):
+        callers = place(server, Path(directory))
+        with open_console(browser, server) as console:
+            guid = steer(console)
+        for view in [*VIEWS, "call"]:
+            if not wanted or view in wanted:
+                picture(browser, server, f"call/{guid}" if view == "call" else view, view)
+        for view in ("calls", f"call/{guid}"):
+            name = view.partition("/")[0]
+            if not wanted or name in wanted:
+                picture(browser, server, view, f"{name}-dark", scheme="dark")
+                picture(browser, server, view, f"{name}-phone", size=(360, 740))
+        callers.stop()
+        server.extension("POST", "/sim/v1/reset")
+
+
+if __name__ == "__main__":
+    main()
