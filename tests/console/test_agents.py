@@ -1,0 +1,62 @@
+"""Agents and queues: what each button makes of an agent, and of the call that waits."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.console.support import Console
+
+
+@pytest.fixture(autouse=True)
+def all_available(console: Console) -> Iterator[None]:
+    """The agents as they were, for the next test."""
+    yield
+    for agent in console.server.extension("GET", "/sim/v1/agents")["agents"]:
+        become(console, agent["extension"], "available")
+
+
+def become(console: Console, extension: str, state: str) -> None:
+    console.server.extension("PUT", f"/sim/v1/agents/{extension}", {"state": state})
+
+
+def state_of(console: Console, extension: str) -> str:
+    return str(console.server.extension("GET", f"/sim/v1/agents/{extension}")["state"])
+
+
+def row(page: Page, extension: str) -> Locator:
+    table = page.get_by_role("region", name="Agents").last
+    return table.locator("tbody tr", has=page.locator("b", has_text=extension))
+
+
+def test_each_button(console: Console, page: Page) -> None:
+    console.open("agents")
+    badge = row(page, "1002").locator(".badge")
+    for button, shown, state in (
+        ("Not ready", "not ready", "not_ready"),
+        ("Ready", "available", "available"),
+        ("Log out", "logged out", "logged_out"),
+        ("Log in", "available", "available"),
+    ):
+        page.get_by_role("button", name=f"{button}: 1002", exact=True).click()
+        expect(badge).to_have_text(shown)
+        assert state_of(console, "1002") == state
+    expect(row(page, "1001").locator(".badge")).to_have_text("available")
+
+
+def test_who_becomes_ready_gets_the_call_that_waits(console: Console, page: Page) -> None:
+    for extension in ("1001", "1002", "1003"):
+        become(console, extension, "not_ready")
+    guid = console.call("1004", "7001")
+    console.open("agents")
+    waiting = page.get_by_role("region", name="Calls that wait for support").locator("tbody tr")
+    expect(waiting).to_have_count(1)
+    expect(waiting).to_contain_text(guid[8:16])
+    page.get_by_role("button", name="Ready: 1002", exact=True).click()
+    expect(waiting).to_have_count(0)
+    expect(row(page, "1002").locator(".badge")).to_have_text("busy")
+    row(page, "1002").get_by_role("link").click()
+    expect(page).to_have_url(re.compile(f"#/call/{guid}$"))
+    agent = console.server.extension("GET", "/sim/v1/agents/1002")
+    assert (agent["state"], agent["callGuid"]) == ("busy", guid)
