@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from simulator.log_lines import escaped
 from sip.errors import ParseError
 from sip.message import Request, parse
 from sip.transport import Address, Listener
@@ -12,7 +13,7 @@ WIDTH: Final = 22
 
 
 def label_of(data: bytes) -> str | None:
-    """What a message is, in a few words: ``re-INVITE (SDP)``; None for what is not SIP."""
+    """What a message is, in a few words of one line: ``re-INVITE (SDP)``; None for no SIP."""
     try:
         message = parse(data)
     except ParseError:
@@ -26,9 +27,9 @@ def label_of(data: bytes) -> str | None:
     if message.content_type == "application/sdp":
         label += " (SDP)"
     elif message.content_type == "message/sipfrag":
-        status = message.body.decode("utf-8", "replace").partition("\r\n")[0]
+        status = message.body.decode("utf-8", "replace").partition("\n")[0].rstrip("\r")
         label += f" ({status.removeprefix('SIP/2.0 ')})"
-    return label
+    return escaped(label)
 
 
 class Columns:
@@ -58,7 +59,7 @@ class Columns:
     @staticmethod
     def note(text: str) -> str:
         """A line that no message stands on."""
-        return f"  * {text}"
+        return f"  * {escaped(text)}"
 
 
 class Ladder(Columns):

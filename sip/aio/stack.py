@@ -295,8 +295,6 @@ class SipStack:
         tap = self._tap
         failed: list[tuple[Listener, Address]] = []
         for listener, address, data in messages:
-            if tap is not None:
-                tap("out", data, listener, address, now)
             assert isinstance(listener, SocketListener)
             try:
                 listener.transmit(data, address)
@@ -305,12 +303,16 @@ class SipStack:
                 if not self._backlog:
                     self._loop.add_writer(listener.socket, self._writable, listener)
                 self._backlog.append((listener, address, data))
+                continue
             except (OSError, OverflowError) as error:
                 if isinstance(error, OSError) and error.errno in _PASSING:
                     self._lost(error)
                     continue
                 log.warning("cannot send to %s:%s: %s", *address, error)
                 failed.append((listener, address))
+                continue
+            if tap is not None:
+                tap("out", data, listener, address, now)
         for listener, address in failed:
             self.endpoint.transport_failed(listener, address, now)
 

@@ -39,8 +39,25 @@ def shown(lines: str, body: str = "") -> str:
         # A name that looks like a parameter takes nothing from the one behind it.
         (
             'Authorization: Digest username="a response=", response="0a1b"',
-            'Authorization: Digest username="a response=", response="xxxx"',
+            'Authorization: Digest username="a response="x xxxxxxxxx"xxxx"',
         ),
+        (
+            'Authorization: Digest username="u,response="0a1b"',
+            'Authorization: Digest username="u,response="xxxx"',
+        ),
+        (
+            'Authorization: Digest username="u",\rresponse="0a1b"',
+            'Authorization: Digest username="u",\rresponse="xxxx"',
+        ),
+        (
+            'Authorization: Digest response="0a", Basic c2VjcmV0',
+            'Authorization: Digest response="xx", Basic xxxxxxxx',
+        ),
+        (
+            "Refer-To: <sip:a@b?Replaces=1&Authorization=Digest%20response%3D0a&X=1>",
+            f"Refer-To: <sip:a@b?Replaces=1&Authorization={'x' * 22}&X=1>",
+        ),
+        ("Contact: <tel:+1;postd=pp1234;x=1>", "Contact: <tel:+1;postd=xxxxxx;x=1>"),
         ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic xxxxxxxxxxxx"),
         ("Authorization: Bearer a.b\r\n c", "Authorization: Bearer xxx\r\n x"),
         (
@@ -76,7 +93,32 @@ def test_header_fields(line: str, expected: str) -> None:
         ),
         ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", "Signal=x\r\nDuration=160\r\n"),
         ("application/dtmf-relay", "signal = 1\n", "signal = x\n"),
+        ("application/dtmf-relay", "Signal: 7\r\n", "Signal: x\r\n"),
         ("application/dtmf", "5\r\n", "x\r\n"),
+        ("application / dtmf", "5\r\n", "x\r\n"),
+        ("audio/telephone-event", "\x09\x0a\x06\x40", "xxxx"),
+        (
+            "application/sdp",
+            "a=acap:1 crypto:1 AES_CM_128_HMAC_SHA1_80 inline:QUJD|2^20\r\n"
+            "a=acap:2 key-mgmt:mikey AQA=\r\n",
+            "a=acap:1 crypto:1 AES_CM_128_HMAC_SHA1_80 inline:xxxx|2^20\r\n"
+            "a=acap:2 key-mgmt:mikey xxxx\r\n",
+        ),
+        (
+            "application/mediaservercontrol+xml",
+            '<response request="playcollect" digits="123"/>',
+            '<response request="playcollect" digits="xxx"/>',
+        ),
+        (
+            "multipart/mixed;boundary=b",
+            "--b\r\nContent-Transfer-Encoding: base64\r\n\r\nYT1j\r\n--b--",
+            f"--b\r\nContent-Transfer-Encoding: base64\r\n\r\n{'x' * 11}",
+        ),
+        (
+            "multipart/mixed;boundary=b",
+            "--b\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\r\n--b--",
+            f"--b\r\nContent-Encoding: gzip\r\n\r\n{'x' * 10}",
+        ),
         (
             "application/kpml-response+xml",
             '<kpml-response code="200" digits="4711"/>',
@@ -102,8 +144,17 @@ def test_bodies(kind: str, body: str, expected: str) -> None:
 
 def test_the_compact_form() -> None:
     assert shown("c:application/dtmf\r\n", "7") == "c:application/dtmf\r\n\r\nx"
-    assert shown("e: gzip\r\n", "ab c") == "e: gzip\r\n\r\nxx x"
+    assert shown("e: gzip\r\n", "ab c") == "e: gzip\r\n\r\nxxxx"
     assert shown("Content-Encoding: identity\r\n", "ab") == "Content-Encoding: identity\r\n\r\nab"
+
+
+@pytest.mark.parametrize("before", [b"", b"\r\n\r\n"], ids=["", "after a keep-alive"])
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
+def test_lines_that_end_otherwise(before: bytes, end: bytes) -> None:
+    lines = (b"INFO sip:a SIP/2.0", b"c: application/dtmf", b"", b"5")
+    assert masked(before + end.join(lines)) == before + end.join([*lines[:3], b"x"])
+    lines = (b"INFO sip:a SIP/2.0", b"Content-Encoding: gzip", b"", b"packed")
+    assert masked(before + end.join(lines)) == before + end.join([*lines[:3], b"xxxxxx"])
 
 
 def test_what_is_no_secret_is_the_same_object() -> None:
@@ -138,6 +189,13 @@ def test_it_is_still_sip() -> None:
         b"\r\na=crypto:inline:",
         b"\r\ne: ",
         b"\r\n ",
+        b"\n",
+        b"\r",
+        b"sip:@",
+        b"key-mgmt:",
+        b"?authorization=",
+        b"Basic ",
+        b'"\\',
     ],
 )
 def test_it_takes_linear_time(piece: bytes) -> None:

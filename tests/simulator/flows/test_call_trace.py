@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from simulator.errors import TraceNotFound
-from simulator.ladder import label_of
+from simulator.ladder import Columns, label_of
 from simulator.trace import TracedMessage
 from simulator.trace_text import text_ladder
 from tests.simulator.flows.conftest import Build
@@ -325,3 +325,12 @@ def test_under_overload_calls_that_come_in_are_traced_alone(build: Build) -> Non
         line.hang_up()
     world.run(5.0)
     assert world.server.admission.overload == ""
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_label_is_one_plain_line(end: bytes) -> None:
+    body = b"SIP/2.0 200 \x1b[2JOK" + end + b"X: 1\r\n"
+    head = b"NOTIFY sip:a SIP/2.0\r\nContent-Type: message/sipfrag\r\n"
+    data = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    assert label_of(data) == "NOTIFY (200 \\x1b[2JOK)"
+    assert Columns.note("a\nb\x1b") == "  * a\\nb\\x1b"

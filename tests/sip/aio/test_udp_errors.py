@@ -75,6 +75,24 @@ def test_no_way_to_the_peer(error: int) -> None:
     asyncio.run(play())
 
 
+def test_a_datagram_that_has_to_wait_is_seen_once() -> None:
+    """By a tap, when it leaves."""
+
+    async def play() -> None:
+        async with phones(2) as (alice, bob):
+            await alice.listen("UDP")
+            await bob.listen("UDP")
+            failing = fail(alice, errno.EAGAIN, 1)
+            seen: list[tuple[str, bytes]] = []
+            alice.stack.add_tap(lambda direction, data, *_: seen.append((direction, data[:6])))
+            alice.call(bob.uri)
+            await alice.sees(Answered)
+            assert failing.failures == 0
+            assert seen.count(("out", b"INVITE")) == 1
+
+    asyncio.run(play())
+
+
 @contextmanager
 def no_files() -> Iterator[None]:
     """None can be opened meanwhile."""
