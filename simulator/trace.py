@@ -8,11 +8,11 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from simulator.errors import TraceNotFound
-from simulator.masking import masked
 from simulator.trace_views import TracedCallView as TracedCallView
 from simulator.trace_views import TracedMessage as TracedMessage
 from simulator.trace_views import TraceStateView as TraceStateView
 from simulator.trace_views import TraceView as TraceView
+from simulator.trace_views import text_of
 from sip.transport import Address, Listener
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t\r\n]*([^ \t\r\n]+)", re.IGNORECASE)
 _INVITE: Final = re.compile(rb"\s*INVITE\s", re.IGNORECASE)
-_FINAL: Final = re.compile(rb"SIP/2\.0 ([2-6]\d\d)")
-_OF_INVITE: Final = re.compile(rb"\ncseq[ \t]*:[ \t\r\n]*\d+[ \t\r\n]+INVITE\b", re.IGNORECASE)
 
 _BESIDE: Final = 250
 """Octets that a message takes beside its own."""
@@ -133,22 +131,31 @@ class Trace:
             return None
         kept = self._kept.get(found[1])
         if kept is None and _INVITE.match(data) is not None:
-            if len(self._kept) >= self._room_legs:
-                self._make_room(now)
-            kept = self._begin(found[1])
+            kept = self._new(found[1], now)
         return kept
 
     def mark(self, call_id: str, text: str, now: float) -> None:
-        """Note something between the messages of a leg, of which there may be none yet."""
+        """Note something between the messages of a leg of a call, of which there may be none yet;
+        what is not of a call has no notes."""
         if not self.enabled:
             return
         name = _name(call_id)
-        kept = self._kept.get(name) or self._begin(name)
+        kept = self._kept.get(name)
+        if kept is None:
+            if not self._is_live(call_id):
+                return
+            kept = self._new(name, now)
         if len(kept.notes) >= self._most_messages:
-            del kept.notes[0]
-            self._freed += 1
-        self._seen += 1
+            self._freed += len(kept.notes.pop(0)[2]) + _BESIDE
+        self._seen += len(text) + _BESIDE
         kept.notes.append((self._seen, now, text))
+        if self._seen > self._full:
+            self._make_room(now)
+
+    def _new(self, name: bytes, now: float) -> _Kept:
+        if len(self._kept) >= self._room_legs:
+            self._make_room(now)
+        return self._begin(name)
 
     def _begin(self, name: bytes) -> _Kept:
         kept = self._kept[name] = _Kept()
@@ -180,6 +187,14 @@ class Trace:
     def _live(self) -> set[bytes]:
         """The Call-IDs of calls in progress."""
         return {name for call in self._server.calls.values() for name, _ in _legs(call)}
+
+    def _is_live(self, call_id: str) -> bool:
+        """Whether a call in progress has a leg of this Call-ID."""
+        for call in self._server.calls.values():
+            for leg in call.legs:
+                if leg.session.dialog.call_id == call_id:
+                    return True
+        return False
 
     def _make_room(self, now: float) -> None:
         """Free an eighth at a time, as finding out who may go takes its time.
@@ -237,8 +252,9 @@ class Trace:
         """The messages of a call, by its GUID or a Call-ID, as in `of`."""
         return self.of(name).messages
 
-    def of(self, name: str) -> TraceView:
-        """What is kept of a call, by its GUID or the Call-ID of one of its legs.
+    def of(self, name: str, after: int = 0) -> TraceView:
+        """What is kept of a call, by its GUID or the Call-ID of one of its legs; its messages
+        whose number is higher than `after`.
 
         Raises TraceNotFound.
         """
@@ -267,7 +283,7 @@ class Trace:
             kept = self._kept.get(one)
             if kept is not None:
                 omitted += kept.omitted
-                messages += self._shown(one, kind, kept)
+                messages += self._unmasked(one, kind, kept, after)
         messages.sort(key=_number)
         return TraceView(guid, call is None, omitted, messages)
 
@@ -293,24 +309,17 @@ class Trace:
     def _call_view(self, name: bytes, guid: str) -> TracedCallView:
         call = self._server.calls.get(guid)
         legs = self._ended.get(guid, [(name, "")]) if call is None else _legs(call)
-        kept = [self._kept[one] for one, _ in legs if one in self._kept]
-        first = min([one for one in kept if one.messages], key=_first).messages
-        status = 0
-        for raw in first:
-            final = _FINAL.match(raw[3])
-            if final is not None and _OF_INVITE.search(raw[3]) is not None:
-                status = int(final[1])
-        data = masked(first[0][3])
-        found = _CALL_ID.search(data)
-        return TracedCallView(
-            guid,
-            _text(found[1] if found is not None else name),
-            self._server.wall(first[0][1]),
-            _text(data.strip().partition(b"\r\n")[0]),
-            status,
-            len(legs),
-            sum([len(one.messages) for one in kept]),
-        )
+        count = 0
+        first: list[_Raw] = []
+        for one, _ in legs:
+            kept = self._kept.get(one)
+            if kept is None or not kept.messages:
+                continue
+            count += len(kept.messages)
+            if not first or kept.messages[0][0] < first[0][0]:
+                name, first = one, kept.messages
+        began = self._server.wall(first[0][1])
+        return TracedCallView(guid, name, began, [raw[3] for raw in first], len(legs), count)
 
     def _call_of(self, call_id: bytes) -> "tuple[str, Call | None]":
         """The call that has a leg of this Call-ID: its GUID, and itself while it is active."""
@@ -322,12 +331,14 @@ class Trace:
                 return guid, None
         return "", None
 
-    def _shown(self, name: bytes, kind: str, kept: _Kept) -> list[TracedMessage]:
-        call_id = _text(name)
+    def _unmasked(self, name: bytes, kind: str, kept: _Kept, after: int) -> list[TracedMessage]:
+        call_id = text_of(name)
         wall = self._server.wall
         found: list[TracedMessage] = []
         opened: dict[tuple[int, _End], _End] = {}  # what later messages say of their connection
         for number, at, direction, data, listener, far, near in reversed(kept.messages):
+            if number <= after:
+                break
             way = self._listeners[listener]
             peer = (far[0], far[1])
             if near is not None:
@@ -342,15 +353,17 @@ class Trace:
                     way.transport,
                     local,
                     peer,
-                    masked(data),
+                    data,
                     call_id,
                     kind,
                     "",
                     number,
                 )
             )
+        nowhere = ("", 0)
         for number, at, text in kept.notes:
-            nowhere = ("", 0)
+            if number <= after:
+                continue
             found.append(
                 TracedMessage(wall(at), "", "", nowhere, nowhere, b"", call_id, kind, text, number)
             )
@@ -372,17 +385,10 @@ def _name(call_id: str) -> bytes:
     return call_id.encode("utf-8", "surrogateescape")
 
 
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
-
-
 def _number(message: TracedMessage) -> int:
     return message.number
 
 
-def _first(kept: _Kept) -> int:
-    return kept.messages[0][0]
-
-
 def _size(kept: _Kept) -> int:
-    return _LEG + len(kept.notes) + sum([len(raw[3]) + _BESIDE for raw in kept.messages])
+    notes = sum([len(text) + _BESIDE for _, _, text in kept.notes])
+    return _LEG + notes + sum([len(raw[3]) + _BESIDE for raw in kept.messages])

@@ -1,7 +1,8 @@
 """A traced call as a capture file: IP packets made anew around its messages.
 
 Format: libpcap, link type raw IP (https://www.tcpdump.org/linktypes.html).
-Checksums are right. A message by UDP is one packet, however long; one by TCP is a segment of
+Checksums are right. A message by UDP is one packet, cut where it is longer than a packet can
+be, as one is that could not be sent; one by TCP is a segment of
 a connection whose begin is not in the file, with sequence numbers that fit. What went by TLS
 is such a segment too, as text: with port 5060 where it was 5061, as Wireshark takes whatever
 is at 5061 for TLS. A note has no packet.
@@ -21,6 +22,9 @@ _PSH_ACK: Final = 0x18
 _HOPS: Final = 64
 _SEGMENT: Final = 60_000
 """Octets of one TCP segment at most: with its headers it fits into an IP packet."""
+
+_DATAGRAM: Final = 65_507
+"""Octets that a UDP packet takes at most, by IPv4 (RFC 768, RFC 791)."""
 
 _SIPS: Final = 5061
 _SIP: Final = 5060
@@ -42,7 +46,9 @@ def pcap(messages: Iterable[TracedMessage]) -> bytes:
             local, peer = _plain(local), _plain(peer)
         source, target = (peer, local) if inbound else (local, peer)
         if message.transport == "UDP":
-            pieces.append(_record(message.time, _udp(source, target, message.data)))
+            packet = _udp(source, target, message.data[:_DATAGRAM])
+            cut = max(0, len(message.data) - _DATAGRAM)
+            pieces.append(_record(message.time, packet, cut))
             continue
         for at in range(0, len(message.data), _SEGMENT):
             piece = message.data[at : at + _SEGMENT]
@@ -56,9 +62,10 @@ def _plain(end: _End) -> _End:
     return (end[0], _SIP) if end[1] == _SIPS else end
 
 
-def _record(time: float, packet: bytes) -> bytes:
+def _record(time: float, packet: bytes, cut: int = 0) -> bytes:
+    """A packet in the file, of which `cut` octets at its end are not there."""
     seconds, microseconds = divmod(round(time * 1e6), 1_000_000)
-    return struct.pack("<IIII", seconds, microseconds, len(packet), len(packet)) + packet
+    return struct.pack("<IIII", seconds, microseconds, len(packet), len(packet) + cut) + packet
 
 
 def _udp(source: _End, target: _End, data: bytes) -> bytes:

@@ -1,8 +1,20 @@
-"""What readers of the trace see: messages and calls as plain values, secrets masked."""
+"""What readers of the trace see: messages and calls as plain values, secrets masked.
 
-from dataclasses import dataclass
+What takes its time, to mask and to read messages, is done when a reader asks for it: in the
+reader's thread, so that calls do not wait.
+"""
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final
+
+from simulator.masking import masked
 from sip.transport import host_port
+
+_FINAL: Final = re.compile(rb"SIP/2\.0 ([2-6]\d\d)")
+_OF_INVITE: Final = re.compile(rb"\ncseq[ \t]*:[ \t\r\n]*\d+[ \t\r\n]+INVITE\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,7 @@ class TracedMessage:
         return host_port(*self.local), host_port(*self.peer)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TraceView:
     """The messages of one call on all its legs, in the order in which they came and went.
 
@@ -44,24 +56,45 @@ class TraceView:
     guid: str
     ended: bool
     omitted: int
-    messages: list[TracedMessage]
+    unmasked: Sequence[TracedMessage] = field(repr=False)
+
+    @cached_property
+    def messages(self) -> list[TracedMessage]:
+        """They are masked when this is read first: read it in a thread."""
+        return [replace(one, data=masked(one.data)) for one in self.unmasked]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TracedCallView:
-    """A call of which something is kept: its first message, and what became of its INVITE.
-
-    `request` is the first line of that message; `status` the last final response to an INVITE
-    of that leg, 0 without one.
+    """A call of which something is kept: its first leg, by its Call-ID and the octets of its
+    messages, and how many there are of all legs. What is read of the octets takes a thread.
     """
 
     guid: str
-    call_id: str
+    leg: bytes
     time: float
-    request: str
-    status: int
+    unmasked: Sequence[bytes] = field(repr=False)
     legs: int
     messages: int
+
+    @property
+    def call_id(self) -> str:
+        """Of the first leg."""
+        return text_of(masked(self.leg))
+
+    @property
+    def request(self) -> str:
+        """The first line of the first message."""
+        return text_of(masked(self.unmasked[0].strip().partition(b"\r\n")[0]))
+
+    @property
+    def status(self) -> int:
+        """The last final response to an INVITE of the first leg, 0 without one."""
+        for data in reversed(self.unmasked):
+            final = _FINAL.match(data)
+            if final is not None and _OF_INVITE.search(data) is not None:
+                return int(final[1])
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +105,8 @@ class TraceStateView:
     legs: int
     messages: int
     octets: int
+
+
+def text_of(data: bytes) -> str:
+    """Octets of a message as text, whatever they are."""
+    return data.decode("utf-8", "surrogateescape")

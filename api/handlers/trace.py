@@ -71,13 +71,13 @@ async def get_call_trace(server: CallServer, call_guid: str, query: TraceQuery) 
     The Call-ID of a leg will do for the GUID; a call that was refused at the door has no other
     name. Ended calls stay until newer ones take their place. With after, only what is new.
     """
-    view = server.trace.of(call_guid)
+    view = server.trace.of(call_guid, query.after)
     return await written(
         lambda: CallTrace(
             call_guid=view.guid,
             ended=view.ended,
             omitted=view.omitted,
-            messages=[_shown(one) for one in view.messages if one.number > query.after],
+            messages=[_shown(one) for one in view.messages],
         )
     )
 
@@ -105,7 +105,7 @@ async def get_call_capture(server: CallServer, call_guid: str) -> PcapFile:
     """
     view = server.trace.of(call_guid)
     name = f"{view.guid or 'refused'}.pcap"
-    return PcapFile(await asyncio.to_thread(pcap, view.messages), name)
+    return PcapFile(await asyncio.to_thread(lambda: pcap(view.messages)), name)
 
 
 @trace.add("GET", "/trace", "the trace")
@@ -129,10 +129,12 @@ async def set_trace(server: CallServer, who: Requester, body: TraceUpdate) -> Tr
 
 
 @trace.add("GET", "/trace/calls", "the calls")
-async def list_traced_calls(server: CallServer, query: TracedCallsQuery) -> TracedCalls:
+async def list_traced_calls(server: CallServer, query: TracedCallsQuery) -> Json[TracedCalls]:
     """The calls of which messages are kept, refused ones too, those that began last first."""
     views = server.trace.calls(query.limit)
-    return TracedCalls(calls=[TracedCall.model_validate(view) for view in views])
+    return await written(
+        lambda: TracedCalls(calls=[TracedCall.model_validate(view) for view in views])
+    )
 
 
 def _shown(message: TracedMessage) -> TraceMessage:

@@ -4,12 +4,15 @@ import asyncio
 import json
 import re
 import struct
+import threading
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from simulator import trace_views
+from simulator.masking import masked
 from simulator.trace_svg import STYLE_HASH
 from tests.api.support import USER, basic, run, serving
 from tests.api.test_audit import entries
@@ -66,6 +69,35 @@ async def test_the_messages_as_json(world: World) -> None:
         reply = await client("get", f"/sim/v1/calls/{first['callId'].replace('@', '%40')}/trace")
         assert reply.json["callGuid"] == world.call.guid
         assert "after" in (await client("get", f"{path(world)}?after=x")).error(400)
+
+
+@run
+async def test_calls_do_not_wait_for_what_is_masked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is done in a thread, and no more of it than is shown."""
+    seen: list[tuple[int, bytes]] = []
+
+    def watched(data: bytes) -> bytes:
+        seen.append((threading.get_ident(), data))
+        return masked(data)
+
+    monkeypatch.setattr(trace_views, "masked", watched)
+    whole = world.network.log
+    async with serving(served(world)) as client:
+        for form in ("", ".txt", ".svg", ".pcap"):
+            url = f"{client.address}{path(world, form)}"
+            async with client.session.get(url, headers=basic(USER)) as answer:
+                assert answer.status == 200
+            assert [data for _, data in seen[-len(whole) :]] == [one.data for one in whole], form
+        assert len(seen) == 4 * len(whole)
+        last = (await client("get", path(world))).json["messages"][-1]
+        del seen[:]
+        await client("get", f"{path(world)}?after={last['number'] - 1}")
+        assert [data for _, data in seen] == [whole[-1].data]
+        await client("get", f"{TRACE}/calls")
+        assert not any(b"\r\n" in data for _, data in seen[1:])
+        assert threading.get_ident() not in {thread for thread, _ in seen}
 
 
 @run

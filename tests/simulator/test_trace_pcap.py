@@ -118,6 +118,22 @@ def test_long_messages(tmp_path: Path) -> None:
     assert found[0]["udp.checksum.status"] == GOOD
 
 
+@pytest.mark.parametrize("hosts", [V4, V6])
+def test_what_no_datagram_holds_is_cut(hosts: tuple[str, str], tmp_path: Path) -> None:
+    """It stands in the trace though it could not be sent."""
+    file = tmp_path / "cut.pcap"
+    ends = [(host, 5060) for host in hosts]
+    long = traced(START, sip(1, b"u" * 70_000), "out", "UDP", *ends)
+    data = pcap([long, traced(START, sip(2), "in", "UDP", *ends)])
+    kept, whole = struct.unpack("<II", data[32:40])
+    head = 28 if hosts == V4 else 48
+    assert (kept, whole) == (head + 65_507, head + len(long.data))
+    file.write_bytes(data)
+    found = read(file)
+    assert [one["sip.CSeq.seq"] for one in found] == ["1", "2"]
+    assert [one["udp.checksum.status"] for one in found] == [GOOD, GOOD]
+
+
 def test_what_has_no_packet_and_what_has_no_address() -> None:
     note = TracedMessage(START, "", "", ("", 0), ("", 0), b"", "x", "caller", "dropped")
     empty = pcap([note])

@@ -281,6 +281,43 @@ def test_what_a_fault_did_is_noted(build: Build) -> None:
     assert world.server.trace.state().legs == 0
 
 
+def test_only_a_call_has_notes(world: World) -> None:
+    for number in range(20):
+        world.server.trace.mark(f"stranger-{number}", "OPTIONS dropped", world.network.now)
+    assert world.server.trace.state().legs == 0
+
+
+def test_notes_are_in_bounds_too(build: Build) -> None:
+    world = build(trace={"memory": 1, "messages": 100_000})
+    world.standalone()
+    call_id = world.call.caller.session.dialog.call_id
+    for _ in range(3_000):
+        world.server.trace.mark(call_id, "n" * 1_000, world.network.now)
+    kept = sum(len(one.note) for one in world.server.trace.messages(call_id))
+    assert kept < world.server.trace.state().octets <= 1 << 20
+    world = build(trace={"messages": 10})
+    world.standalone()
+    call_id = world.call.caller.session.dialog.call_id
+    before = world.server.trace.state().octets
+    for number in range(100):
+        world.server.trace.mark(call_id, f"{number:04}", world.network.now)
+    notes = [one.note for one in world.server.trace.messages(call_id) if one.note]
+    assert notes == [f"{number:04}" for number in range(90, 100)]
+    assert world.server.trace.state().octets - before == 10 * (4 + 250)
+
+
+def test_a_leg_that_begins_with_a_note_needs_room_too(build: Build) -> None:
+    rule = {"name": "lost", "method": "INVITE", "direction": "out", "drop": True}
+    world = build(trace={"legs": 8}, faults=[rule])
+    for _ in range(8):
+        line = world.dial("6000")
+        world.run()
+        assert world.server.trace.state().legs <= 8
+        line.cancel()
+        world.run()
+        assert not world.server.calls
+
+
 def test_the_ladder_as_text(world: World) -> None:
     line = world.dial("3000")
     world.run()
