@@ -3,13 +3,14 @@
 import { fill, h, text } from "../lib/dom.js";
 import { onEvents } from "../lib/events.js";
 import * as format from "../lib/format.js";
+import { calls, watchCalls } from "../lib/live_calls.js";
 import { get, path, send } from "../lib/rest.js";
 import { action, badge, complain, panel, table } from "../lib/ui.js";
 
 export const title = "Agents";
 
 const PACE = 2000; // ms between two looks: states may also change with no call
-const SOON = 150; // ms in which news of calls is gathered
+const SOON = 300; // ms in which news of calls is gathered
 
 // What can be made of each state: [button, state].
 const CHANGES = {
@@ -19,8 +20,13 @@ const CHANGES = {
   logged_out: [["Log in", "available"]],
 };
 
-// What tells GUIDs of one server and time apart.
-const toCall = (guid) => h("a", { href: path`#/call/${guid}`, class: "mono", "aria-label": `Call ${guid}` }, `\u2026 ${guid.slice(8, 16)} \u2026`);
+/** A call by its numbers, or by what tells GUIDs of one server and time apart. */
+function named(guid) {
+  const call = calls.get(guid);
+  return call ? `${call.calling} to ${call.called}` : `\u2026 ${guid.slice(8, 16)} \u2026`;
+}
+
+const toCall = (guid) => h("a", { href: path`#/call/${guid}` }, named(guid));
 
 /** Seconds that go on: `since` is when they began, in milliseconds of this browser. */
 function clock(since) {
@@ -69,25 +75,30 @@ function queue(group, read) {
   );
 }
 
+const nameOf = (node) => node.dataset.of ?? node.getAttribute("href");
+
 export async function show({ main, signal }) {
   const parts = { agents: h("div"), queues: h("div", { class: "stack" }) };
-  let before = "";
+  const before = new Map();
 
-  /** Show it, unless it is as before: who reads or presses a button is not disturbed. */
+  /** Show `part` anew where `state` is another: who reads it or presses a button is not disturbed. */
+  function put(part, state, make) {
+    const now = JSON.stringify(state);
+    if (now === before.get(part)) return;
+    before.set(part, now);
+    const focused = part.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+    fill(part, make());
+    if (focused === null) return;
+    // What was pressed may be gone with the state that it changed; its neighbour takes the focus.
+    const others = [...part.querySelectorAll("a, button")];
+    const beside = (one) => one.dataset.of?.split(" ")[0] === focused.split(" ")[0];
+    (others.find((one) => nameOf(one) === focused) ?? others.find(beside))?.focus();
+  }
+
   function draw(listed, groups, read) {
-    const waits = (one) => ({ ...one, waited: undefined, estimatedWaitTime: undefined });
-    const now = JSON.stringify([listed, groups.map((one) => ({ ...one, calls: one.calls.map(waits) }))]);
-    if (now === before) return;
-    before = now;
-    const focused = document.activeElement?.dataset?.of;
-    fill(parts.agents, agents(listed, change));
-    fill(parts.queues, groups.length ? groups.map((one) => queue(one, read)) : h("p", { class: "empty" }, "No skill group is configured."));
-    // What was pressed is gone with the state that it changed; its neighbour takes the focus.
-    if (focused && document.activeElement === document.body) {
-      const extension = focused.split(" ")[0];
-      const buttons = [...parts.agents.querySelectorAll("button")].filter(({ dataset }) => dataset.of.startsWith(`${extension} `));
-      (buttons.find(({ dataset }) => dataset.of === focused) ?? buttons[0])?.focus();
-    }
+    put(parts.agents, listed.map((one) => [one, one.callGuid && named(one.callGuid)]), () => agents(listed, change));
+    const waits = ({ callGuid, queuePosition, estimatedWaitTime, callback }) => [callGuid, named(callGuid), queuePosition, Math.round(estimatedWaitTime), callback];
+    put(parts.queues, groups.map((one) => ({ ...one, calls: one.calls.map(waits) })), () => (groups.length ? groups.map((one) => queue(one, read)) : h("p", { class: "empty" }, "No skill group is configured.")));
   }
 
   async function read() {
@@ -122,6 +133,7 @@ export async function show({ main, signal }) {
     panel("Agents", {}, parts.agents),
     panel("Queues", {}, h("div", { class: "panel-body" }, parts.queues)),
   );
-  onEvents({ events: (found) => found.some(({ callGuid }) => callGuid !== undefined) && soon(), resync: look }, signal);
+  onEvents({ resync: look }, signal);
+  watchCalls(soon, signal);
   await read();
 }
