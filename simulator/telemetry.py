@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 
 from simulator.leg import Leg
+from simulator.masking import masked
 from sip.message import Request
 from sip.transaction.client import ClientTransaction
 from sip.transaction.machine import Transaction
@@ -90,7 +91,7 @@ class Telemetry:
         if span.is_recording():
             span.set_attributes(_of_call(call))
             for at, event, details in call.history:
-                told = {"callsim.details": details} if details else None
+                told = {"callsim.details": _clean(details)} if details else None
                 span.add_event(event, told, self._nanoseconds(at))
             if call.result == "error":
                 span.set_status(Status(StatusCode.ERROR))
@@ -128,8 +129,8 @@ class Telemetry:
             "network.local.address": listener.local_host(address[0]),
             "network.local.port": listener.port,
             "sip.method": request.method,
-            "sip.request_uri": request.uri,
-            "sip.call_id": request.call_id,
+            "sip.request_uri": _clean(request.uri),
+            "sip.call_id": _clean(request.call_id),
             "sip.status_code": status,
             "callsim.leg": leg,
         }
@@ -163,13 +164,21 @@ def _of_call(call: "Call") -> dict[str, _Value]:
     """What there is to say of a call at its end."""
     return {
         "callsim.call.guid": call.guid,
-        "callsim.call.calling_number": call.calling,
-        "callsim.call.called_number": call.called,
-        "callsim.call.application": call.application,
+        "callsim.call.calling_number": _clean(call.calling),
+        "callsim.call.called_number": _clean(call.called),
+        "callsim.call.application": _clean(call.application),
         "callsim.call.result": call.result,
         "callsim.call.legs": len(call.legs),
         "callsim.call.transfers": call.transfers,
     }
+
+
+def _clean(text: str) -> str:
+    r"""`text` without secrets; octets that are no UTF-8 stand as ``\udcff``, as in the log.
+
+    The exporter drops an attribute, or the whole batch, where a lone surrogate is in it.
+    """
+    return masked(text.encode("utf-8", "backslashreplace")).decode("utf-8", "backslashreplace")
 
 
 def open_telemetry(server: "CallServer", url: str) -> Telemetry:

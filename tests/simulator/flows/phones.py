@@ -259,7 +259,9 @@ class Phone:
         """Change the manner for calls to come."""
         self.manner = replace(self.manner, **changes)  # type: ignore[arg-type]
 
-    def dial(self, uri: str, number: str, *, offer: bool = True, lines: str = "") -> Line:
+    def dial(
+        self, uri: str, number: str, *, offer: bool = True, lines: str = "", call_id: str = ""
+    ) -> Line:
         """Call `uri`."""
         media = self.new_media()
         body = media.body() if offer else b""
@@ -271,6 +273,7 @@ class Phone:
             contact_user=number,
             body=body,
             lines=lines,
+            call_id=call_id,
         )
         line = Line(self, session, self.manner)
         line.media = media

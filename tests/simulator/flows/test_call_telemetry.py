@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("opentelemetry.sdk", reason="the extra otel is not installed")
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -207,6 +208,17 @@ def collector() -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
             thread.join()
 
 
+def collected(got: list[ExportTraceServiceRequest]) -> list[Span]:
+    """The spans in what a collector got."""
+    return [
+        span
+        for request in got
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
 def test_spans_reach_a_collector(world: World) -> None:
     with collector() as (url, got):
         telemetry = open_telemetry(world.server, url)
@@ -214,18 +226,37 @@ def test_spans_reach_a_collector(world: World) -> None:
         line.hang_up()
         world.run()
         asyncio.run(telemetry.close())
-    spans = [
-        span
-        for request in got
-        for resource in request.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-    ]
+    spans = collected(got)
     names = sorted(span.name for span in spans)
     assert names == ["BYE", "BYE", "INVITE", "INVITE", "call"]
     assert len({span.trace_id for span in spans}) == 1
     assert world.server.telemetry is None
     assert world.party.endpoint.traffic.watch is None
+
+
+def test_what_peers_write_reaches_a_collector_without_secrets(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Octets that are no UTF-8 cost no attribute, and a password stays here."""
+    with collector() as (url, got):
+        telemetry = open_telemetry(world.server, url)
+        uri = f"sip:5000:SECRET@{world.address}"
+        line = world.caller.dial(uri, "5551234", call_id="one\udcff@example.com")
+        world.run()
+        world.call.log(world.network.now, "noted", "sip:a:SECRET@example.com \udcff")
+        line.hang_up()
+        world.run()
+        asyncio.run(telemetry.close())
+    spans = collected(got)
+    invite = next(span for span in spans if span.name == "INVITE")
+    attributes = {one.key: one.value.string_value for one in invite.attributes}
+    assert attributes["sip.request_uri"] == f"sip:5000:xxxxxx@{world.address}"
+    assert attributes["sip.call_id"] == r"one\udcff@example.com"
+    call = next(span for span in spans if span.name == "call")
+    (noted,) = [event for event in call.events if event.name == "noted"]
+    assert noted.attributes[0].value.string_value == r"sip:a:xxxxxx@example.com \udcff"
+    assert "SECRET" not in str(got)
+    assert caplog.text == ""
 
 
 def test_a_collector_that_is_not_there_holds_up_nobody(
