@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.console.support import Console
 
@@ -21,6 +21,36 @@ def test_calls_come_change_and_go(console: Console, page: Page) -> None:
     expect(page.locator(".chip", has_text="connected").locator("b")).to_have_text("1")
     console.server.terminate(guid)
     expect(rows).to_have_count(0)
+
+
+def test_a_reading_that_fails_is_begun_again(console: Console, page: Page) -> None:
+    """The stream of events is up all the while, so that nothing else asks for it."""
+    console.call("1003", "5001")
+    refused = {"code": "OVERLOAD", "details": "The server is busy."}
+    refusing = True
+    refusals = 0
+
+    def refuse(route: Route) -> None:
+        nonlocal refusals
+        if refusing:
+            refusals += 1
+            route.fulfill(status=503, json=refused)
+        else:
+            route.continue_()
+
+    page.route("**/cvp/rest/call?*", refuse)
+    console.open("calls")
+    rows, alert = page.locator("tr.row"), page.get_by_role("alert")
+    expect(page.locator("#link")).to_have_text("live")
+    expect(alert).to_contain_text("The server is busy.")
+    expect(page.locator(".view-head .muted")).to_have_text("reading \u2026")
+    console.call("1002", "5002")  # is told by an event
+    expect(rows).to_have_count(1)
+    refusing = False
+    expect(rows).to_have_count(2)
+    expect(page.locator(".view-head .muted")).to_have_text("2 calls")
+    expect(alert).to_be_empty()
+    assert refusals >= 1
 
 
 def test_filter_and_sort(console: Console, page: Page) -> None:

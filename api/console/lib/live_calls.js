@@ -5,12 +5,16 @@ import { onEvents } from "./events.js";
 import { pages } from "./rest.js";
 
 const PAGE = 1000;
+const PAUSE = 2_000; // ms until a reading that failed is begun again
 
 /** By GUID: {guid, state, calling, called, application, skillGroup, started (ms)}. */
 export let calls = new Map();
 
 /** Whether they have been read; until then `calls` is empty. */
 export let known = false;
+
+/** Why the last reading failed, in words; "" once one has succeeded. */
+export let failure = "";
 
 const watchers = new Set();
 let meanwhile = null; // events since the reading began
@@ -69,13 +73,19 @@ async function read() {
       }
       if (mine !== meanwhile) return; // another reading has begun
     }
-  } catch {
-    return; // the stream is lost as well, and asks for a reading when it is back
+  } catch (error) {
+    if (mine !== meanwhile) return;
+    // The stream may well be up, and then nobody else asks for a reading.
+    failure = error.message;
+    setTimeout(() => mine === meanwhile && read(), PAUSE);
+    for (const tell of watchers) tell();
+    return;
   }
   for (const event of mine) apply(fresh, event);
   meanwhile = null;
   calls = fresh;
   known = true;
+  failure = "";
   for (const tell of watchers) tell();
 }
 

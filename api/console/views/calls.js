@@ -2,7 +2,7 @@
 
 import { fill, h, text } from "../lib/dom.js";
 import * as format from "../lib/format.js";
-import { calls, known, watchCalls } from "../lib/live_calls.js";
+import { calls, failure, known, watchCalls } from "../lib/live_calls.js";
 import { compare, liveTable } from "../lib/live_table.js";
 import { send } from "../lib/rest.js";
 import { ask, field, notice, setBadge } from "../lib/ui.js";
@@ -76,6 +76,7 @@ export function show({ main, query, signal }) {
   main.classList.add("fills");
 
   const count = h("span", { class: "muted", "aria-live": "off" });
+  const failed = h("span", { class: "error", role: "alert" });
   const search = h("input", { type: "search", id: "search", placeholder: "number, application, GUID", value: chosen.search });
   const chips = new Map();
   const choices = h("fieldset", { class: "chips" }, h("legend", { class: "hidden-text" }, "State"), ["", ...STATES].map(chip));
@@ -107,6 +108,7 @@ export function show({ main, query, signal }) {
     chips.forEach((figure, state) => text(figure, format.number(state ? counts.get(state) : calls.size)));
     const found = matching();
     table.rows(found);
+    text(failed, failure && `${failure} The calls are read again in a moment.`);
     text(count, !known ? "reading \u2026" : found.length === calls.size ? format.plural(calls.size, "call") : `${format.number(found.length)} of ${format.plural(calls.size, "call")}`);
   }
 
@@ -144,6 +146,7 @@ export function show({ main, query, signal }) {
       { class: "view-head" },
       h("h1", {}, "Calls"),
       count,
+      failed,
       h("div", { class: "tools" }, h("label", { for: "search", class: "hidden-text" }, "Search"), search, h("button", { type: "button", class: "primary", onclick: place }, "Place a test call \u2026")),
     ),
     choices,
