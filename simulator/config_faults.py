@@ -173,7 +173,8 @@ class Delay(Section):
 class FaultAnswer(Section):
     """The answer that an incoming request gets in place of the call's."""
 
-    status: int = Field(ge=100, le=699, description="SIP code.")
+    # A provisional one would leave the request without an end: no call hears of its CANCEL.
+    status: int = Field(ge=200, le=699, description="SIP code of a final answer.")
     reason: Text = Field(default="", description="Phrase. Unset: that of the RFC.")
     headers: dict[HeaderName, FieldValue] = Field(
         default={}, description="Further header fields, such as Retry-After or Contact."

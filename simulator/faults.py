@@ -3,27 +3,23 @@
 The rules stand between the sockets and the endpoint, see `sip.transport.Faults`, and only while
 one is switched on. A message meets them in their order: one that changes it hands it on to the
 next, any other that fires has the last word. What is sent again is a message of its own; but a
-request that was answered by a rule gets the same answer whenever it comes again.
+request that was answered by a rule gets the same answer whenever it comes again, with or
+without the rule.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from simulator.config_faults import MOST_RULES, FaultRule
 from simulator.errors import FaultConflict, FaultNotFound
+from simulator.fault_dialogs import Dialog, Dialogs, Held
 from simulator.fault_messages import corrupted, with_sdp
-from simulator.fault_rules import RE_INVITE, ActiveRule, Direction, Passage
-from simulator.headers import user_part
-from simulator.leg import CALLER, Leg
-from simulator.routing import NotRoutable
-from sip.dialog import name_addr_uri
-from sip.errors import SipError
+from simulator.fault_rules import ActiveRule, Direction, Passage
+from sip.errors import PeerError, SipError, Unanswered
 from sip.grammar import header_line
 from sip.message import Request, Response, parse
-from sip.timers import Timer
 from sip.transaction.layer import server_key
 from sip.transport import Address, Listener, Outgoing
 
@@ -33,9 +29,11 @@ if TYPE_CHECKING:
 MOST_HELD: Final = 10_000
 """Messages that wait at most; others pass then as if there were no rule."""
 
-_MOST_DIALOGS: Final = 10_000
+MOST_HELD_OCTETS: Final = 16 * 1024 * 1024
+"""Octets of the messages that wait, at most."""
+
 _MOST_PEERS: Final = 10_000
-_MOST_ANSWERED: Final = 16  # requests of a dialog
+_MOST_ANSWERED: Final = 32_768
 _DONE: Final[Mapping[str, str]] = {
     "drop": "dropped",
     "silence": "dropped, and all that follows",
@@ -46,47 +44,14 @@ Mark = Callable[[str, str, float], None]
 """Told of each firing: the Call-ID of the message, what was done to it, and the time."""
 
 
-class _Dialog:
-    """What the rules know of the messages with one Call-ID."""
+class _Answered:
+    """What a rule has answered, and until when its request may come again."""
 
-    __slots__ = (
-        "answered",
-        "application",
-        "held",
-        "leg",
-        "number",
-        "reinvite",
-        "seen",
-        "silent",
-        "tag",
-        "used",
-    )
+    __slots__ = ("rule", "until")
 
-    def __init__(self) -> None:
-        self.used = 0.0
-        self.tag = ""  # ours: that of its session
-        self.leg: tuple[str, ...] = ()
-        self.number = ""
-        self.application = ""
-        self.reinvite: dict[Direction, int] = {}  # CSeq of the last one
-        self.seen: dict[ActiveRule, int] = {}  # messages that matched, by rule
-        self.silent: ActiveRule | None = None
-        self.answered: dict[str, ActiveRule] = {}  # by transaction
-        self.held: dict[Direction, _Held] = {}  # what waits for the next one
-
-
-class _Held:
-    """A message that waits for its time."""
-
-    def __init__(self, faults: "Faults", passage: Passage, dialog: _Dialog | None) -> None:
-        self._faults = faults
-        self.passage = passage
-        self.dialog = dialog  # where it waits for the next one
-        self.timer: Timer | None = None
-
-    def timer_fired(self, _what: int, now: float) -> None:
-        """It goes on, past the rules."""
-        self._faults.release(self, now)
+    def __init__(self, rule: ActiveRule, until: float) -> None:
+        self.rule = rule
+        self.until = until
 
 
 class Faults:
@@ -99,9 +64,12 @@ class Faults:
         self._server = server
         self._stack = server.stack
         self._configured: tuple[FaultRule, ...] = ()
-        self._dialogs: OrderedDict[str, _Dialog] = OrderedDict()
+        self._dialogs = Dialogs(server)
+        self._answered: OrderedDict[str, _Answered] = OrderedDict()  # by transaction
+        self._active = False  # a rule is switched on
         self._silent_peers: dict[Address, ActiveRule] = {}
-        self._held: set[_Held] = set()
+        self._held: set[Held] = set()
+        self._held_octets = 0
         self.rules: dict[str, ActiveRule] = {}
         self.mark: Mark | None = None
 
@@ -196,13 +164,13 @@ class Faults:
         self._settle()
 
     def _settle(self) -> None:
-        """Stand in the way while a rule is switched on, with nothing of those that are not."""
+        """Stand in the way while a rule is switched on, with nothing of those that are not; and
+        while the copies of what was answered may come, which would begin a call."""
         silent = self._silent_peers
         self._silent_peers = {peer: rule for peer, rule in silent.items() if rule.enabled}
-        if any(rule.enabled for rule in self.rules.values()):
-            self._stack.faults = self
-        else:
-            self._stack.faults = None
+        self._active = any(rule.enabled for rule in self.rules.values())
+        self._stack.faults = self if self._active or self._answered else None
+        if not self._active:
             self._dialogs.clear()
 
     def _forget_held(self) -> None:
@@ -227,7 +195,7 @@ class Faults:
             for data, address, listener in self._through("out", way, peer, given, now)
         ]
 
-    def release(self, held: _Held, now: float) -> None:
+    def release(self, held: Held, now: float) -> None:
         """A message has waited long enough."""
         self._stop(held)
         passage = held.passage
@@ -250,11 +218,16 @@ class Faults:
         except SipError:  # no SIP, such as a keep-alive
             yield data, address, listener
             return
-        dialog = self._dialog_of(message.call_id, now)
+        self._forget_answered(now)
+        if not self._active:
+            if not self._answered_before(passage, now):
+                yield data, address, listener
+            return
+        dialog = self._dialogs.of(passage, now)
         if dialog.silent is not None and dialog.silent.enabled:
             return
-        self._describe(passage, dialog)
-        if self._answered_before(passage, dialog, now):
+        self._dialogs.describe(passage, dialog)
+        if self._answered_before(passage, now):
             return
         self._meet(passage, dialog, now)
         for _ in range(passage.copies):
@@ -264,77 +237,31 @@ class Faults:
             self._stop(waiting)
             yield waiting.passage.data, waiting.passage.address, waiting.passage.listener
 
-    def _dialog_of(self, call_id: str, now: float) -> _Dialog:
-        dialogs = self._dialogs
-        dialog = dialogs.get(call_id)
-        if dialog is None:
-            self._forget_old(now)
-            dialog = dialogs[call_id] = _Dialog()
-        dialogs.move_to_end(call_id)
-        dialog.used = now
-        return dialog
+    def _forget_answered(self, now: float) -> None:
+        """Forget the answers whose transactions are over."""
+        answered = self._answered
+        if not answered:
+            return
+        while answered and now >= next(iter(answered.values())).until:
+            answered.popitem(last=False)
+        if not answered:
+            self._settle()
 
-    def _forget_old(self, now: float) -> None:
-        """Forget the dialog that was not used for longest, unless it may go on."""
-        dialogs, endpoint = self._dialogs, self._stack.endpoint
-        for call_id in list(islice(dialogs, 2)):
-            dialog = dialogs[call_id]
-            if len(dialogs) < _MOST_DIALOGS and now < dialog.used + endpoint.timers.timeout:
-                return
-            if len(dialogs) >= _MOST_DIALOGS or dialog.tag not in endpoint.sessions:
-                del dialogs[call_id]
-            else:
-                dialog.used = now
-                dialogs.move_to_end(call_id)
-
-    def _describe(self, passage: Passage, dialog: _Dialog) -> None:
-        """Say what leg and call a message belongs to, and which INVITE is within a call."""
-        message, direction = passage.message, passage.direction
-        ours = (direction == "out") == isinstance(message, Request)
-        tag = message.from_tag if ours else message.to_tag
-        session = self._stack.endpoint.sessions.get(tag) if tag else None
-        if session is not None:
-            dialog.tag = session.local_tag
-            if isinstance(session.user, Leg):
-                leg = session.user
-                dialog.leg = ("outbound" if session.outgoing else "inbound", leg.kind)
-                dialog.number, dialog.application = leg.call.called, leg.call.application
-        if passage.method == "INVITE":
-            number = message.cseq[0]
-            if isinstance(message, Response):
-                asked: Direction = "out" if direction == "in" else "in"
-                within = dialog.reinvite.get(asked) == number
-            else:
-                within = message.to_tag is not None
-                if within:
-                    dialog.reinvite[direction] = number
-                elif direction == "in" and not dialog.leg:
-                    self._expect(message, dialog)
-            if within:
-                passage.method = RE_INVITE
-        passage.leg, passage.number = dialog.leg, dialog.number
-        passage.application = dialog.application
-
-    def _expect(self, request: Request, dialog: _Dialog) -> None:
-        """What the call will be that an INVITE begins."""
-        dialog.leg = ("inbound", CALLER)
-        dialog.number = user_part(request.uri) or user_part(name_addr_uri(request.get("to") or ""))
-        with suppress(NotRoutable, SipError):
-            dialog.application = self._server.plan.route_call(dialog.number).application
-
-    def _answered_before(self, passage: Passage, dialog: _Dialog, now: float) -> bool:
+    def _answered_before(self, passage: Passage, now: float) -> bool:
         """Whether a request was answered by a rule, and is again; an ACK to that is absorbed."""
         message = passage.message
-        if passage.direction == "out" or isinstance(message, Response) or not dialog.answered:
+        if passage.direction == "out" or isinstance(message, Response) or not self._answered:
             return False
-        rule = dialog.answered.get(server_key(message))
-        if rule is None or message.method == "CANCEL":
+        before = self._answered.get(_key(message))
+        if before is None or message.method == "CANCEL":
             return False
-        if message.method != "ACK" and self._may_ask(message, passage, now):
-            self._answer(rule, message, passage)
+        if message.method != "ACK":
+            with suppress(PeerError):
+                self._admit(message, passage, now)
+                self._answer(before.rule, message, passage)
         return True
 
-    def _meet(self, passage: Passage, dialog: _Dialog, now: float) -> None:
+    def _meet(self, passage: Passage, dialog: Dialog, now: float) -> None:
         for rule in self.rules.values():
             if not rule.enabled or rule.used_up or not rule.matches(passage):
                 continue
@@ -345,6 +272,8 @@ class Faults:
                 continue
             done = self._do(rule, passage, dialog, now)
             if not done:
+                if not passage.copies:
+                    return
                 continue
             rule.fired += 1
             if self.mark is not None:
@@ -352,7 +281,7 @@ class Faults:
             if rule.rule.action not in ("corrupt", "sdp"):
                 return
 
-    def _do(self, rule: ActiveRule, passage: Passage, dialog: _Dialog, now: float) -> str:
+    def _do(self, rule: ActiveRule, passage: Passage, dialog: Dialog, now: float) -> str:
         """Do what a rule says: what that was, or nothing where it does not apply."""
         wanted = rule.rule
         if wanted.corrupt is not None:
@@ -377,14 +306,8 @@ class Faults:
         if wanted.close is not None and not passage.listener.disconnect(passage.address):
             return ""
         if wanted.answer is not None:
-            assert isinstance(passage.message, Request)
-            if not self._may_ask(passage.message, passage, now):
-                return ""  # the endpoint refuses it
-            passage.copies = 0
-            while len(dialog.answered) >= _MOST_ANSWERED:
-                del dialog.answered[next(iter(dialog.answered))]
-            dialog.answered[server_key(passage.message)] = rule
-            self._answer(rule, passage.message, passage)
+            if not self._answer_first(rule, passage, now):
+                return ""
             return f"answered {wanted.answer.status}"
         passage.copies = 0
         if wanted.silence == "dialog":
@@ -402,16 +325,43 @@ class Faults:
         passage.data = data
         return what
 
-    def _may_ask(self, request: Request, passage: Passage, now: float) -> bool:
-        """Whether its source is heard here: no rule answers who is banned or sends too much."""
-        endpoint = self._stack.endpoint
-        if endpoint.screen is None or request.to_tag in endpoint.sessions:
-            return True
-        try:
-            endpoint.screen.admit(request, passage.address, passage.listener, now)
-        except SipError:
+    def _answer_first(self, rule: ActiveRule, passage: Passage, now: float) -> bool:
+        """Answer a request, unless its source is not heard here, which then is told so. One that
+        is malformed is left to the endpoint."""
+        request, endpoint = passage.message, self._stack.endpoint
+        assert isinstance(request, Request)
+        key = _key(request)
+        if not key:
             return False
+        passage.copies = 0
+        try:
+            self._admit(request, passage, now)
+        except Unanswered:
+            endpoint.traffic.got(request.method)
+            endpoint.discarded += 1
+            return False
+        except PeerError as error:
+            endpoint.traffic.got(request.method)
+            endpoint.refuse(
+                request, passage.address, passage.listener, error.status, error.lines, error.reason
+            )
+            return False
+        while len(self._answered) >= _MOST_ANSWERED:
+            self._answered.popitem(last=False)
+        self._answered[key] = _Answered(rule, now + endpoint.timers.timeout)
+        self._answer(rule, request, passage)
         return True
+
+    def _admit(self, request: Request, passage: Passage, now: float) -> None:
+        """Let pass whose source is heard here, as the endpoint does, or raise its PeerError: no
+        rule answers who is banned or sends too much."""
+        endpoint = self._stack.endpoint
+        if (
+            endpoint.screen is not None
+            and request.to_tag not in endpoint.sessions
+            and _key(request) not in endpoint.servers
+        ):
+            endpoint.screen.admit(request, passage.address, passage.listener, now)
 
     def _answer(self, rule: ActiveRule, request: Request, passage: Passage) -> None:
         answer = rule.rule.answer
@@ -422,22 +372,36 @@ class Faults:
             request, passage.address, passage.listener, answer.status, lines, answer.reason
         )
 
-    def _hold(self, passage: Passage, dialog: _Dialog | None, seconds: float, now: float) -> bool:
+    def _hold(self, passage: Passage, dialog: Dialog | None, seconds: float, now: float) -> bool:
         """Hold a message back, unless too many are."""
-        if len(self._held) >= MOST_HELD:
+        octets = self._held_octets + len(passage.data)
+        if len(self._held) >= MOST_HELD or octets > MOST_HELD_OCTETS:
             return False
         passage.copies = 0
-        held = _Held(self, passage, dialog)
+        self._held_octets = octets
+        held = Held(self.release, passage, dialog)
         held.timer = self._stack.endpoint.wheel.start(now, seconds, held, 0)
         self._held.add(held)
         if dialog is not None:
             dialog.held[passage.direction] = held
         return True
 
-    def _stop(self, held: _Held) -> None:
+    def _stop(self, held: Held) -> None:
         """A message waits no more."""
-        self._held.discard(held)
+        if held in self._held:
+            self._held.remove(held)
+            self._held_octets -= len(held.passage.data)
         if held.dialog is not None:
             held.dialog.held.pop(held.passage.direction, None)
         if held.timer is not None:
             held.timer.stop()
+
+
+def _key(request: Request) -> str:
+    """That of its transaction; empty for a malformed request, which the endpoint refuses."""
+    if request.defect is not None:
+        return ""
+    try:
+        return server_key(request)
+    except SipError:
+        return ""

@@ -43,10 +43,13 @@ async def create_fault(server: CallServer, who: Requester, body: FaultRequest) -
 @faults.add("DELETE", "/faults", "the faults that there were")
 async def delete_faults(server: CallServer, who: Requester) -> Faults:
     """Take all rules away; messages that are held back are lost."""
-    removed = server.faults.clear()
-    for rule in removed:
-        await server.administration.trail.record(who, "delete", "fault", rule.name, _recorded(rule))
-    return Faults(faults=[Fault.of(rule) for rule in removed])
+    rules = server.faults.rules.values()
+    there = Faults(faults=[Fault.of(rule) for rule in rules])
+    recorded = {rule.name: _recorded(rule) for rule in rules}
+    server.faults.clear()
+    for name, before in recorded.items():
+        await server.administration.trail.record(who, "delete", "fault", name, before)
+    return there
 
 
 @faults.add("GET", "/fault-sets", "the ready-made faults")
@@ -76,9 +79,9 @@ async def switch_fault(
 @faults.add("DELETE", "/faults/{faultName}", "deleted", status=204, errors={404: _UNKNOWN})
 async def delete_fault(server: CallServer, who: Requester, fault_name: str) -> None:
     """Take a rule away; a message that it holds back goes on in its time."""
-    rule = server.faults.remove(fault_name)
-    trail = server.administration.trail
-    await trail.record(who, "delete", "fault", rule.name, _recorded(rule))
+    before = _recorded(server.faults.find(fault_name))
+    server.faults.remove(fault_name)
+    await server.administration.trail.record(who, "delete", "fault", fault_name, before)
 
 
 def _recorded(rule: ActiveRule) -> dict[str, object]:

@@ -53,6 +53,18 @@ async def test_a_rule_comes_and_goes() -> None:
 
 
 @run
+async def test_the_audit_trail_tells_what_was_in_force() -> None:
+    fake = FakeCallServer()
+    async with serving(fake) as client:
+        await client("POST", FAULTS, json={**RULE, "name": "busy"})
+        await client("DELETE", f"{FAULTS}/busy")
+    deleted = fake.administration.trail.entries[-1]
+    assert (deleted.action, deleted.after) == ("delete", None)
+    assert deleted.before is not None
+    assert deleted.before["enabled"] is True
+
+
+@run
 async def test_a_ready_made_rule() -> None:
     fake = FakeCallServer()
     async with serving(fake) as client:
@@ -70,6 +82,12 @@ async def test_a_ready_made_rule() -> None:
     assert other.json["delay"] == {"seconds": 9.0, "jitter": 0.0}
     assert other.json["status"] == "200"
     assert len(gone.json["faults"]) == len(sets.json["sets"]) + 1
+    assert {one["enabled"] for one in gone.json["faults"]} == {True}  # as they were
+    assert [
+        one.before["enabled"]
+        for one in fake.administration.trail.entries
+        if one.action == "delete" and one.before is not None
+    ] == [True] * len(gone.json["faults"])
     assert fake.faults.rules == {}
 
 
@@ -138,7 +156,7 @@ async def test_who_may_set_them() -> None:
         ({"delay": {}}, "delay.seconds is missing"),
         ({"delay": {"seconds": "5"}}, "delay.seconds"),
         ({"delay": {"seconds": 5, "max": 2}}, "delay.max is not known; known in delay: seconds"),
-        ({"answer": {"status": 99}}, "answer.status must be at least 100"),
+        ({"answer": {"status": 183}}, "answer.status must be at least 200"),
         ({"answer": {"status": 503}, "direction": "out"}, "only incoming requests can be answered"),
         ({"answer": {"status": 503}, "status": "200"}, "only incoming requests can be answered"),
         ({"answer": {"status": 503}, "method": "ACK"}, "an ACK has no answer"),

@@ -10,12 +10,35 @@ from simulator.fault_rules import ActiveRule
 from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.phones import direction_of
 from tests.simulator.flows.world import Line, World
-from tests.support.network import Network
+from tests.support.network import Network, Stranger
+
+LONG = f"Subject: {'x' * 900}\r\n"
 
 
 def fault(world: World, **rule: Any) -> ActiveRule:
     """A rule in force."""
     return world.server.faults.add(FaultRule.model_validate(rule))
+
+
+def send(
+    world: World,
+    stranger: Stranger,
+    number: str,
+    cseq: str,
+    tag: str = "",
+    via: str = "SIP/2.0/UDP {at};branch=z9hG4bK{branch}",
+) -> None:
+    """One request with a Call-ID that all have in common; its branch is the number of CSeq."""
+    at, branch = f"{stranger.address[0]}:{stranger.address[1]}", cseq.partition(" ")[0]
+    stranger.send(
+        world.party,
+        f"{cseq.partition(' ')[2]} sip:{number}@{world.address} SIP/2.0\r\n"
+        f"Via: {via.format(at=at, branch=branch)}\r\nMax-Forwards: 70\r\n"
+        f"From: <{stranger.uri}>;tag=theirs\r\n"
+        f"To: <sip:{number}@{world.address}>{f';tag={tag}' * bool(tag)}\r\nCall-ID: one\r\n"
+        f"CSeq: {cseq}\r\nContact: <{stranger.uri}>\r\nContent-Length: 0\r\n\r\n",
+    )
+    world.run(0.1)
 
 
 def finish(world: World, line: Line) -> None:
@@ -108,6 +131,24 @@ def test_not_too_many_are_held_back(world: World, monkeypatch: pytest.MonkeyPatc
     world.run()
 
 
+def test_not_too_much_is_held_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.faults.MOST_HELD_OCTETS", 1_500)
+    rule = fault(world, direction="in", method="INVITE", delay={"seconds": 0.2})
+    lines = [world.dial("5000"), world.dial("5000"), world.dial("5000", lines=LONG)]
+    world.run(0.1)
+    assert [line.statuses for line in lines] == [[], [], [200]]
+    assert (rule.matched, rule.fired) == (3, 2)
+    world.run(0.3)
+    again = world.dial("5000")  # what has gone on leaves its room
+    world.run(0.1)
+    assert again.statuses == []
+    world.run(0.3)
+    world.server.faults.clear()
+    for line in (*lines, again):
+        line.hang_up()
+    world.run()
+
+
 def test_duplicate(world: World) -> None:
     rule = fault(world, direction="out", method="INVITE", status="200", duplicate=2)
     caller = world.dial("5000")
@@ -181,6 +222,56 @@ def test_who_sends_too_much_gets_few_answers(build: Build) -> None:
     world.run(0.1)
     assert 3 <= len(world.network.packets("486 INVITE")) <= 5
     world.run(40.0)
+
+
+def test_who_is_refused_is_counted_once(build: Build) -> None:
+    world = build(sip={"limits": {"rate": 1, "burst": 1}})
+    rule = fault(world, method="INVITE", answer={"status": 486}, direction="in")
+    world.dial("5000")
+    world.run(0.1)
+    assert rule.fired == 1
+    other = world.dial("5000")
+    world.run(0.1)
+    screen = world.party.endpoint.screen
+    assert screen is not None
+    assert other.statuses == []
+    assert (screen.refused, screen.dropped) == (0, 1)
+    assert world.party.endpoint.discarded == 1
+    assert rule.fired == 1
+    world.run(40.0)
+
+
+@pytest.mark.parametrize("via", ["SIP/2.0/UDP", "%"])
+def test_a_malformed_request_is_left_to_the_endpoint(world: World, via: str) -> None:
+    stranger = world.network.add_stranger("stranger")
+    send(world, stranger, "5000", "1 OPTIONS", via=via)
+    without = (stranger.statuses("OPTIONS"), world.party.endpoint.traffic.malformed)
+    rule = fault(world, direction="in", answer={"status": 486})
+    send(world, stranger, "5000", "2 OPTIONS", via=via)
+    both = (2 * without[0], 2 * without[1])
+    assert (stranger.statuses("OPTIONS"), world.party.endpoint.traffic.malformed) == both
+    assert (rule.matched, rule.fired) == (1, 0)
+
+
+def test_a_copy_of_what_was_answered_makes_no_call_without_the_rule(world: World) -> None:
+    rule = fault(world, method="INVITE", answer={"status": 503})
+    stranger = world.network.add_stranger("stranger")
+    send(world, stranger, "5000", "1 INVITE")
+    world.server.faults.remove(rule.name)
+    send(world, stranger, "5000", "1 INVITE")
+    assert stranger.statuses("INVITE") == [503, 503]
+    first, again = stranger.responses("INVITE")
+    send(world, stranger, "5000", "1 ACK", tag=first.to_tag or "")
+    assert first.to_tag == again.to_tag
+    assert world.party.endpoint.discarded == 0
+    assert world.seen == {}
+    caller = world.dial("5000")  # others are not in the way
+    world.run()
+    assert caller.statuses == [200]
+    finish(world, caller)
+    world.run(40.0)
+    send(world, stranger, "5000", "1 OPTIONS")
+    assert world.stack.faults is None  # the transaction is over
 
 
 def test_a_rule_can_delay_what_another_answers(world: World) -> None:
@@ -388,6 +479,44 @@ def test_the_nth_is_of_a_dialog_and_every_of_all(world: World) -> None:
     world.run()
 
 
+@pytest.mark.parametrize("condition", [{"number": "7777"}, {"nth": 1}, {"count": 1}], ids=str)
+def test_a_call_id_that_is_used_again(world: World, condition: dict[str, Any]) -> None:
+    """As a caller does after 3xx or 4xx (RFC 3261 section 8.1.3.5)."""
+    rule = fault(world, method="INVITE", answer={"status": 486}, **condition)
+    stranger = world.network.add_stranger("stranger")
+    send(world, stranger, "7777", "1 INVITE")
+    (refused,) = stranger.responses("INVITE")
+    send(world, stranger, "7777", "1 ACK", tag=refused.to_tag or "")
+    send(world, stranger, "5000", "2 INVITE")
+    last = 486 if "nth" in condition else 200  # the first of the other dialog too
+    assert stranger.statuses("INVITE")[-1] == last
+    assert stranger.statuses("INVITE")[0] == 486
+    assert rule.fired == 1 + (last == 486)
+    answered = stranger.responses("INVITE")[-1]
+    send(world, stranger, "5000", "2 ACK", tag=answered.to_tag or "")
+    if last == 200:
+        send(world, stranger, "5000", "3 BYE", tag=answered.to_tag or "")
+        assert stranger.statuses("BYE") == [200]
+
+
+def test_calls_at_once_with_one_call_id(world: World) -> None:
+    """Whose INVITE a proxy has forked: each has its own number, application, and silence."""
+    fault(world, direction="in", method="INVITE", number="7777", silence="dialog")
+    fives = fault(world, direction="in", number="5000", every=1000, drop=True)
+    stranger = world.network.add_stranger("stranger")
+    send(world, stranger, "7777", "1 INVITE")
+    send(world, stranger, "5000", "2 INVITE")
+    send(world, stranger, "7777", "1 INVITE")
+    assert set(stranger.statuses("INVITE")) - {100} == {200}
+    answered = stranger.responses("INVITE")[-1]
+    send(world, stranger, "5000", "2 ACK", tag=answered.to_tag or "")
+    send(world, stranger, "5000", "3 BYE", tag=answered.to_tag or "")
+    assert stranger.statuses("BYE") == [200]
+    assert fives.matched == 3
+    send(world, stranger, "7777", "1 CANCEL")
+    assert stranger.statuses("CANCEL") == []  # it is of the one that is silent
+
+
 def test_a_rule_that_is_switched_off(world: World) -> None:
     rule = fault(world, method="INVITE", answer={"status": 503}, enabled=False)
     assert world.stack.faults is None  # nothing is in the way
@@ -500,6 +629,7 @@ def test_dialogs_are_forgotten(world: World) -> None:
         world.run()
         line.hang_up()
         world.run(40.0)
-    assert 2 <= len(world.server.faults._dialogs) <= 4
-    assert kept.session.dialog.call_id in world.server.faults._dialogs
+    known = world.server.faults._dialogs.call_ids
+    assert 2 <= len(known) <= 4
+    assert kept.session.dialog.call_id in known
     finish(world, kept)
