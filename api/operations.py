@@ -154,7 +154,7 @@ class Operation:
     def _place(self, request: web.Request) -> dict[str, str]:
         """The parts of the path. A GUID is in capitals in all tables, in either case here."""
         place = {name: request.match_info[part] for part, name in self.parts.items()}
-        if _GUID_FORM.fullmatch(place.get(_GUID, "")):  # a Call-ID stays as it is
+        if self.group.capitals and _GUID_FORM.fullmatch(place.get(_GUID, "")):
             place[_GUID] = place[_GUID].upper()
         return place
 
@@ -273,11 +273,20 @@ def _idempotency_key(request: web.Request) -> str | None:
 class Operations:
     """The operations of one tag below one prefix, in the order they were declared.
 
-    Where they are `negotiated`, an Accept header that excludes their answer gets a 406.
+    Where they are `negotiated`, an Accept header that excludes their answer gets a 406. They
+    have GUIDs in `capitals`, unless a Call-ID that looks like one may stand in the same place.
     """
 
-    def __init__(self, tag: str, prefix: str = CONTRACT_PREFIX, *, negotiated: bool = True) -> None:
+    def __init__(
+        self,
+        tag: str,
+        prefix: str = CONTRACT_PREFIX,
+        *,
+        negotiated: bool = True,
+        capitals: bool = True,
+    ) -> None:
         self.negotiated = negotiated
+        self.capitals = capitals
         self.tag = tag
         self.prefix = prefix
         self.declared: list[Operation] = []

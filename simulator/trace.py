@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from simulator.server import CallServer
 
 _CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t\r\n]*([^ \t\r\n]+)", re.IGNORECASE)
+_BLANK: Final = re.compile(rb"\s*")
 _INVITE: Final = re.compile(rb"\s*INVITE\s", re.IGNORECASE)
 
 _BESIDE: Final = 250
@@ -96,11 +97,12 @@ class Trace:
     def _take(
         self, direction: str, data: bytes, listener: Listener, address: Address, now: float
     ) -> None:
-        at = data.find(b"\nCall-ID: ")
-        kept = self._kept.get(data[at + 10 : data.find(b"\r", at)])
-        if kept is None:
+        head, _, rest = data.partition(b"\nCall-ID: ")
+        kept = self._kept.get(rest.partition(b"\r")[0])
+        # In the body it says nothing; what we send has it above.
+        if kept is None or (direction == "in" and b"\r\n\r\n" in head):
             passes = direction == "in" or data[:4] == b"SIP/"
-            if at >= 0 and passes and self._server.admission.overload:
+            if kept is None and rest and passes and self._server.admission.overload:
                 return  # most are of refused calls: an INVITE that is not comes again in `begun`
             kept = self._leg_of(data, now)
             if kept is None:
@@ -126,7 +128,9 @@ class Trace:
     def _leg_of(self, data: bytes, now: float) -> _Kept | None:
         """The leg of a message that is new, or writes its Call-ID in its own way; None for what
         is not of a call: OPTIONS and the like."""
-        found = _CALL_ID.search(data)
+        begin = _BLANK.match(data)
+        end = data.find(b"\r\n\r\n", begin.end() if begin is not None else 0)
+        found = _CALL_ID.search(data, 0, end if end >= 0 else len(data))
         if found is None:
             return None
         kept = self._kept.get(found[1])
@@ -177,10 +181,19 @@ class Trace:
             return
         legs = [(name, kind) for name, kind in _legs(call) if name in self._kept]
         for name, _ in legs:
-            self._kept[name].owner = call.guid
+            kept = self._kept[name]
+            if kept.owner not in ("", call.guid):
+                self._take_from(kept.owner, name)
+            kept.owner = call.guid
         if legs:
             self._ended.pop(call.guid, None)  # of a call whose GUID was used again
             self._ended[call.guid] = legs
+
+    def _take_from(self, owner: str, name: bytes) -> None:
+        """A leg is of an ended call no more: its Call-ID was used again."""
+        legs = [leg for leg in self._ended.pop(owner, []) if leg[0] != name]
+        if legs:
+            self._ended[owner] = legs
 
     # Room.
 
@@ -219,7 +232,8 @@ class Trace:
             began = kept.messages[0][1] if kept.messages else 0.0
             if name in self._kept and name not in live and began <= young:
                 self._forget(name, live)
-        for kept in self._kept.values():
+        others = [kept for name, kept in self._kept.items() if name not in live]
+        for kept in others + [kept for name, kept in self._kept.items() if name in live]:
             if self._octets <= octets:
                 return
             kept.omitted += len(kept.messages)

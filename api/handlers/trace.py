@@ -31,7 +31,7 @@ from simulator.trace_pcap import pcap
 from simulator.trace_svg import STYLE_HASH, svg_ladder
 from simulator.trace_text import text_ladder
 
-trace: Final = Operations("Trace", SIM_PREFIX)
+trace: Final = Operations("Trace", SIM_PREFIX, capitals=False)
 
 _GONE: Final = "the trace is off, or nothing is kept of this call"
 

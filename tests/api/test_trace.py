@@ -101,6 +101,30 @@ async def test_calls_do_not_wait_for_what_is_masked(
 
 
 @run
+async def test_a_call_id_that_looks_like_a_guid() -> None:
+    """It is found as it is written; a GUID in either case."""
+    world = World(Network())
+    call_id = "0123456789abcdef" * 2
+    stranger = world.network.add_stranger("hex")
+    stranger.send(
+        world.party,
+        f"INVITE sip:5000@{world.address} SIP/2.0\r\nVia: SIP/2.0/UDP {stranger.address[0]}"
+        f";branch=z9hG4bKh\r\nFrom: <sip:1@a>;tag=1\r\nTo: <sip:5000@b>\r\nCall-ID: {call_id}\r\n"
+        f"CSeq: 1 INVITE\r\nContact: <{stranger.uri}>\r\nMax-Forwards: 70\r\n"
+        "Content-Length: 0\r\n\r\n",
+    )
+    world.run()
+    async with serving(served(world)) as client:
+        for name in (call_id, world.call.guid, world.call.guid.lower()):
+            reply = await client("get", f"/sim/v1/calls/{name}/trace")
+            assert reply.status == 200, name
+            assert reply.json["callGuid"] == world.call.guid
+            assert reply.json["messages"][0]["callId"] == call_id
+    world.call.end(world.network.now, "completed", "")
+    world.run(40.0)
+
+
+@run
 async def test_what_is_not_there(world: World) -> None:
     async with serving(served(world)) as client:
         reply = await client("get", f"/sim/v1/calls/{'0' * 32}/trace")

@@ -12,6 +12,7 @@ from simulator.trace import TracedMessage
 from simulator.trace_text import text_ladder
 from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.world import World
+from tests.support.network import Stranger
 
 
 @pytest.fixture
@@ -43,6 +44,17 @@ def shown(message: TracedMessage) -> str:
 def on_the_wire(world: World) -> list[bytes]:
     """What the server sent and got."""
     return [packet.data for packet in world.network.log]
+
+
+def invite(world: World, stranger: Stranger, number: int, field: str, body: str = "") -> str:
+    """An INVITE of a stranger's with its Call-ID in `field`."""
+    return (
+        f"INVITE sip:5000@{world.address} SIP/2.0\r\n"
+        f"Via: SIP/2.0/UDP {stranger.address[0]};branch=z9hG4bK{number}\r\n"
+        f"From: <sip:1@a>;tag={number}\r\nTo: <sip:5000@b>\r\n"
+        f"{field}\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n"
+        f"Contact: <{stranger.uri}>\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    )
 
 
 def test_every_message_of_every_leg_in_order(world: World) -> None:
@@ -194,6 +206,46 @@ def test_calls_in_progress_lose_their_messages_at_last(build: Build) -> None:
     assert told(world, first) == []
 
 
+def test_a_flood_leaves_the_messages_of_calls_in_progress(build: Build) -> None:
+    """Its INVITEs are too young for it to be known whether they become calls."""
+    world = build(trace={"memory": 1, "messages": 100_000}, server={"max_calls": 1})
+    world.standalone()
+    for _ in range(60):
+        world.dial("7000", lines=f"X-Long: {'a' * 20_000}\r\n")
+    world.run()
+    assert len(world.seen) == 1
+    assert world.server.trace.state().octets <= 1 << 20
+    assert told(world, world.call.guid) == ["caller > INVITE", "caller < 200 OK", "caller > ACK"]
+
+
+def test_call_ids_that_are_used_again(world: World) -> None:
+    """They belong to the latest call; nothing is left of the one before."""
+    stranger = world.network.add_stranger("again")
+    for number in range(3):
+        stranger.send(world.party, invite(world, stranger, number, "Call-ID: again"))
+        world.run()
+        guid = world.call.guid
+        world.call.end(world.network.now, "completed", "")
+        world.run(40.0)
+        assert world.server.trace.of("again").guid == guid
+        assert list(world.server.trace._ended) == [guid]
+
+
+def test_a_call_id_in_a_body_is_none(world: World) -> None:
+    world.standalone()
+    guid = world.call.guid
+    before = told(world, guid)
+    call_id = world.call.caller.session.dialog.call_id
+    stranger = world.network.add_stranger("inside")
+    body = f"\r\nCall-ID: {call_id}\r\n"
+    stranger.send(world.party, invite(world, stranger, 1, "i: inside", body))
+    stranger.send(world.party, "\r\n\r\n" + invite(world, stranger, 2, "i: behind", body))
+    world.run()
+    assert told(world, guid) == before
+    assert told(world, "inside")[0].endswith("> INVITE")
+    assert told(world, "behind")[0].endswith("> INVITE")
+
+
 def test_many_calls_in_progress_are_not_looked_at_for_each_message(build: Build) -> None:
     world = build(trace={"legs": 8})
     for _ in range(30):
@@ -222,14 +274,7 @@ def test_a_long_leg_keeps_its_begin_and_its_end(build: Build) -> None:
 def test_compact_and_odd_spellings_of_call_id(world: World) -> None:
     stranger = world.network.add_stranger("odd")
     for number, field in enumerate(("i: {}", "Call-ID:  {} ", "CALL-ID\t:{}", "Call-ID:\r\n {}")):
-        stranger.send(
-            world.party,
-            f"INVITE sip:5000@{world.address} SIP/2.0\r\n"
-            f"Via: SIP/2.0/UDP {stranger.address[0]};branch=z9hG4bK{number}\r\n"
-            f"From: <sip:1@a>;tag={number}\r\nTo: <sip:5000@b>\r\n"
-            f"{field.format(f'odd-{number}')}\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n"
-            f"Contact: <{stranger.uri}>\r\nContent-Length: 0\r\n\r\n",
-        )
+        stranger.send(world.party, invite(world, stranger, number, field.format(f"odd-{number}")))
         world.run()
         found = told(world, f"odd-{number}")
         assert found[:2] == ["caller > INVITE", "caller < 200 OK"]
