@@ -17,7 +17,7 @@ from typing import Final
 from scenarios.load.callers import PATIENCE, Callee, local_address
 from scenarios.load.find_max import Search
 from scenarios.load.options import WAITS_FOR_BYE, callees, callers, criteria_of, profile_of
-from scenarios.load.plots import NoPlots, check_plots, png
+from scenarios.load.plots import can_draw, png
 from scenarios.load.profile import MOST, Profile
 from scenarios.load.progress import progress
 from scenarios.load.report import WHO, html, junit
@@ -38,6 +38,10 @@ _PASSWORD: Final = "password"  # nosec B105 # the name of a file
 _URL: Final = "http://127.0.0.1:8080"
 _SPARE: Final = 120.0
 _SEARCHED: Final = 4 * 3600.0
+_NO_PLOTS: Final = (
+    "callsim load: the report has no plots, as matplotlib is not there: "
+    "pip install 'callsim[load]' (in the source tree: make load)"
+)
 
 
 class WrongOption(Exception):
@@ -51,10 +55,11 @@ def load(options: argparse.Namespace) -> int:
         return GOOD
     try:
         sipp_program()
-        check_plots()
+        if not can_draw():
+            print(_NO_PLOTS, file=sys.stderr)
         with ExitStack() as stack:
             return _run(options, stack)
-    except (WrongOption, NoPlots, SippError, ServerError) as error:
+    except (WrongOption, SippError, ServerError) as error:
         print(f"callsim load: {error}", file=sys.stderr)
     except OSError as error:
         print(f"callsim load: {error.filename or ''} {error.strerror}", file=sys.stderr)
@@ -317,7 +322,8 @@ def _write(directory: Path, result: Result) -> None:
     (directory / "report.json").write_text(json.dumps(result.as_json(), indent=1) + "\n", "utf-8")
     (directory / "junit.xml").write_text(junit(result), "utf-8")
     (directory / "report.html").write_text(html(result), "utf-8")
-    png(result, directory / "report.png", title)
+    if can_draw():
+        png(result, directory / "report.png", title)
 
 
 def _tell(result: Result, directory: Path) -> None:
@@ -342,7 +348,8 @@ def _tell(result: Result, directory: Path) -> None:
         )
     if result.broken:
         print(f"The run broke off: {result.broken}")
-    print(f"Report: {directory / 'report.html'} (and .png, .json, junit.xml)")
+    others = ".png, .json, junit.xml" if can_draw() else ".json, junit.xml"
+    print(f"Report: {directory / 'report.html'} (and {others})")
 
 
 def _code(result: Result) -> int:

@@ -21,10 +21,6 @@ _SIZE: Final = (9.0, 2.9)
 Value = Callable[[Second], float | None]
 
 
-class NoPlots(Exception):
-    """There is no matplotlib; the text says how to get it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Line:
     """A figure over time."""
@@ -126,17 +122,12 @@ def _seen(line: Line, seconds: Sequence[Second]) -> bool:
     return any(line.value(second) for second in seconds)
 
 
-def check_plots() -> None:
-    """Raises NoPlots unless plots can be drawn: better before a run than after it."""
-    if find_spec("matplotlib") is None:
-        raise NoPlots(
-            "the report's plots need matplotlib: pip install 'callsim[load]' "
-            "(in the source tree: make .venv/.load)"
-        )
+def can_draw() -> bool:
+    """Whether matplotlib is there: a report goes without plots otherwise."""
+    return find_spec("matplotlib") is not None
 
 
 def _matplotlib() -> tuple[Any, Any]:
-    check_plots()
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -159,7 +150,7 @@ def _matplotlib() -> tuple[Any, Any]:
 
 
 def svg(chart: Chart, seconds: Sequence[Second]) -> bytes:
-    """One chart as an SVG document. Raises NoPlots."""
+    """One chart as an SVG document. Raises ImportError."""
     make, canvas = _matplotlib()
     figure = make(figsize=_SIZE, layout="constrained")
     canvas(figure)
@@ -170,7 +161,7 @@ def svg(chart: Chart, seconds: Sequence[Second]) -> bytes:
 
 
 def png(result: Result, path: Path, title: str) -> None:
-    """All charts as one picture. Raises NoPlots."""
+    """All charts as one picture. Raises ImportError."""
     make, canvas = _matplotlib()
     drawn = charts(result)
     figure = make(figsize=(_SIZE[0], 0.6 + _SIZE[1] * len(drawn)), layout="constrained")

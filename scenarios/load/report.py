@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
-from scenarios.load.plots import charts, svg
+from scenarios.load.plots import Chart, can_draw, charts, svg
 from scenarios.load.result import Result
 from scenarios.load.timers import NAMES
 
@@ -63,7 +63,7 @@ WHO: Final = {
 
 
 def html(result: Result) -> str:
-    """The whole page. Raises NoPlots."""
+    """The whole page."""
     digest = base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'"
     title = f"Load run: {result.settings.get('scenario', '')}, {result.settings.get('load', '')}"
@@ -79,7 +79,10 @@ def html(result: Result) -> str:
             _tries(result),
             _times(result),
             "<h2>Over time</h2>",
-            *(_figure(result, number) for number in range(len(charts(result)))),
+            *(
+                _figure(result, number)
+                for number in range(len(charts(result)) if can_draw() else 0)
+            ),
             _two_columns("Failures by cause", ("cause", "calls"), _counts(result.causes.items())),
             _two_columns(
                 "What the server counted meanwhile",
@@ -179,8 +182,7 @@ def _tries(result: Result) -> str:
     return "<h2>The search</h2>" + _table(heading, rows)
 
 
-def _figure(result: Result, number: int) -> str:
-    chart = charts(result)[number]
+def _figure(result: Result, chart: Chart) -> str:
     data = base64.b64encode(svg(chart, result.seconds)).decode()
     alt = f"{chart.title}: {', '.join(line.label for line in chart.lines)}, by seconds"
     return f'<figure><img alt="{_text(alt)}" src="data:image/svg+xml;base64,{data}"></figure>'

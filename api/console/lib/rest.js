@@ -10,7 +10,11 @@ export class RestError extends Error {
   }
 }
 
-const at = (path) => new URL(path.replace(/^\//, ""), document.baseURI);
+function at(path) {
+  const url = new URL(path.replace(/^\//, ""), document.baseURI);
+  url.username = url.password = ""; // fetch refuses them; the browser has them all the same
+  return url;
+}
 
 /** The response to a request; RestError for any other than 2xx, also where there is none. */
 export async function ask(method, path, { body, headers = {}, signal } = {}) {

@@ -101,6 +101,13 @@ def test_charts_show_what_there_is() -> None:
     assert [line.label for line in again.lines] == ["by the callers"]
 
 
+def test_without_matplotlib_there_are_no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scenarios.load.report.can_draw", lambda: False)
+    page = Page(html(result()))
+    assert "img" not in page.tags
+    assert "table" in page.tags
+
+
 def test_junit_has_a_case_for_each_criterion() -> None:
     checks = [Checked("max-failed", "at most 0", "1 of 10", good=False)]
     checks.append(Checked(HOSTILE, "at least 1", "4.5", good=True))
