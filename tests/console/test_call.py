@@ -161,3 +161,12 @@ def test_the_ladder_grows_and_opens_to_messages(console: Console, page: Page) ->
     console.server.terminate(guid)
     expect(page.get_by_role("heading", name="Call detail record")).to_be_visible()
     expect(arrows.filter(has_text="BYE").first).to_be_visible()
+
+
+def test_the_trace_can_be_turned_on(console: Console, page: Page) -> None:
+    console.server.extension("PUT", "/sim/v1/trace", {"enabled": False})
+    console.open(f"call/{console.connected()}")
+    page.get_by_role("button", name="Turn the trace on").click()
+    page.get_by_role("button", name="Hold").click()
+    expect(page.locator(".ladder .arrow").first).to_be_visible()
+    assert console.server.extension("GET", "/sim/v1/trace")["enabled"]

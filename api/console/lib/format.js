@@ -1,17 +1,16 @@
 // Figures and times as people read them.
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-const DAY = new Intl.DateTimeFormat("sv-SE"); // 2026-05-28
 const NUMBER = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1 });
 
 const two = (number) => String(number).padStart(2, "0");
 
+const day = (date) => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+
 /** The time of day of an RFC 3339 text, or of milliseconds: 14:03:07; with the day, if it is not today's. */
 export function time(when) {
   const date = new Date(when);
-  const clock = TIME.format(date);
-  const day = DAY.format(date);
-  return day === DAY.format(new Date()) ? clock : `${day} ${clock}`;
+  const clock = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return date.toDateString() === new Date().toDateString() ? clock : `${day(date)} ${clock}`;
 }
 
 /** The same to the millisecond: 14:03:07.250. */

@@ -22,7 +22,7 @@ export function compare(one, other) {
  * Gives {node, rows(array): show these, in this order; redraw(): the same rows have changed}.
  */
 export function liveTable({ label, columns, key, href, describe, sort, sorted, signal }) {
-  const above = h("tr", { class: "gap", "aria-hidden": "true" }, h("td", { colspan: columns.length }));
+  const above = h("tr", { class: "gap", "aria-hidden": "true" }, h("td"));
   const below = above.cloneNode(true);
   const body = h("tbody", {}, above, below);
   const headings = new Map();

@@ -11,13 +11,15 @@ const TOP = 8;
 
 /** The next of 1, 2, 5, 10, 20 ... that is not below `most`. */
 function ceiling(most) {
-  const power = 10 ** Math.floor(Math.log10(Math.max(most, 1e-9)));
-  return [1, 2, 5, 10].map((step) => step * power).find((one) => one >= most) ?? 1;
+  if (most <= 1) return 1;
+  const power = 10 ** Math.floor(Math.log10(most));
+  return [1, 2, 5, 10].map((step) => step * power).find((one) => one >= most);
 }
 
 /**
  * A plot with a heading and the present values. `lines`: [{name, color (CSS), value(sample)}];
- * `span` in ms; `unit` stands behind figures. Gives {node, draw(samples)}, where each sample has a
+ * `span` in ms is the most that is shown;
+ * `unit` stands behind figures. Gives {node, draw(samples)}, where each sample has a
  * time `at` (ms); a value that is undefined leaves a gap.
  */
 export function plot(title, { lines, span, unit = "" }) {
@@ -53,11 +55,13 @@ export function plot(title, { lines, span, unit = "" }) {
 
   function draw(samples) {
     const now = samples.at(-1)?.at ?? Date.now();
-    const seen = samples.filter(({ at }) => at >= now - span);
+    const minutes = Math.min(span / 60_000, Math.max(1, Math.ceil((now - (samples[0]?.at ?? now)) / 60_000)));
+    const shownSpan = minutes * 60_000;
+    const seen = samples.filter(({ at }) => at >= now - shownSpan);
     const values = lines.map(({ value }) => seen.map(value));
     const most = ceiling(Math.max(0, ...values.flat().filter((one) => one !== undefined)));
     text(top, format.number(most) + unit);
-    text(from, `${Math.round(span / 60_000)} min ago`);
+    text(from, `${minutes} min ago`);
     paths.forEach((path, index) => {
       let pen = "M";
       let drawn = "";
@@ -66,7 +70,7 @@ export function plot(title, { lines, span, unit = "" }) {
           pen = "M";
           return;
         }
-        const x = WIDTH - ((now - seen[place].at) / span) * (WIDTH - LEFT);
+        const x = WIDTH - ((now - seen[place].at) / shownSpan) * (WIDTH - LEFT);
         const y = floor - (value / most) * (floor - TOP);
         drawn += `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
         pen = "L";

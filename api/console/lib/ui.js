@@ -71,7 +71,12 @@ export function facts(pairs) {
   return h("dl", { class: "facts" }, given.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
-/** A plain table for some dozens of rows: `columns` are headings, `rows` arrays of cells. */
+const kindOf = (column) => (Array.isArray(column) ? column[1] : null);
+
+/**
+ * A plain table for some dozens of rows: `columns` are headings, or pairs of a heading and a class for
+ * its cells, such as ["Calls", "number"]; `rows` are arrays of cells.
+ */
 export function table(label, columns, rows, empty = "None.") {
   if (!rows.length) return h("p", { class: "empty" }, empty);
   return h(
@@ -80,8 +85,8 @@ export function table(label, columns, rows, empty = "None.") {
     h(
       "table",
       {},
-      h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell))))),
+      h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: kindOf(column) }, [column].flat()[0])))),
+      h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell, index) => h("td", { class: kindOf(columns[index]) }, cell))))),
     ),
   );
 }

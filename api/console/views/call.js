@@ -90,7 +90,7 @@ function about(call) {
   ]);
 }
 
-const COLUMNS = ["Leg", "Number", "State", "From", "To", "Peer", "CSeq", "Call-ID"];
+const COLUMNS = ["Leg", "Number", "State", "From, to", "Peer", ["CSeq", "number"], "Call-ID"];
 
 function legs(found) {
   return table(
@@ -100,8 +100,7 @@ function legs(found) {
       format.words(leg),
       number ?? "",
       badge(session.state),
-      session.fromUri,
-      session.toUri,
+      [h("div", {}, session.fromUri), h("div", {}, session.toUri)],
       `${session.transport} ${session.remoteAddress}`,
       String(session.cseq),
       h("span", { class: "mono" }, session.callId),

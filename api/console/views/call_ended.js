@@ -35,7 +35,7 @@ export async function endedCall(guid, options) {
       {},
       table(
         "Legs",
-        ["Leg", "From", "To", "Answered", "Ended", "Duration", "SIP code"],
+        ["Leg", "From", "To", "Answered", "Ended", ["Duration", "number"], ["SIP code", "number"]],
         legs.map((leg) => [
           format.words(leg.legType),
           leg.fromUri,

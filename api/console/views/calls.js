@@ -31,7 +31,7 @@ const COLUMNS = [
   },
   { id: "application", label: "Application", value: (call) => call.application, class: "wide" },
   { id: "started", label: "Started", value: (call) => call.started, show: (cell, call) => text(cell, format.time(call.started)), class: "wide", width: "104px" },
-  { id: "duration", label: "Duration", value: (call) => -call.started, show: (cell, call) => text(cell, format.duration(seconds(call))), class: "number", width: "96px" },
+  { id: "duration", label: "Duration", value: (call) => -call.started, show: (cell, call) => text(cell, format.duration(seconds(call))), class: "wide number", width: "96px" },
   { id: "guid", label: "GUID", value: (call) => call.guid, class: "wide mono", width: "284px" },
 ];
 

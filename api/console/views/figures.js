@@ -89,7 +89,7 @@ const COUNTED = [
   ["New calls", "newCalls"],
   ["Refused", "rejectedCalls"],
   ["Connects of ICM", "connectsReceived"],
-  ["Seconds from connect to answer, on average", "averageLatency"],
+  ["Seconds to an answer", "averageLatency"],
   ["Transfers failed before the dialog", "failedTransfersPreDialog"],
   ["Transfers failed in the dialog", "failedTransfersPostDialog"],
   ["Legs", "callLegs"],
@@ -101,11 +101,10 @@ const COUNTED = [
 ];
 
 function counted({ current, previous, sinceStart }) {
-  const figure = (value) => h("span", { class: "number" }, format.number(value));
   return table(
     "Counted",
-    ["What", "This interval", "The one before", "Since the start"],
-    COUNTED.map(([name, key]) => [name, figure(current[key]), figure(previous[key]), figure(sinceStart[key])]),
+    ["What", ["This interval", "number"], ["The one before", "number"], ["Since the start", "number"]],
+    COUNTED.map(([name, key]) => [name, ...[current, previous, sinceStart].map((figures) => format.number(figures[key]))]),
   );
 }
 
@@ -113,7 +112,7 @@ function present({ activeCallLegs, activeIcmCalls, activeVruCalls, licencePorts,
   const { refused } = admission;
   return table(
     "At present",
-    ["What", "Figure"],
+    ["What", ["Figure", "number"]],
     [
       ["Legs that are up", format.number(activeCallLegs)],
       ["Calls with ICM", format.number(activeIcmCalls)],

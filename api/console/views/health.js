@@ -35,7 +35,7 @@ function about(health) {
 function neighbours(connections) {
   return table(
     "Neighbours",
-    ["Component", "Host", "Address", "Status", "Latency", "Last contact"],
+    ["Component", "Host", "Address", "Status", ["Latency", "number"], ["Last contact", "number"]],
     connections.map((one) => [
       one.component,
       one.hostname,
