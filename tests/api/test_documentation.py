@@ -1,19 +1,14 @@
-"""/openapi.json for tools, and /docs for people: open, from this server alone, and it works."""
+"""/openapi.json for tools, and /docs for people: open, and from this server alone."""
 
 from html.parser import HTMLParser
-from pathlib import Path
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 
 from api.app import GROUPS
 from api.operations import CONTRACT_PREFIX
-from simulator.config_base import User
 from tests.api.support import FakeCallServer, run, serving
-from tests.support.browser import CHROMIUM, Page, browser_page
 
-USER = User("name", "password")
 OPERATIONS = [operation for group in GROUPS for operation in group.declared]
 
 
@@ -129,41 +124,3 @@ async def test_that_server_is_the_one_that_was_asked(host: str) -> None:
         headers = {"Host": host}
         full = await client("GET", "/openapi.json?paths=full", login=False, headers=headers)
     assert full.json["servers"] == [{"url": f"http://{host}"}]
-
-
-# In a browser.
-
-
-async def sent(page: Page, operation_id: str) -> Any:
-    """Open an operation, execute it, and give the status that the page shows."""
-    block = f"""document.querySelector('[id$="-{operation_id}"]')"""
-    await page.run(f"{block}.querySelector('.opblock-summary-control').click()")
-    await page.wait_for(f"{block}.querySelector('.execute')")
-    await page.run(f"{block}.querySelector('.execute').click()")
-    code = ".live-responses-table tbody .response-col_status"
-    return await page.wait_for(f"{block}.querySelector('{code}')?.firstChild?.textContent")
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")
-@run
-async def test_the_page_shows_all_operations_and_tries_them_out(tmp_path: Path) -> None:
-    fake = FakeCallServer()
-    async with serving(fake, users=(USER,)) as client:
-        address = str(client.address)
-        async with browser_page(f"{address}/docs", tmp_path) as page:
-            await page.wait_for("document.querySelector('.opblock')")
-            paths = await page.run(
-                "[...document.querySelectorAll('.opblock-summary-path')].map(e => e.dataset.path)"
-            )
-            assert len(paths) == len(OPERATIONS)
-            assert {"/call", "/sim/v1/calls", "/oamp/rest/sipserver"} <= set(paths)
-            await page.run(
-                f"docs.preauthorizeBasic('basicAuth', '{USER.name}', '{USER.password}') && 1"
-            )
-            assert await sent(page, "routingLookup") == "200"
-            assert await sent(page, "listSkillGroups") == "200", "with a server of its own"
-    assert fake.asked == [("lookup", "7001", None)], "the example is what is sent"
-    assert page.complaints == [], "the policy lets all through that the page needs"
-    assert {url for url in page.requests if not url.startswith((f"{address}/", "data:"))} <= {
-        "about:blank"
-    }

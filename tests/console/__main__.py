@@ -13,8 +13,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from scenarios.runner import SippRun
 from scenarios.server import ServerProcess
-from tests.console.support import Console, Scheme, no_complaints, open_console
-from tests.support.browser import CHROMIUM
+from tests.console.support import CHROMIUM, Console, Scheme, no_complaints, open_console
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "docs" / "screenshots"

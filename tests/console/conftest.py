@@ -11,8 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from scenarios.server import ServerProcess
-from tests.console.support import PATIENCE, Console, no_complaints, open_console
-from tests.support.browser import CHROMIUM
+from tests.console.support import CHROMIUM, PATIENCE, Console, no_complaints, open_console
 
 SETTINGS = {"transfer.consultation": "manual", "transfer.replaces": "false"}
 

@@ -1,5 +1,6 @@
 """The console in a browser: opened, gone about in, and held to its rules."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from scenarios.server import AUTHORIZATION, ServerProcess
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 Scheme = Literal["light", "dark"]
 
