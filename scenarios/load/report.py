@@ -79,10 +79,7 @@ def html(result: Result) -> str:
             _tries(result),
             _times(result),
             "<h2>Over time</h2>",
-            *(
-                _figure(result, number)
-                for number in range(len(charts(result)) if can_draw() else 0)
-            ),
+            *(_figure(result, chart) for chart in charts(result) if can_draw()),
             _two_columns("Failures by cause", ("cause", "calls"), _counts(result.causes.items())),
             _two_columns(
                 "What the server counted meanwhile",
