@@ -408,8 +408,8 @@ BODIES: dict[str, list[Row]] = {
     "POST /sim/v1/reset?a=1": [(None, 'query "a" is not known here; leave it out')],
 }
 
-UNKNOWN = "no active call has the GUID 'NOBODY'; GET /cvp/rest/call lists the active calls"
-NO_RECORD = "no call that has ended has the GUID 'X'; GET /cvp-reporting/rest/cdr lists the records"
+UNKNOWN = "no active call has the GUID 'nobody'; GET /cvp/rest/call lists the active calls"
+NO_RECORD = "no call that has ended has the GUID 'x'; GET /cvp-reporting/rest/cdr lists the records"
 
 OTHERS: list[tuple[int, str, Any, str]] = [
     (404, "GET /cvp/rest/call/nobody", None, UNKNOWN),
