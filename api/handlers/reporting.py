@@ -156,7 +156,7 @@ async def get_call_events(server: CallServer, call_guid: str) -> CallEvents:
 @reporting.add("GET", "/cdr/{callGuid}/vxml-sessions", "the sessions", errors={404: _UNKNOWN})
 async def get_vxml_sessions(server: CallServer, call_guid: str) -> VxmlSessions:
     """The rows of the table VXMLSession for one call: the applications that it was with."""
-    record = await server.reports.record(call_guid.upper())
+    record = await server.reports.record(call_guid)
     return VxmlSessions.model_validate(record.vxml_sessions)
 
 
