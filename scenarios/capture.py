@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import socket
-import subprocess
+import subprocess  # nosec B404 # tshark, without a shell
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -288,7 +288,8 @@ def read_capture(file: Path) -> list[Captured]:
     fields = [part for field in _FIELDS for part in ("-e", field)]
     first = [part for one in ("udp", "tcp") for part in ("-o", f"{one}.try_heuristic_first:TRUE")]
     command = [_tshark(), "-n", "-r", str(file), *first, "-T", "ek", *fields]
-    found = subprocess.run(command, capture_output=True, check=True).stdout
+    done = subprocess.run(command, capture_output=True, check=True)  # nosec B603 # no shell
+    found = done.stdout
     messages: list[Captured] = []
     for line in found.splitlines():
         layers = json.loads(line).get("layers")

@@ -74,7 +74,7 @@ class ActiveRule:
         self.configured = configured
         self.matched = 0
         self.fired = 0
-        self._dice = Random(f"{rule.seed} {rule.name}")
+        self._dice = Random(f"{rule.seed} {rule.name}")  # nosec B311 # it is to repeat
         self._status = re.compile(rule.status.replace("x", "[0-9]")) if rule.status else None
         self._number = Pattern.parse(rule.number) if rule.number is not None else None
         self._peer = _Peer(rule.peer) if rule.peer is not None else None

@@ -103,7 +103,7 @@ class _Scenario:
                 if isinstance(step.message, Request) and step.message.method != "ACK":
                     requests[step.transaction] = step
             elif isinstance(step.message, Response):
-                asked = requests.get(step.transaction)
+                asked = requests.get(step.transaction)  # nosec B113 # a dictionary
                 if asked is not None and asked is not last:
                     step.kept = asked.kept = asked.kept or str(number)
                     asked.remembers = ["Via", "From", "To", "CSeq"]
