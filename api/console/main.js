@@ -18,6 +18,7 @@ function place() {
 
 async function show() {
   leave.abort();
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   const mine = (leave = new AbortController());
   const { name, parameters, query } = place();
   const view = VIEWS.find((one) => one.name === name);
