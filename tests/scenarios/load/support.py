@@ -61,8 +61,8 @@ def disagreements(report: dict[str, Any], places: list[Path]) -> list[str]:
     hold("causes", causes, sum(total(f"{column}(C)") for column in FAILURES))
     if len(rows) == 1:  # SIPp's averages and shares are those of one
         for timer, times in report["times"].items():
-            if timer == TERMINATE:  # is not SIPp's
-                continue
+            if timer == TERMINATE or f"ResponseTime{timer}(C)" not in rows[0]:
+                continue  # not SIPp's, or a callee's
             hold(f"mean of {timer}", times["mean"], _milliseconds(rows[0], timer), 1.0)
             names = [n for n in rows[0] if n.startswith(f"ResponseTimeRepartition{timer}_")]
             if names:  # the scenario has them
