@@ -11,6 +11,7 @@ SHELL := bash
 ARGS :=
 BIN := .venv/bin
 COMPILED := .venv-compiled/bin
+COMPILED_TESTS := tests/sip tests/simulator/flows
 COMPILED_SOURCES := pyproject.toml setup.py $(shell find sip simulator api scenarios -name '*.py')
 HAS_HEADERS := -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
@@ -88,7 +89,7 @@ compiled: .venv-compiled/.setup ## make .venv-compiled: callsim compiled by mypy
 
 # -p: the installed packages are there before pytest puts this source tree first on the path.
 test-compiled: .venv-compiled/.setup ## run the tests of stack and calls, and a whole call, compiled
-	@CALLSIM_COMPILED=1 $(COMPILED)/pytest -p sip -p simulator $(or $(ARGS),tests/sip tests/simulator/flows)
+	@CALLSIM_COMPILED=1 $(COMPILED)/pytest -p sip -p simulator $(or $(ARGS),$(COMPILED_TESTS))
 	@$(COMPILED)/callsim demo --exit >/dev/null
 
 bench: tools .venv/.dev ## run the benchmarks
