@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from simulator.config_base import PatternText, Section, Text
 from simulator.config_headers import FieldName, FieldValue
-from simulator.config_values import no_zone, split_address
+from simulator.config_values import check_network, no_zone, split_address
 from sip.fields import header_key
 
 MOST_RULES: Final = 100
@@ -124,11 +124,7 @@ def _text(value: object) -> object:
 def _peer(text: str) -> str:
     """An address, a network, or an address with a port, as `split_address` takes it."""
     if "/" in text:
-        no_zone(text)
-        try:
-            return str(ipaddress.ip_network(text))
-        except ValueError as error:
-            raise ValueError(f"{error}; a network is written 10.0.0.0/8") from None
+        return check_network(text)
     bare = text.strip("[]") if text.count(":") > 1 and not text.startswith("[") else ""
     host, port = (bare, None) if bare else split_address(text, None, any_port=False)
     try:

@@ -1,13 +1,12 @@
 """What the configuration says of SIP header fields: ours, those for ICM, and rules by peer."""
 
-import ipaddress
 import re
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from simulator.config_base import ANY, Section, Text, one_or_many, printable
-from simulator.config_values import check_host, no_zone
+from simulator.config_values import check_host, check_network
 from sip.fields import header_key
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{1,64}", re.ASCII)
@@ -50,11 +49,7 @@ def _peer(text: str) -> str:
     if text == ANY:
         return text
     if "/" in text:
-        no_zone(text)
-        try:
-            return str(ipaddress.ip_network(text))
-        except ValueError as error:
-            raise ValueError(f"{error}; a network is written 10.0.0.0/8") from None
+        return check_network(text)
     return text[: -len(text.removeprefix("*."))] + check_host(text.removeprefix("*.")).lower()
 
 

@@ -45,6 +45,15 @@ def no_zone(address: str) -> str:
     return address
 
 
+def check_network(text: str) -> str:
+    """A network of IPv4 or IPv6 addresses as ``10.0.0.0/8``; ValueError otherwise."""
+    no_zone(text)
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise ValueError(f"{error}; a network is written 10.0.0.0/8") from None
+
+
 def check_host(host: str) -> str:
     """An IPv4 address, an IPv6 address with or without brackets (returned without), or a name.
 

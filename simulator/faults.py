@@ -60,8 +60,7 @@ class Faults:
     `mark` is told of each firing.
     """
 
-    def __init__(self, server: "CallServer") -> None:
-        self._server = server
+    def __init__(self, server: "CallServer", mark: Mark) -> None:
         self._stack = server.stack
         self._configured: tuple[FaultRule, ...] = ()
         self._dialogs = Dialogs(server)
@@ -71,7 +70,7 @@ class Faults:
         self._held: set[Held] = set()
         self._held_octets = 0
         self.rules: dict[str, ActiveRule] = {}
-        self.mark: Mark | None = None
+        self.mark = mark
 
     # The table.
 
@@ -276,8 +275,7 @@ class Faults:
                     return
                 continue
             rule.fired += 1
-            if self.mark is not None:
-                self.mark(passage.message.call_id, f"{rule.name}: {passage} {done}", now)
+            self.mark(passage.message.call_id, f"{rule.name}: {passage} {done}", now)
             if rule.rule.action not in ("corrupt", "sdp"):
                 return
 

@@ -8,15 +8,12 @@ from simulator.cdr_csv import CsvPiece
 from simulator.cdr_queries import ApplicationLine, CdrFilter, CdrPage, ServerLine, SummaryLine
 from simulator.cdr_records import CdrRecord, Row
 from sip.endpoint import Endpoint
-from sip.transport import Address, Faults, Listener, Outgoing
+from sip.transport import Faults, Outgoing, Tap
 
 if TYPE_CHECKING:
     from simulator.call import Call
     from simulator.treatment import Treatment
     from simulator.views import ConnectionView
-
-
-Tap = Callable[[str, bytes, Listener, Address, float], None]
 
 
 class Stack(Protocol):
@@ -26,7 +23,7 @@ class Stack(Protocol):
     faults: Faults | None
 
     def add_tap(self, tap: Tap) -> None:
-        """Have `tap` see each message: ``"in"`` or ``"out"``, octets, listener, peer, time."""
+        """Have `tap` see each message."""
         ...
 
     def remove_tap(self, tap: Tap) -> None:

@@ -116,8 +116,7 @@ class CallServer(Commands):
         self.waiting = WaitingCalls()
         self.licences = Licences()
         self.admission = Admission(self)
-        self.faults = Faults(self)
-        self.faults.mark = self.trace.mark
+        self.faults = Faults(self, self.trace.mark)
         self.configure(config)
         self.nobody = Call(self, "", "", "", _NO_ROUTE, self.started)  # see `let_go`
         self.nobody.state = "ended"

@@ -25,7 +25,7 @@ class TracedMessage:
     or ``TLS``; `local` and `peer` are host and port of both ends on the wire. `data` has its
     secrets masked, octet for octet. `leg` is the kind of the leg, ``caller`` and so on, empty
     where there is no call. `number` rises from message to message of the whole server.
-    A note has a `text`, and neither data nor transport nor addresses.
+    A note has a `note`, and neither data nor transport nor addresses.
     """
 
     time: float

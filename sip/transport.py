@@ -1,5 +1,6 @@
 """What the core knows of a socket: enough to write Via and Contact, and to send."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from sip.peer_address import PeerAddress
@@ -50,6 +51,9 @@ class Listener:
 
 Outgoing = tuple[Listener, Address, bytes]
 """A message with where it leaves from and goes to."""
+
+Tap = Callable[[str, bytes, Listener, Address, float], None]
+"""Sees each message: ``"in"`` or ``"out"``, octets, listener, peer, time."""
 
 
 class Faults(Protocol):

@@ -17,7 +17,7 @@ from sip.events import Event, Responded
 from sip.ids import IdSource
 from sip.records import Query
 from sip.timers import Timers
-from sip.transport import Address, Faults, Listener, Outgoing
+from sip.transport import Address, Faults, Listener, Outgoing, Tap
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,6 @@ _SHARE: Final = 0.001
 as long as all else took since the last one, but no longer than `_UNREAD`."""
 
 Handler = Callable[[Event | Responded, float], None]
-Tap = Callable[[str, bytes, Listener, Address, float], None]
-"""Sees each message: ``"in"`` or ``"out"``, octets, listener, peer, time."""
 
 
 def _ignore(event: Event | Responded, _now: float) -> None:
@@ -89,7 +87,7 @@ class SipStack:
         self._full = False  # a reading since was a whole batch: more may be there
 
     def add_tap(self, tap: Tap) -> None:
-        """Have `tap` see each message from now on, before it is read and before it is sent."""
+        """Have `tap` see each message from now on, before it is read and once it is sent."""
         self._taps = (*self._taps, tap)
         self._tap = _all(self._taps)
 
@@ -324,8 +322,7 @@ class SipStack:
 
     def _writable(self, listener: UdpListener) -> None:
         self._loop.remove_writer(listener.socket)
-        backlog: list[Outgoing] = []
-        backlog += self._backlog
+        backlog: list[Outgoing] = [*self._backlog]
         self._backlog = []
         self.transmit(backlog, self._loop.time())
         self.pump()

@@ -15,11 +15,10 @@ from simulator.config import Config
 from simulator.config_defaults import BUILTIN
 from simulator.server import CallServer
 from simulator.views import TerminateReason, TransferCommand, TransferType
-from sip.aio.stack import Tap
 from sip.endpoint import Endpoint
 from sip.events import Event, Responded
 from sip.timers import Timers
-from sip.transport import Faults, Outgoing
+from sip.transport import Faults, Outgoing, Tap
 from tests.support.leftovers import leftovers
 from tests.support.network import Network, Party
 from tests.support.records import RecordsInMemory
