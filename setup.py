@@ -68,6 +68,7 @@ SIMULATOR = [
         statistics
         takeover
         trace
+        trace_log
         transfer_commands
         transfer_log
         treatment

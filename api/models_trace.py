@@ -55,7 +55,7 @@ class CallTrace(Reply):
         None, description="Missing where the INVITE was refused before there was a call."
     )
     ended: bool
-    omitted: int = Field(description="Messages that are not kept any more.")
+    omitted: int = Field(description="Messages that made room while the call was in progress.")
     messages: list[TraceMessage]
 
 
@@ -82,10 +82,9 @@ class TracedCalls(Reply):
 
 
 class TraceState(Reply):
-    """The trace itself; `octets` is the memory that it takes, about."""
+    """The trace itself: how many messages and octets it keeps."""
 
     enabled: bool
-    legs: int
     messages: int
     octets: int
 

@@ -203,8 +203,7 @@ class EventsSection(Section):
 class TraceSection(Section):
     """The SIP messages of calls, as /sim/v1/calls/{callGuid}/trace and callsim trace show them.
 
-    Passwords, keys of media and DTMF digits are masked there. While the server is overloaded,
-    calls that are refused leave nothing there.
+    Passwords, keys of media and DTMF digits are masked there.
     """
 
     enabled: bool = Field(
@@ -214,17 +213,9 @@ class TraceSection(Section):
         default=64,
         ge=1,
         le=65_536,
-        description="MiB that messages take: those of some 4000 calls. Who has no room goes, ended "
-        "and refused calls first, the oldest first.",
-    )
-    legs: int = Field(
-        default=20_000, ge=8, le=10_000_000, description="Legs (Call-IDs) that are kept."
-    )
-    messages: int = Field(
-        default=500,
-        ge=10,
-        le=100_000,
-        description="Messages of one leg that are kept: the first half of them and the last.",
+        description="MiB that messages take: those of some 8000 calls. The oldest make room, but "
+        "what calls in progress said stays while it takes less than half; then it may be a fifth "
+        "more for a while.",
     )
     hep: Annotated[str, AfterValidator(hep_collector)] | None = Field(
         default=None,

@@ -238,7 +238,6 @@ class CallServer(Commands):
         call_id = call.legs[0].session.dialog.call_id
         self.store.begun(call.guid, start, call.calling, call.called, call_id)
         self.index.add(call)
-        self.trace.begun(call, now)
         if self.telemetry is not None:
             self.telemetry.call_begun(call)
         self.statistics.begun(now, len(self.calls), by_icm=call.route.kind != "direct")
@@ -331,7 +330,7 @@ class CallServer(Commands):
             self.audit.rest()
         if call.steps.on:
             self.transfer_log.closed(call, now)
-        self.trace.ended(call)
+        self.trace.ended(call, now)
         if self.telemetry is not None:
             self.telemetry.call_ended(call, now)
         ending = Ending(self, call.guid, by.session if by is not None else None)

@@ -50,7 +50,7 @@ class TraceView:
     """The messages of one call on all its legs, in the order in which they came and went.
 
     `guid` is empty where there never was a call: its INVITE was refused before. `omitted`
-    messages from the middle of long legs, or the begin of old ones, are not kept any more.
+    messages made room while the call was in progress.
     """
 
     guid: str
@@ -99,10 +99,9 @@ class TracedCallView:
 
 @dataclass(frozen=True, slots=True)
 class TraceStateView:
-    """The trace itself: whether it is on, and how much it keeps; `octets` of memory, about."""
+    """The trace itself: whether it is on, and how many messages and octets it keeps."""
 
     enabled: bool
-    legs: int
     messages: int
     octets: int
 

@@ -71,7 +71,7 @@ async def get_call_trace(server: CallServer, call_guid: str, query: TraceQuery) 
     The Call-ID of a leg will do for the GUID; a call that was refused at the door has no other
     name. Ended calls stay until newer ones take their place. With after, only what is new.
     """
-    view = server.trace.of(call_guid, query.after)
+    view = await asyncio.to_thread(server.trace.reader(call_guid, query.after))
     return await written(
         lambda: CallTrace(
             call_guid=view.guid,
@@ -85,14 +85,14 @@ async def get_call_trace(server: CallServer, call_guid: str, query: TraceQuery) 
 @trace.add("GET", "/calls/{callGuid}/trace.txt", "the ladder", errors={404: _GONE})
 async def get_call_ladder(server: CallServer, call_guid: str) -> TextFile:
     """The same as a ladder in plain text."""
-    view = server.trace.of(call_guid)
+    view = await asyncio.to_thread(server.trace.reader(call_guid))
     return TextFile((await asyncio.to_thread(text_ladder, view)).encode("utf-8", "replace"))
 
 
 @trace.add("GET", "/calls/{callGuid}/trace.svg", "the picture", errors={404: _GONE})
 async def get_call_picture(server: CallServer, call_guid: str) -> SvgFile:
     """The same as a picture, whose arrows show the whole message at a click, without a script."""
-    view = server.trace.of(call_guid)
+    view = await asyncio.to_thread(server.trace.reader(call_guid))
     return SvgFile((await asyncio.to_thread(svg_ladder, view)).encode())
 
 
@@ -103,7 +103,7 @@ async def get_call_capture(server: CallServer, call_guid: str) -> PcapFile:
     Addresses, ports and times are real; what went by TLS is there as text by TCP, with 5060 for
     port 5061, which Wireshark would take for TLS.
     """
-    view = server.trace.of(call_guid)
+    view = await asyncio.to_thread(server.trace.reader(call_guid))
     name = f"{view.guid or 'refused'}.pcap"
     return PcapFile(await asyncio.to_thread(lambda: pcap(view.messages)), name)
 
@@ -131,7 +131,7 @@ async def set_trace(server: CallServer, who: Requester, body: TraceUpdate) -> Tr
 @trace.add("GET", "/trace/calls", "the calls")
 async def list_traced_calls(server: CallServer, query: TracedCallsQuery) -> Json[TracedCalls]:
     """The calls of which messages are kept, refused ones too, those that began last first."""
-    views = server.trace.calls(query.limit)
+    views = await asyncio.to_thread(server.trace.lister(query.limit))
     return await written(
         lambda: TracedCalls(calls=[TracedCall.model_validate(view) for view in views])
     )

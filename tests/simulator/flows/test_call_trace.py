@@ -14,6 +14,9 @@ from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.world import World
 from tests.support.network import Stranger
 
+LONG = f"X-Long: {'a' * 20_000}\r\n"
+"""More than 50 of them do not fit a trace of 1 MiB."""
+
 
 @pytest.fixture
 def build(build: Build) -> Iterator[Build]:
@@ -151,21 +154,24 @@ def test_off_by_configuration(build: Build) -> None:
 
 
 def test_a_call_that_was_pushed_out(build: Build) -> None:
-    world = build(trace={"legs": 8})
+    world = build(trace={"memory": 1})
     guids = []
-    for _ in range(12):
-        line = world.dial("5000")
+    for _ in range(70):
+        line = world.dial("5000", lines=LONG)
         world.run()
         guids.append(world.call.guid)
         line.hang_up()
         world.run()
-    kept = [guid for guid in guids if world.server.trace.state().legs and _is_kept(world, guid)]
+    kept = [guid for guid in guids if _is_kept(world, guid)]
     assert kept == guids[-len(kept) :]
-    assert 7 <= len(kept) <= 8
+    assert 30 <= len(kept) <= 50
     with pytest.raises(TraceNotFound, match="newer ones took its place"):
         world.server.trace.of(guids[0])
-    assert [one.guid for one in world.server.trace.calls(100)] == kept[::-1]
-    assert len(world.server.trace.calls(3)) == 3
+    listed = world.server.trace.calls(100)
+    assert [one.guid for one in listed] == kept[::-1]
+    assert listed[0].messages == 5
+    assert [one.guid for one in world.server.trace.calls(3)] == guids[:-4:-1]
+    assert world.server.trace.state().messages == sum(one.messages for one in listed)
 
 
 def _is_kept(world: World, guid: str) -> bool:
@@ -176,42 +182,46 @@ def _is_kept(world: World, guid: str) -> bool:
 
 
 def test_ended_and_refused_calls_make_room_for_those_in_progress(build: Build) -> None:
-    world = build(trace={"legs": 8}, server={"max_calls": 1})
+    world = build(trace={"memory": 1}, server={"max_calls": 1})
     world.standalone()
     guid = world.call.guid
-    for _ in range(30):
-        world.dial("7000")
+    before = world.server.trace.messages(guid)
+    for _ in range(200):
+        world.dial("7000", lines=LONG)
         world.run()
     assert len(world.seen) == 1
-    assert told(world, guid)[0] == "caller > INVITE"
-    assert world.server.trace.state().legs <= 8
+    assert world.server.trace.messages(guid) == before
+    assert world.server.trace.state().octets <= 1 << 20
+    listed = world.server.trace.calls(1000)
+    assert listed[-1].guid == guid
+    assert {one.guid for one in listed[:-1]} == {""}
+    assert 30 <= len(listed) <= 50
 
 
 def test_calls_in_progress_lose_their_messages_at_last(build: Build) -> None:
-    world = build(trace={"memory": 1, "messages": 100_000})
-    world.standalone()
-    first = world.call.guid
-    lines = [world.dial("5000", lines=f"X-Long: {'a' * 20_000}\r\n") for _ in range(60)]
+    world = build(trace={"memory": 1})
+    lines = [world.dial("5000", lines=LONG) for _ in range(100)]
     world.run()
-    assert len(world.server.calls) == 61
-    assert world.server.trace.state().octets <= 1 << 20
-    assert world.server.trace.of(first).messages == []
-    assert world.server.trace.of(first).omitted == 3
+    trace = world.server.trace
+    assert len(world.server.calls) == 100
+    assert trace.state().octets <= (6 << 20) // 5
+    views = [trace.of(guid) for guid in world.server.calls]
+    assert [len(view.messages) + view.omitted for view in views] == 100 * [3]
+    assert sum(view.omitted for view in views) > 50
     last = world.call.guid
     assert told(world, last)[0] == "caller > INVITE"
     for line in lines:
         line.hang_up()
     world.run()
     assert told(world, last)[-1] == "caller < 200 OK"
-    assert told(world, first) == []
+    assert all(trace.of(view.guid).omitted >= view.omitted for view in views)
 
 
 def test_a_flood_leaves_the_messages_of_calls_in_progress(build: Build) -> None:
-    """Its INVITEs are too young for it to be known whether they become calls."""
-    world = build(trace={"memory": 1, "messages": 100_000}, server={"max_calls": 1})
+    world = build(trace={"memory": 1}, server={"max_calls": 1})
     world.standalone()
     for _ in range(60):
-        world.dial("7000", lines=f"X-Long: {'a' * 20_000}\r\n")
+        world.dial("7000", lines=LONG)
     world.run()
     assert len(world.seen) == 1
     assert world.server.trace.state().octets <= 1 << 20
@@ -219,7 +229,7 @@ def test_a_flood_leaves_the_messages_of_calls_in_progress(build: Build) -> None:
 
 
 def test_call_ids_that_are_used_again(world: World) -> None:
-    """They belong to the latest call; nothing is left of the one before."""
+    """They belong to the latest call."""
     stranger = world.network.add_stranger("again")
     for number in range(3):
         stranger.send(world.party, invite(world, stranger, number, "Call-ID: again"))
@@ -228,7 +238,7 @@ def test_call_ids_that_are_used_again(world: World) -> None:
         world.call.end(world.network.now, "completed", "")
         world.run(40.0)
         assert world.server.trace.of("again").guid == guid
-        assert list(world.server.trace._ended) == [guid]
+        assert len(world.server.trace.calls(10)) == 1
 
 
 def test_a_call_id_in_a_body_is_none(world: World) -> None:
@@ -246,29 +256,42 @@ def test_a_call_id_in_a_body_is_none(world: World) -> None:
     assert told(world, "behind")[0].endswith("> INVITE")
 
 
-def test_many_calls_in_progress_are_not_looked_at_for_each_message(build: Build) -> None:
-    world = build(trace={"legs": 8})
+def test_calls_in_progress_stay_however_long_they_last(build: Build) -> None:
+    """What they said is moved again and again, and is there once."""
+    world = build(trace={"memory": 1})
     for _ in range(30):
         world.dial("5000")
         world.run()
-    trace = world.server.trace
-    assert trace.state().legs == 30
-    assert all(told(world, guid)[0] == "caller > INVITE" for guid in world.server.calls)
+    held = list(world.server.calls)
+    for _ in range(200):
+        line = world.dial("5000", lines=LONG)
+        world.run()
+        line.hang_up()
+        world.run()
+    for guid in held:
+        assert told(world, guid) == ["caller > INVITE", "caller < 200 OK", "caller > ACK"]
+    listed = world.server.trace.calls(1000)
+    assert [one.guid for one in listed[-30:]] == held[::-1]
+    assert [one.guid for one in world.server.trace.calls(5)] == [one.guid for one in listed[:5]]
+    assert world.server.trace.state().messages == sum(one.messages for one in listed)
 
 
 def test_a_long_leg_keeps_its_begin_and_its_end(build: Build) -> None:
-    world = build(trace={"messages": 10})
+    world = build(trace={"memory": 1})
     line = world.standalone()
-    for number in range(10):
+    for number in range(900):
         line.offer("sendonly" if number % 2 else "sendrecv")
         world.run()
     guid = world.call.guid
     view = world.server.trace.of(guid)
-    assert len(view.messages) == 10
-    assert shown(view.messages[0]) == "caller > INVITE"
+    assert [shown(one) for one in view.messages[:4]] == [
+        "caller > INVITE", "caller < 200 OK", "caller > ACK", "caller > re-INVITE",
+    ]  # fmt: skip
     assert shown(view.messages[-1]) == "caller > ACK"
-    assert view.omitted == 3 + 30 - 10
+    assert view.omitted == 3 + 2_700 - len(view.messages) > 300
     assert text_ladder(view).endswith(f"{view.omitted} messages are not kept any more\n")
+    (listed,) = world.server.trace.calls(1)
+    assert (listed.guid, listed.messages) == (guid, len(view.messages))
 
 
 def test_compact_and_odd_spellings_of_call_id(world: World) -> None:
@@ -283,7 +306,7 @@ def test_compact_and_odd_spellings_of_call_id(world: World) -> None:
     world.run(40.0)
 
 
-def test_what_is_not_of_a_call_is_not_kept(world: World) -> None:
+def test_what_is_not_of_a_call_is_not_listed(world: World) -> None:
     stranger = world.network.add_stranger("pinger")
     stranger.send(
         world.party,
@@ -294,7 +317,8 @@ def test_what_is_not_of_a_call_is_not_kept(world: World) -> None:
     stranger.send(world.party, b"\r\n\r\n")
     world.run()
     assert stranger.statuses("OPTIONS") == [200]
-    assert world.server.trace.state().legs == 0
+    assert world.server.trace.calls(10) == []
+    assert told(world, "ping") == ["? > OPTIONS", "? < 200 OK"]
 
 
 def test_a_note_stands_where_it_was_made(world: World) -> None:
@@ -323,44 +347,27 @@ def test_what_a_fault_did_is_noted(build: Build) -> None:
     assert note.note.startswith("lost: ")
     world.server.trace.switch(on=False)
     world.run(1.0)
-    assert world.server.trace.state().legs == 0
+    assert world.server.trace.state().messages == 0
 
 
-def test_only_a_call_has_notes(world: World) -> None:
-    for number in range(20):
-        world.server.trace.mark(f"stranger-{number}", "OPTIONS dropped", world.network.now)
-    assert world.server.trace.state().legs == 0
+def test_a_note_alone_is_no_call(world: World) -> None:
+    world.server.trace.mark("stranger", "OPTIONS dropped", world.network.now)
+    assert world.server.trace.calls(10) == []
+    assert [one.note for one in world.server.trace.messages("stranger")] == ["OPTIONS dropped"]
 
 
 def test_notes_are_in_bounds_too(build: Build) -> None:
-    world = build(trace={"memory": 1, "messages": 100_000})
+    world = build(trace={"memory": 1})
     world.standalone()
     call_id = world.call.caller.session.dialog.call_id
     for _ in range(3_000):
         world.server.trace.mark(call_id, "n" * 1_000, world.network.now)
-    kept = sum(len(one.note) for one in world.server.trace.messages(call_id))
-    assert kept < world.server.trace.state().octets <= 1 << 20
-    world = build(trace={"messages": 10})
-    world.standalone()
-    call_id = world.call.caller.session.dialog.call_id
-    before = world.server.trace.state().octets
-    for number in range(100):
-        world.server.trace.mark(call_id, f"{number:04}", world.network.now)
-    notes = [one.note for one in world.server.trace.messages(call_id) if one.note]
-    assert notes == [f"{number:04}" for number in range(90, 100)]
-    assert world.server.trace.state().octets - before == 10 * (4 + 250)
-
-
-def test_a_leg_that_begins_with_a_note_needs_room_too(build: Build) -> None:
-    rule = {"name": "lost", "method": "INVITE", "direction": "out", "drop": True}
-    world = build(trace={"legs": 8}, faults=[rule])
-    for _ in range(8):
-        line = world.dial("6000")
-        world.run()
-        assert world.server.trace.state().legs <= 8
-        line.cancel()
-        world.run()
-        assert not world.server.calls
+    view = world.server.trace.of(call_id)
+    assert (
+        sum(len(one.note) for one in view.messages) < world.server.trace.state().octets <= 1 << 20
+    )
+    assert len(view.messages) + view.omitted == 3_003
+    assert shown(view.messages[0]) == "caller > INVITE"
 
 
 def test_the_ladder_as_text(world: World) -> None:
@@ -381,19 +388,12 @@ def test_the_ladder_as_text(world: World) -> None:
     assert len(bars) <= 2  # columns stand still
 
 
-def test_under_overload_calls_that_come_in_are_traced_alone(build: Build) -> None:
-    """Those that are refused are too many: they would push out the others, and cost time."""
+def test_under_overload_calls_are_traced_too(build: Build) -> None:
     world = build(admission={"rate": 1})
-    trace = world.server.trace
     first = world.dial("5000")
     refused = [world.dial("5000") for _ in range(5)]
     world.run()
     assert world.server.admission.overload == "rate"
-    kept = trace.state().legs
-    refused += [world.dial("5000") for _ in range(20)]
-    world.run(0.1)
-    assert [line.statuses for line in refused] == 25 * [[503]]
-    assert trace.state().legs == kept
     world.run(1.0)
     assert world.server.admission.overload == "rate"
     world.forget()
@@ -401,8 +401,12 @@ def test_under_overload_calls_that_come_in_are_traced_alone(build: Build) -> Non
     world.run()
     assert (first.statuses, second.statuses) == ([200], [200])
     call_id = second.session.dialog.call_id
-    assert told(world, call_id) == ["caller > INVITE", "caller < 200 OK", "caller > ACK"]
-    assert [m.data for m in trace.messages(call_id)] == on_the_wire(world)
+    assert [m.data for m in world.server.trace.messages(call_id)] == on_the_wire(world)
+    for line in refused:
+        assert line.statuses == [503]
+        assert told(world, line.session.dialog.call_id) == [
+            "? > INVITE", "? < 503 Service Unavailable", "? > ACK",
+        ]  # fmt: skip
     for line in (first, second):
         line.hang_up()
     world.run(5.0)

@@ -1,0 +1,98 @@
+"""The octets of the trace: a log of SIP messages in memory, in pieces, the oldest of which goes.
+
+Whoever writes only appends. What belongs to which call is found out by who reads.
+"""
+
+import re
+from collections.abc import Iterator
+from struct import Struct
+from typing import Final, NamedTuple
+
+from sip.transport import Address, Listener
+
+IN: Final = 0
+OUT: Final = 1
+NOTE: Final = 2
+ENDED: Final = 3
+"""Kinds of a `Record`: a message that came, one that went, a note between messages of a leg
+(Call-ID, line feed, text), and the end of a call: GUID, omitted messages and its legs, a line each
+(Call-ID, kind)."""
+
+_CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t\r\n]*([^ \t\r\n]+)", re.IGNORECASE)
+_BLANK: Final = re.compile(rb"[\r\n]*")
+
+_HEAD: Final = Struct("<dQIIBB")
+HEAD: Final = _HEAD.size
+"""Octets of a record beside its data."""
+
+End = tuple[Listener, Address | None, Address]
+"""By which listener, our end where a connection says it, and the peer."""
+
+
+class Record(NamedTuple):
+    """One entry: `time` of the loop's clock; `number` rises from message to message. A `saved`
+    one was moved from a piece that went."""
+
+    time: float
+    number: int
+    kind: int
+    saved: bool
+    end: End | None
+    data: bytes
+
+    @property
+    def call_id(self) -> bytes:
+        """Of a message or note; empty where there is none."""
+        data = self.data
+        if self.kind == NOTE:
+            return data.partition(b"\n")[0]
+        begin = _BLANK.match(data)
+        end = data.find(b"\r\n\r\n", begin.end() if begin is not None else 0)
+        found = _CALL_ID.search(data, 0, end if end >= 0 else len(data))
+        return found[1] if found is not None else b""
+
+
+class Piece:
+    """A part of the log. `number` is that of the last message before it, `count` how many had
+    been written until then, `began` when it was begun; its first `saved` octets were moved here."""
+
+    __slots__ = ("_ends", "began", "count", "number", "octets", "saved", "used")
+
+    def __init__(self, size: int, began: float, number: int, count: int) -> None:
+        self.octets = bytearray(size)
+        self.used = 0
+        self.began = began
+        self.number = number
+        self.count = count
+        self.saved = 0
+        self._ends: dict[End | None, int] = {}
+
+    def put(
+        self, time: float, number: int, kind: int, saved: bool, end: End | None, data: bytes
+    ) -> bool:
+        """Append a record; False where there is no room."""
+        octets = self.octets
+        at = self.used
+        body = at + HEAD
+        after = body + len(data)
+        if after > len(octets):
+            return False
+        ends = self._ends
+        index = ends.get(end)
+        if index is None:
+            index = ends[end] = len(ends)
+        _HEAD.pack_into(octets, at, time, number, len(data), index, kind, saved)
+        octets[body:after] = data
+        self.used = after
+        return True
+
+    def records(self, until: int) -> Iterator[Record]:
+        """What is in the first `until` octets. Any thread may read them while more come."""
+        octets = self.octets
+        ends = list(self._ends)
+        at = 0
+        while at < until:
+            time, number, length, index, kind, saved = _HEAD.unpack_from(octets, at)
+            at += HEAD + length
+            data = bytes(octets[at - length : at])
+            yield Record(time, number, kind, saved == 1, ends[index], data)
