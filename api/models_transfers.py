@@ -25,7 +25,9 @@ def _given(value: object) -> object:
 
 
 Wanted = TypeVar("Wanted")
-Filter = Annotated[Wanted | SkipJsonSchema[None], BeforeValidator(_given)]
+Given = Annotated[Wanted | SkipJsonSchema[None], BeforeValidator(_given)]
+"""What may be left out of a body, but not be null."""
+
 _FILTERS: Final = ("state", "calledNumber", "callingNumber", "applicationName", "leg")
 
 
@@ -47,11 +49,11 @@ class TerminateCallsRequest(Request):
         json_schema_extra={"anyOf": [{"required": [name]} for name in _FILTERS]}
     )
 
-    state: Filter[CallState] = None
-    called_number: Filter[PlainText] = None
-    calling_number: Filter[PlainText] = None
-    application_name: Filter[PlainText] = None
-    leg: Filter[PlainText] = Field(None, description="The number, sessionId or Call-ID of one leg.")
+    state: Given[CallState] = None
+    called_number: Given[PlainText] = None
+    calling_number: Given[PlainText] = None
+    application_name: Given[PlainText] = None
+    leg: Given[PlainText] = Field(None, description="The number, sessionId or Call-ID of one leg.")
     reason: TerminateReason = "requested"
 
     @model_validator(mode="after")

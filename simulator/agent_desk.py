@@ -3,19 +3,30 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from simulator.agents import AVAILABLE
 from simulator.config_icm import AgentState
-from simulator.errors import AgentNotFound, CallNotQueued, SkillGroupNotFound
+from simulator.config_values import SipTarget
+from simulator.errors import (
+    AgentNotFound,
+    CallNotQueued,
+    PhoneNotSimulated,
+    SkillGroupNotFound,
+)
 
 if TYPE_CHECKING:
     from simulator.agents import Agent, Queue
     from simulator.call import Call
+    from simulator.lab.agents import Agents
     from simulator.server import CallServer
     from simulator.treatment import Treatment
 
 
 @dataclass(slots=True)
 class AgentView:
-    """One agent; `idle_since` is set while the agent has no call."""
+    """One agent; `idle_since` is set while the agent has no call.
+
+    `answer_after` is the seconds that the agent's phone rings, None where it is no simulated one.
+    """
 
     extension: str
     agent_id: str
@@ -26,6 +37,7 @@ class AgentView:
     skill_groups: list[str]
     call_guid: str | None
     idle_since: float | None
+    answer_after: float | None
 
 
 @dataclass(slots=True)
@@ -45,7 +57,10 @@ class QueuedView:
 
 @dataclass(slots=True)
 class SkillGroupView:
-    """A skill group: how many agents, and the calls that wait, the first first."""
+    """A skill group: how many agents, and the calls that wait, the first first.
+
+    Of those who are `logged_in`, `available` have no call, as their states say.
+    """
 
     name: str
     logged_in: int
@@ -56,10 +71,11 @@ class SkillGroupView:
 
 
 class AgentDesk:
-    """The agents and queues of a call server."""
+    """The agents and queues of a call server; `phones` are those that are simulated beside it."""
 
     def __init__(self, server: "CallServer") -> None:
         self._server = server
+        self.phones: Agents | None = None
 
     def agents(self) -> list[AgentView]:
         """All of them, in the order of the configuration."""
@@ -79,6 +95,20 @@ class AgentDesk:
         self._server.skill_groups.set_state(agent, state, now)
         self._server.stack.pump(now)
         return self._agent_view(agent)
+
+    def set_answer_after(self, extension: str, seconds: float) -> None:
+        """Calls that ring at the agent's phone from now on are answered after so many seconds.
+
+        Raises AgentNotFound, PhoneNotSimulated.
+        """
+        agent = self._find(extension)
+        phones = self._phones_of(agent)
+        if phones is None:
+            raise PhoneNotSimulated(
+                f"the phone of agent {agent.extension} is none that this server simulates; "
+                "answerAfter is for those that lab.embedded brings"
+            )
+        phones.extension(agent.extension).answer_after = seconds
 
     def skill_groups(self) -> list[SkillGroupView]:
         """All of them, in the order of the configuration."""
@@ -112,8 +142,17 @@ class AgentDesk:
             raise AgentNotFound(f"no agent has the extension or agent id {extension!r}")
         return found
 
+    def _phones_of(self, agent: "Agent") -> "Agents | None":
+        """The simulated phones, where calls to the agent lead there."""
+        if self.phones is None:
+            return None
+        found = self._server.plan.find(agent.extension)
+        there = SipTarget.parse(self.phones.uri).with_user(agent.extension)
+        return self.phones if found is not None and found.uri == str(there) else None
+
     def _agent_view(self, agent: "Agent") -> AgentView:
         groups = self._server.skill_groups.queues.items()
+        phones = self._phones_of(agent)
         return AgentView(
             extension=agent.extension,
             agent_id=agent.agent_id,
@@ -124,13 +163,14 @@ class AgentDesk:
             skill_groups=[name for name, queue in groups if agent in queue.agents],
             call_guid=agent.call.guid if agent.call is not None else None,
             idle_since=None if agent.busy else self._server.wall(agent.idle_since),
+            answer_after=None if phones is None else phones.rings(agent.extension),
         )
 
     def _group(self, queue: "Queue", now: float) -> SkillGroupView:
         return SkillGroupView(
             name=queue.name,
             logged_in=sum(agent.state != "logged_out" for agent in queue.agents),
-            available=sum(agent.available for agent in queue.agents),
+            available=sum(agent.shown == AVAILABLE for agent in queue.agents),
             handling_time=queue.handling_time,
             waiting=len(queue.waiting),
             calls=[

@@ -41,6 +41,10 @@ class BanNotFound(CallServerError, LookupError):
     """No source with this address is banned."""
 
 
+class PhoneNotSimulated(CallServerError):
+    """The agent's phone is none of the simulated ones of this process."""
+
+
 class CallNotQueued(CallServerError):
     """The call waits in no queue."""
 

@@ -82,6 +82,7 @@ async def call_server(config: Config) -> AsyncIterator[CallServer]:
 
         changes, whole = merged(config, dress)
         server = CallServer(whole, stack, store, version_)
+        server.desk.phones = None if lab is None else lab.agents
         folder = config.server.data_dir
         trail, logins = AuditTrail(folder / AUDIT_FILE), LoginTrail(folder / LOGINS_FILE)
         server.administration = Administration(

@@ -30,14 +30,25 @@ async def get_agent(server: CallServer, id: str) -> Agent:
     return Agent.model_validate(server.desk.agent(id))
 
 
-@agents.add("PUT", "/agents/{id}", "the agent", errors={404: _NO_AGENT}, role="control")
+@agents.add(
+    "PUT",
+    "/agents/{id}",
+    "the agent",
+    errors={404: _NO_AGENT, 409: "answerAfter: the phone is none that this server simulates"},
+    role="control",
+)
 async def set_agent_state(server: CallServer, id: str, body: AgentUpdate) -> Agent:
-    """Make an agent available or not.
+    """Make an agent available or not, or have the agent's phone ring shorter or longer.
 
     A call that the agent has goes on; who becomes available gets the next that waits. An
-    available agent with a call is shown as busy.
+    available agent with a call is shown as busy. answerAfter holds for the calls to come, until
+    the server stops.
     """
-    return Agent.model_validate(server.desk.set_state(id, body.state))
+    if body.answer_after is not None:
+        server.desk.set_answer_after(id, body.answer_after)
+    if body.state is not None:
+        server.desk.set_state(id, body.state)
+    return Agent.model_validate(server.desk.agent(id))
 
 
 @agents.add("GET", "/skill-groups", "skill groups")

@@ -86,6 +86,14 @@ class Agents(LabEndpoint):
         """The phone with this number; one that was not there yet is set up."""
         return self.extensions.setdefault(number, Extension(number))
 
+    def rings(self, number: str) -> float:
+        """Seconds from the INVITE to the answer: the phone's own, the number's, or all phones'."""
+        phone = self.extensions.get(number)
+        if phone is not None and phone.answer_after is not None:
+            return phone.answer_after
+        rings = _RINGS.fullmatch(number)
+        return float(rings[1]) if rings else self.answer_after
+
     def skill_group(self, name: str) -> list[Extension]:
         """Who serves a skill group."""
         return [e for e in self.extensions.values() if name in e.skill_groups]
@@ -99,17 +107,13 @@ class Agents(LabEndpoint):
         if refused := _REFUSED.fullmatch(call.number):
             self._refuse(call, int(refused[1]))
             return
-        rings = _RINGS.fullmatch(call.number)
         phone = self.extensions.get(call.number) or Extension(call.number)
         if phone.busy:
             call.reject(486)
             return
         call.ring()
-        if rings:
-            call.answer_after(float(rings[1]))
-        elif phone.answers:
-            own = phone.answer_after
-            call.answer_after(self.answer_after if own is None else own)
+        if phone.answers or _RINGS.fullmatch(call.number):
+            call.answer_after(self.rings(call.number))
 
     def call_established(self, call: LabCall, now: float) -> None:
         """The agent talks, then hangs up."""

@@ -29,6 +29,7 @@ from simulator.config_values import HttpListen
 from simulator.errors import CallNotFound, CallStateError, SessionNotFound
 from simulator.event_bus import EventBus
 from simulator.faults import Faults
+from simulator.lab import Agents
 from simulator.licence import Licences
 from simulator.metrics import Metrics
 from simulator.reports import IntervalView, RealtimeView, Reports, ServiceView
@@ -236,6 +237,7 @@ class FakeCallServer:
     asked: list[Any] = field(default_factory=list)
     reports: Reports = field(default_factory=FakeReports)
     groups: SkillGroups | None = None
+    phones: Agents | None = None
     variables: Variables = field(default_factory=lambda: Variables(separate=True))
     plan: DialPlan = field(
         default_factory=lambda: DialPlan(
@@ -267,11 +269,14 @@ class FakeCallServer:
         stack = SimpleNamespace(now=lambda: 0.0, pump=lambda _now: None)
         server = SimpleNamespace(
             skill_groups=self.groups,
+            plan=self.plan,
             stack=stack,
             wall=lambda now: STARTED + now,
             find=lambda guid: SimpleNamespace(treatment=None, state=self._find(guid).state),
         )
-        return AgentDesk(cast(Any, server))
+        desk = AgentDesk(cast(Any, server))
+        desk.phones = self.phones
+        return desk
 
     def _ask(self, *what: Any) -> None:
         self.asked.append(what)
@@ -408,6 +413,18 @@ class FakeCallServer:
             ConnectionView("ICM", "icm", "10.0.0.5", 5000, "connected", 3, STARTED),
             ConnectionView("CUCM", "cucm", "10.0.0.6", 5060, "timeout", None, None),
         ]
+
+
+@asynccontextmanager
+async def simulated_phones(fake: FakeCallServer) -> AsyncIterator[Agents]:
+    """Phones of `fake`'s agents, to which its plan leads."""
+    phones = Agents()
+    fake.phones = phones
+    fake.plan = DialPlan(Config.builtin().with_lab(phones.uri, "sip:127.0.0.1:5072"))
+    try:
+        yield phones
+    finally:
+        await phones.close()
 
 
 @dataclass

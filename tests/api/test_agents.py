@@ -1,11 +1,12 @@
 """Agents and skill groups over REST."""
 
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
-from tests.api.support import GUID, FakeCallServer, run, serving
+from tests.api.support import GUID, FakeCallServer, run, serving, simulated_phones
 
 JSON = {"Content-Type": "application/json"}
 
@@ -44,6 +45,39 @@ async def test_a_state_is_set(state: str) -> None:
         group = (await client("GET", "/sim/v1/skill-groups/support")).json
     assert group["available"] == (3 if state == "available" else 2)
     assert group["loggedIn"] == (2 if state == "logged_out" else 3)
+
+
+@run
+async def test_how_long_a_simulated_phone_rings() -> None:
+    fake = FakeCallServer()
+    async with simulated_phones(fake) as phones, serving(fake) as client:
+        reply = await client("PUT", "/sim/v1/agents/1002", **body({"answerAfter": 2.5}))
+        assert (reply.status, reply.json["answerAfter"]) == (200, 2.5)
+        assert reply.json["state"] == "available"
+        both = {"state": "not_ready", "answerAfter": 0}
+        reply = await client("PUT", "/sim/v1/agents/1003", **body(both))
+        assert (reply.json["state"], reply.json["answerAfter"]) == ("not_ready", 0.0)
+        listed = (await client("GET", "/sim/v1/agents")).json["agents"]
+        assert [one["answerAfter"] for one in listed] == [1.0, 2.5, 0.0]
+        assert [phones.rings(one["extension"]) for one in listed] == [1.0, 2.5, 0.0]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+@run
+async def test_a_phone_that_is_not_simulated_here(elsewhere: bool) -> None:
+    """Nothing is changed, the state neither."""
+    fake = FakeCallServer()
+    async with AsyncExitStack() as stack:
+        if elsewhere:  # the route leads past the simulated ones
+            plan = fake.plan
+            await stack.enter_async_context(simulated_phones(fake))
+            fake.plan = plan
+        client = await stack.enter_async_context(serving(fake))
+        wanted = {"state": "not_ready", "answerAfter": 1}
+        reply = await client("PUT", "/sim/v1/agents/1001", **body(wanted))
+        assert "agent 1001 is none" in reply.error(409, "PHONE_NOT_SIMULATED")
+        one = (await client("GET", "/sim/v1/agents/1001")).json
+        assert (one["state"], "answerAfter" in one) == ("available", False)
 
 
 @run

@@ -18,7 +18,7 @@ from api.errors import ERRORS
 from api.examples import examples
 from api.openapi import document, with_full_paths
 from api.operations import Operation
-from tests.api.support import FakeCallServer, call_view, run, serving
+from tests.api.support import FakeCallServer, call_view, run, serving, simulated_phones
 from tests.api.test_contract import resolved
 
 OPERATIONS = {operation.operation_id: operation for group in GROUPS for operation in group.declared}
@@ -208,7 +208,7 @@ async def test_the_server_takes_what_is_shown(name: str, body: str) -> None:
     guid = examples().parameters["callGuid"]["example"]
     fake = FakeCallServer(calls={guid: call_view(guid)})
     operation = OPERATIONS[name]
-    async with serving(fake) as client:
+    async with simulated_phones(fake), serving(fake) as client:
 
         async def answer(name: str, body: str, **arguments: str) -> Any:
             operation = OPERATIONS[name]

@@ -306,9 +306,13 @@ BODIES: dict[str, list[Row]] = {
     ],
     "PUT /sim/v1/agents/1001": [
         *NOT_JSON[:1],
-        ({}, "state is missing; add it to the body"),
+        ({}, "the body needs state, answerAfter or both"),
+        ({"state": None}, "state is null; leave it out"),
         ({"state": "gone"}, "state must be 'available', 'not_ready', 'busy' or 'logged_out'"),
-        ({"state": "busy", "x": 1}, "x is not known; known in the body: state"),
+        ({"state": "busy", "x": 1}, "x is not known; known in the body: state, answerAfter"),
+        ({"answerAfter": "1"}, "answerAfter must be a number"),
+        ({"answerAfter": -1}, "answerAfter must be at least 0"),
+        ({"answerAfter": 3601}, "answerAfter must be at most 3600"),
     ],
     "PUT /sim/v1/log": [
         *NOT_JSON[:1],

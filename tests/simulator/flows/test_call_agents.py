@@ -70,6 +70,24 @@ def test_a_call_by_label_makes_the_agent_busy(build: Build, way: dict[str, str])
     assert (agent.busy, agent.call) == (0, None)
 
 
+def test_who_is_busy_with_a_call_is_not_counted_as_available(build: Build) -> None:
+    """Though an agent without a limit would take the next one too."""
+    world = build(**script(QUEUE, **agents(a1001=0, a1002=0)))
+    desk = world.server.desk
+
+    def counted() -> tuple[int, int, list[str]]:
+        group = desk.skill_group("support")
+        return group.logged_in, group.available, [agent.state for agent in desk.agents()[:2]]
+
+    assert counted() == (2, 2, ["available", "available"])
+    world.dial("1")
+    world.run(1.5)
+    assert counted() == (2, 1, ["busy", "available"])
+    hang_up(world)
+    world.run()
+    assert counted() == (2, 2, ["available", "available"])
+
+
 def test_an_agent_whom_a_label_does_not_reach_is_free(build: Build) -> None:
     """Refused, or without any way there: once, at the end of the leg."""
     world = build()

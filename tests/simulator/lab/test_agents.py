@@ -146,6 +146,22 @@ def test_an_agent_who_will_not_take_the_ringing_call() -> None:
     run(scenario)
 
 
+def test_how_long_a_phone_rings() -> None:
+    """Its own time comes before that of its number, and this before that of all."""
+
+    async def scenario(lab: Lab) -> None:
+        agents = lab.agents
+        assert [agents.rings(number) for number in ("1001", "859")] == [0.01, 59.0]
+        for number in ("1001", "859"):
+            agents.extension(number).answer_after = 0.3
+            began = asyncio.get_running_loop().time()
+            assert await (await lab.caller.call(number)).answered()
+            assert asyncio.get_running_loop().time() - began >= 0.3
+        assert agents.rings("1002") == 0.01
+
+    run(scenario)
+
+
 def test_skill_groups() -> None:
     async def scenario(lab: Lab) -> None:
         lab.agents.extensions["2001"] = Extension("2001", ("sales", "support"))
