@@ -24,7 +24,7 @@ from aiohttp.typedefs import Handler, Middleware
 from api.errors import ApiError
 from api.files import read_private, write_private
 from api.headers import request_id
-from api.keys import LOOPBACK, REQUESTER, ROLE, SERVER
+from api.keys import LOOPBACK, REQUESTER, SERVER
 from api.logins import Charge, FailedLogins, network_of
 from simulator.audit_trail import Requester
 from simulator.config_base import Role, User
@@ -205,8 +205,7 @@ def authentication(
                     logins = request.app[SERVER].administration.logins
                     logins.record(network_of(address), request_id(request), wrong.user)
                 raise
-            request[REQUESTER] = Requester(login.name, address, request_id(request))
-            request[ROLE] = login.role
+            request[REQUESTER] = Requester(login.name, address, request_id(request), login.role)
         return await handler(request)
 
     return authenticate

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from simulator.agent_desk import AgentDesk
     from simulator.audit_trail import Requester
     from simulator.call_log import CallLog
-    from simulator.config_base import Role, User
+    from simulator.config_base import User
     from simulator.config_values import HttpListen
     from simulator.event_bus import EventBus
     from simulator.faults import Faults
@@ -190,6 +190,5 @@ LOG_LEVELS: Final[web.AppKey["LogLevels"]] = web.AppKey("log_levels")
 # The (host, port) pairs bound to loopback: probes answer there without a password.
 LOOPBACK: Final[web.AppKey[set[tuple[str, int]]]] = web.AppKey("loopback")
 
-# Who makes a request, and what that user may do; neither where no password is asked for.
+# Who makes a request, and what that user may do; nobody where no password is asked for.
 REQUESTER: Final[web.RequestKey["Requester"]] = web.RequestKey("requester")
-ROLE: Final[web.RequestKey["Role"]] = web.RequestKey("role")

@@ -9,8 +9,16 @@ from pydantic.json_schema import SkipJsonSchema
 from api.log_levels import LevelName, WantedLevel
 from api.models import PlainText, Query, Reply, Request, Text, WholeNumber
 from simulator.audit_trail import KEPT
+from simulator.config_base import Role
 
 _LOGGER_NAMES: Final = r"^(api|simulator|sip)(\.[a-z0-9_]+)*$"
+
+
+class CurrentUser(Reply):
+    """Who asks. Each role may do what those before it may."""
+
+    name: Text = Field(validation_alias="user")
+    role: Role
 
 
 class AuditQuery(Query):

@@ -30,7 +30,6 @@ from api.keys import (
     LOGINS,
     OPTIONS,
     REQUESTER,
-    ROLE,
     SERVER,
     WEBHOOKS,
 )
@@ -134,7 +133,8 @@ class Operation:
 
     def _check_role(self, request: web.Request) -> None:
         """ApiError 403 where the user may not do this; who is not asked for a password may read."""
-        role: Role = request.get(ROLE, "read")
+        who = request.get(REQUESTER)
+        role: Role = "read" if who is None else who.role
         if _ROLES.index(role) < _ROLES.index(self.role):
             details = f"this takes the role {self.role}; the user has {role}"
             raise ApiError(403, details, code="ROLE_NEEDED")

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from simulator.config_base import Role
 from simulator.durable import append, read, rewrite
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,15 @@ MOST_BYTES: Final = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who wants something: a user over REST from an address, by the request of that id."""
+    """Who wants something: a user over REST from an address, by the request of that id.
+
+    `role` is what that user may do.
+    """
 
     user: str
     address: str = ""
     request_id: str = ""
+    role: Role = "read"
 
 
 @dataclass(frozen=True, slots=True)

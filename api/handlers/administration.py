@@ -13,6 +13,7 @@ from api.models_administration import (
     Ban,
     Bans,
     BansQuery,
+    CurrentUser,
     FailedLogin,
     Logger,
     Loggers,
@@ -23,6 +24,12 @@ from simulator.audit_trail import Requester
 from simulator.views import BanView
 
 administration: Final = Operations("Administration", SIM_PREFIX)
+
+
+@administration.add("GET", "/user", "the user")
+async def get_user(server: CallServer, who: Requester) -> CurrentUser:
+    """Who asks, and what that user may do: x-role is the least role that an operation takes."""
+    return CurrentUser.model_validate(who)
 
 
 @administration.add("GET", "/audit", "the audit trail", role="admin")

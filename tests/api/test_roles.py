@@ -114,6 +114,17 @@ async def test_who_needs_no_password_may_read_and_no_more() -> None:
         (await client("post", "/sim/v1/reset", login=False)).error(401)
 
 
+@pytest.mark.parametrize(
+    ("user", "role"), [("reader", "read"), ("steering", "control"), ("old", "admin")]
+)
+@run
+async def test_a_user_is_told_what_that_user_may_do(user: str, role: str) -> None:
+    async with serving(FakeCallServer(), users=USERS) as client:
+        reply = await client("get", "/sim/v1/user", headers=LOGIN[user])
+        assert (reply.status, reply.json) == (200, {"name": user, "role": role})
+        (await client("get", "/sim/v1/user", login=False)).error(401)
+
+
 def test_the_document_names_the_role_of_each_operation() -> None:
     paths = document(GROUPS)["paths"]
     shown: dict[str, Role] = {
