@@ -3,6 +3,7 @@
 import { fill, h } from "./lib/dom.js";
 import { begin, onConnection, onEvents } from "./lib/events.js";
 import { get } from "./lib/rest.js";
+import { readUser, role } from "./lib/user.js";
 import { VIEWS } from "./registry.js";
 
 const main = document.getElementById("main");
@@ -81,17 +82,24 @@ onConnection((state) => {
   );
 });
 
-async function name() {
+/** Which server this is, and who looks: views are of what that user may do. */
+async function greet() {
   try {
-    const health = await get("/cvp/rest/health");
-    fill(document.getElementById("server"), `${health.serverName} ${health.version}`);
+    const [{ serverName, version }, name] = await Promise.all([get("/cvp/rest/health"), readUser()]);
+    fill(document.getElementById("server"), `${serverName} ${version}, ${name} (${role})`);
   } catch {
     // The connection says it.
   }
 }
 
-onEvents({ resync: name });
+await greet();
 addEventListener("hashchange", show);
-begin();
-name();
 show();
+onEvents({
+  async resync() {
+    const before = role;
+    await greet();
+    if (role !== before) show();
+  },
+});
+begin();

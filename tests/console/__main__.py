@@ -4,7 +4,6 @@ SIPp places the calls, over UDP; the server is one of the built-in plan with its
 """
 
 import argparse
-import re
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -13,14 +12,13 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from scenarios.runner import SippRun
 from scenarios.server import ServerProcess
-from tests.console.support import CHROMIUM, Console, Scheme, no_complaints, open_console
+from tests.console.support import CHROMIUM, VIEWS, Console, Scheme, no_complaints, open_console
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "docs" / "screenshots"
 SCENARIO: Final = ROOT / "scenarios" / "sipp" / "caller-is-steered.xml"
 SETTINGS: Final = {"transfer.consultation": "manual", "transfer.replaces": "false"}
 
-VIEWS: Final = re.findall(r'name: "(\w+)", label', (ROOT / "api/console/registry.js").read_text())
 CALLERS: Final = (
     "+493012345{0:02d}", "+44207946{0:04d}", "+1212555{0:04d}", "+331409{0:04d}", "555{0:04d}",
 )  # fmt: skip

@@ -4,16 +4,25 @@ What a page complains of is a fault.
 Until the last of them Playwright's loop runs in this thread: no other test may be among them.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from scenarios.server import ServerProcess
+from scenarios.server import PASSWORD, USER, ServerProcess
 from tests.console.support import CHROMIUM, PATIENCE, Console, no_complaints, open_console
 
-SETTINGS = {"transfer.consultation": "manual", "transfer.replaces": "false"}
+USERS = [
+    {"name": USER, "password": PASSWORD},
+    *({"name": role, "password": role, "role": role} for role in ("read", "control")),
+]
+SETTINGS = {
+    "transfer.consultation": "manual",
+    "transfer.replaces": "false",
+    "api.users": json.dumps(USERS),
+}
 
 expect.set_options(timeout=PATIENCE)
 
@@ -56,3 +65,17 @@ def page(console: Console) -> Iterator[Page]:
     """The page of the console."""
     yield console.page
     no_complaints(console)
+
+
+@pytest.fixture
+def busy(console: Console) -> str:
+    """A call after a transfer that failed, beside others, a record and a fault; its GUID."""
+    guid = console.connected()
+    console.server.transfer(guid, "9486")
+    body = {"callVariables": {"callVariable1": "gold"}, "eccVariables": {"user.tier": "1"}}
+    console.server.rest("PUT", f"/call/{guid}/variables", body)
+    console.server.wait_for_history(guid, "transfer_failed")
+    console.server.terminate(console.call())
+    console.call("1003", "7001")
+    console.server.extension("POST", "/sim/v1/faults", {"set": "lossy", "enabled": False})
+    return guid

@@ -1,16 +1,23 @@
 """The console in a browser: opened, gone about in, and held to its rules."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from scenarios.server import AUTHORIZATION, ServerProcess
+
+VIEWS = re.findall(
+    r'name: "(\w+)", label', (Path(__file__).parents[2] / "api/console/registry.js").read_text()
+)
+"""Those of the navigation; the page of a call is below one."""
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -64,11 +71,12 @@ def open_console(
     width: int = 1280,
     height: int = 800,
     scheme: Scheme = "light",
+    authorization: str = AUTHORIZATION,
 ) -> Iterator[Console]:
-    """A window of this size and colour scheme."""
+    """A window of this size and colour scheme, of who has this Authorization header."""
     context = browser.new_context(
         # As a browser sends it once its user was asked.
-        extra_http_headers={"Authorization": AUTHORIZATION},
+        extra_http_headers={"Authorization": authorization},
         viewport={"width": width, "height": height},
         color_scheme=scheme,
         locale="en-GB",
@@ -90,18 +98,34 @@ def open_console(
         context.close()
 
 
+def opened(console: Console, view: str, guid: str) -> Page:
+    """A view as it is once it has been read; ``call`` is the page of the call `guid`."""
+    page = console.open(f"call/{guid}" if view == "call" else view)
+    entry = "calls" if view == "call" else view
+    expect(page.locator(f"#views a[data-view={entry}][aria-current]")).to_be_visible()
+    expect(page.locator("main table").first).to_be_visible()
+    return page
+
+
 def no_complaints(console: Console) -> None:
     """Nothing was thrown, and the policy let all through that the page tried."""
     assert console.complaints == []
 
 
 def faults(page: Page) -> list[str]:
-    """What axe-core finds that is serious: its rule, and where."""
-    page.evaluate(AXE)
-    found: Any = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    """What axe-core finds that is serious, in light and dark: its rule, and where."""
+    if page.evaluate("!window.axe"):
+        page.evaluate(AXE)
+    found: list[Any] = []
+    # The page is the same in the dark, but for its colours.
+    for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+        page.emulate_media(color_scheme=scheme)
+        options = {"resultTypes": ["violations"], **rules}
+        found += page.evaluate("options => axe.run(document, options)", options)["violations"]
+    page.emulate_media(color_scheme="light")
     return [
         f"{one['id']}: {node['target']} {node['failureSummary']}"
-        for one in found["violations"]
+        for one in found
         if one["impact"] in SERIOUS
         for node in one["nodes"]
     ]

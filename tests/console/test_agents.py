@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -13,8 +14,9 @@ from tests.console.support import Console
 def all_available(console: Console) -> Iterator[None]:
     """The agents as they were, for the next test."""
     yield
+    as_before = {"state": "available", "answerAfter": 1}
     for agent in console.server.extension("GET", "/sim/v1/agents")["agents"]:
-        become(console, agent["extension"], "available")
+        console.server.extension("PUT", f"/sim/v1/agents/{agent['extension']}", as_before)
 
 
 def become(console: Console, extension: str, state: str) -> None:
@@ -45,6 +47,36 @@ def test_each_button(console: Console, page: Page) -> None:
     expect(row(page, "1001").locator(".badge")).to_have_text("available")
 
 
+def seconds_to_answer(console: Console, guid: str) -> float:
+    """From the INVITE to the 200 of the leg to the agent, on the wire."""
+    trace = console.server.extension("GET", f"/sim/v1/calls/{guid}/trace")["messages"]
+    leg = [one for one in trace if one.get("leg") == "callee" and "direction" in one]
+    invite = next(one for one in leg if one["direction"] == "out")
+    answer = next(one for one in leg if one["summary"].startswith("200"))
+    assert invite["summary"].startswith("INVITE")
+    times = [datetime.fromisoformat(one["timestamp"]) for one in (invite, answer)]
+    return (times[1] - times[0]).total_seconds()
+
+
+def test_how_long_a_phone_rings(console: Console, page: Page) -> None:
+    console.open("agents")
+    for name, seconds in (("1", 1.5), ("1.5", 0.0)):
+        button = page.get_by_role("button", name=f"Answer after {name} s: 1001", exact=True)
+        button.click()
+        page.get_by_label("Seconds").fill("4000")
+        page.get_by_role("button", name="Set", exact=True).click()
+        expect(page.get_by_role("dialog")).to_be_visible()  # the field has its bounds
+        page.get_by_label("Seconds").fill(str(seconds))
+        page.get_by_role("button", name="Set", exact=True).click()
+        changed = page.get_by_role("button", name=f"Answer after {seconds:g} s: 1001", exact=True)
+        expect(changed).to_be_focused()
+        guid = console.connected(destination="6000")
+        took = seconds_to_answer(console, guid)
+        assert seconds <= took < seconds + 1.0
+        console.server.terminate(guid)
+    expect(page.get_by_role("button", name="Answer after 1 s: 1002", exact=True)).to_be_visible()
+
+
 def test_who_becomes_ready_gets_the_call_that_waits(console: Console, page: Page) -> None:
     for extension in ("1001", "1002", "1003"):
         become(console, extension, "not_ready")
@@ -56,6 +88,7 @@ def test_who_becomes_ready_gets_the_call_that_waits(console: Console, page: Page
     page.get_by_role("button", name="Ready: 1002", exact=True).click()
     expect(waiting).to_have_count(0)
     expect(row(page, "1002").locator(".badge")).to_have_text("busy")
+    expect(page.get_by_text("0 of 3 agents available")).to_be_visible()
     row(page, "1002").get_by_role("link").click()
     expect(page).to_have_url(re.compile(f"#/call/{guid}$"))
     agent = console.server.extension("GET", "/sim/v1/agents/1002")

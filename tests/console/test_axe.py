@@ -1,42 +1,27 @@
-"""axe-core finds nothing serious in the views of tables and forms, light or dark."""
+"""axe-core finds nothing serious in any view, light or dark, nor in their longest forms."""
 
-from typing import Literal
+from playwright.sync_api import Page, expect
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from tests.console.support import VIEWS, Console, faults, opened
 
-from scenarios.server import ServerProcess
-from tests.console.support import faults, no_complaints, open_console
-
-# By view and heading: the button of its longest form.
-FORMS = {
-    ("agents", "Agents"): "",
-    ("faults", "Faults"): "New fault",
-    ("plan", "Dial plan"): "New server group",
-    ("records", "Records"): "",
-}
+FORMS = {"call": "Transfer \u2026", "faults": "New fault", "plan": "New server group"}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(
-    browser: Browser, server: ServerProcess, scheme: Literal["light", "dark"]
-) -> None:
-    server.extension("POST", "/sim/v1/faults", {"set": "lossy", "enabled": False})
-    with open_console(browser, server, scheme=scheme) as console:
-        server.terminate(console.call())  # there is a record
-        for (view, title), form in FORMS.items():
-            page = console.open(view)
-            expect(page.locator(f"#views a[data-view={view}][aria-current]")).to_be_visible()
-            expect(page.locator("main h1")).to_have_text(title)
-            expect(page.locator("main table").first).to_be_visible()
-            assert_clean(page, view)
-            if form:
-                page.get_by_role("button", name=form).click()
-                expect(page.get_by_role("dialog")).to_be_visible()
-                assert_clean(page, f"the form of {view}")
-                page.keyboard.press("Escape")
-        no_complaints(console)
+def test_axe_finds_nothing_serious(console: Console, page: Page, busy: str) -> None:
+    found = {}
+    for view in [*VIEWS, "call"]:
+        opened(console, view, busy)
+        found[view] = faults(page)
+        if view in FORMS:
+            page.get_by_role("button", name=FORMS[view]).click()
+            expect(page.get_by_role("dialog")).to_be_visible()
+            found[f"the form of {view}"] = faults(page)
+    assert {what: some for what, some in found.items() if some} == {}
 
 
-def assert_clean(page: Page, what: str) -> None:
-    assert faults(page) == [], what
+def test_it_finds_what_is_seen_in_the_dark_alone(console: Console, page: Page) -> None:
+    console.open("health")
+    heading = page.get_by_role("heading", name="Health")
+    expect(heading).to_be_visible()
+    heading.evaluate("node => (node.style.color = 'light-dark(#000, #223)')")
+    assert [one.partition(":")[0] for one in faults(page)] == ["color-contrast"]

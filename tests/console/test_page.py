@@ -11,45 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from scenarios.server import ServerProcess
-from tests.console.support import Console, Scheme, faults, no_complaints, open_console
-
-VIEWS = re.findall(
-    r'name: "(\w+)", label', (Path(__file__).parents[2] / "api/console/registry.js").read_text()
-)
-SCHEMES: tuple[Scheme, ...] = ("light", "dark")
-
-
-@pytest.fixture
-def busy(console: Console) -> str:
-    """A call on hold after a transfer that failed, with variables; its GUID."""
-    guid = console.connected()
-    console.server.transfer(guid, "9486")
-    body = {"callVariables": {"callVariable1": "gold"}, "eccVariables": {"user.tier": "1"}}
-    console.server.rest("PUT", f"/call/{guid}/variables", body)
-    console.server.wait_for_history(guid, "transfer_failed")
-    console.call("1003", "7001")
-    return guid
-
-
-def opened(console: Console, view: str, guid: str) -> Page:
-    page = console.open(f"call/{guid}" if view == "call" else view)
-    expect(page.locator("h1")).to_be_visible()
-    if view in ("call", "calls"):
-        expect(page.locator(".badge").first).to_be_visible()
-    return page
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_finds_nothing_serious(
-    browser: Browser, console: Console, busy: str, scheme: Scheme
-) -> None:
-    with open_console(browser, console.server, scheme=scheme) as seen:
-        found = {view: faults(opened(seen, view, busy)) for view in [*VIEWS, "call"]}
-        page = opened(seen, "call", busy)
-        page.get_by_role("button", name="Transfer \u2026").click()
-        found["dialog"] = faults(page)
-        no_complaints(seen)
-    assert {view: one for view, one in found.items() if one} == {}
+from tests.console.support import VIEWS, Console, no_complaints, open_console, opened
 
 
 def test_nothing_is_cut_off_on_a_phone(browser: Browser, console: Console, busy: str) -> None:
@@ -82,6 +44,17 @@ def test_the_theme_is_kept(console: Console, page: Page) -> None:
     page.reload()
     expect(page.get_by_label("Theme")).to_have_value("dark")
     assert page.evaluate(background) != light
+
+
+def test_a_dialog_goes_with_its_view(console: Console, page: Page) -> None:
+    console.open("health")
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+    console.open("calls")
+    page.get_by_role("button", name="Place a test call").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_a_view_that_there_is_not(console: Console, page: Page) -> None:

@@ -110,12 +110,16 @@ export function field(label, name, { options = null, hint = "", value = "", ...a
   );
 }
 
+/** What a button is for, also where it was made anew. */
+const purpose = (button) => button.dataset.of ?? button.getAttribute("aria-label") ?? button.textContent;
+
 /**
  * Ask in a dialog. `act` gets what the fields hold as an object, and may throw: the error is
  * shown in the dialog, which stays. Gives whether it was done; Escape and "Cancel" give false.
  */
 export function ask(title, { fields = [], text: words = "", confirm = "OK", danger = false, act }) {
   const heading = newId();
+  const opener = document.activeElement;
   const failed = h("p", { class: "error", role: "alert", hidden: true });
   const good = h("button", { type: "submit", class: danger ? "danger" : "primary" }, confirm);
   const form = h(
@@ -148,6 +152,8 @@ export function ask(title, { fields = [], text: words = "", confirm = "OK", dang
     });
     dialog.addEventListener("close", () => {
       dialog.remove();
+      // The browser gives the focus back; where it came from may have been drawn anew meanwhile.
+      if (!opener.isConnected) [...document.querySelectorAll("main button")].find((one) => purpose(one) === purpose(opener))?.focus();
       done(acted);
     });
     document.body.append(dialog);

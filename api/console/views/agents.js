@@ -5,7 +5,8 @@ import { onEvents } from "../lib/events.js";
 import * as format from "../lib/format.js";
 import { calls, watchCalls } from "../lib/live_calls.js";
 import { get, path, send } from "../lib/rest.js";
-import { action, badge, complain, panel, table } from "../lib/ui.js";
+import { action, ask, badge, complain, field, panel, table } from "../lib/ui.js";
+import { may } from "../lib/user.js";
 
 export const title = "Agents";
 
@@ -35,18 +36,43 @@ function clock(since) {
   return node;
 }
 
-function agents(found, change) {
+const change = (extension, wanted) => send("PUT", path`/sim/v1/agents/${extension}`, wanted);
+
+/** How long an agent's phone rings, to be changed; only simulated phones have that. */
+function ringing({ extension, answerAfter }, read) {
+  if (answerAfter === undefined) return "\u2013";
+  const shown = `${format.number(answerAfter)} s`;
+  if (!may("control")) return shown;
+  return action(
+    `${shown} \u2026`,
+    async () => {
+      const done = await ask(`Agent ${extension} answers after`, {
+        fields: [
+          field("Seconds", "seconds", { type: "number", min: 0, max: 3600, step: "any", value: answerAfter, required: true, hint: "How long the phone rings, from the INVITE to the 200, for calls to come." }),
+        ],
+        confirm: "Set",
+        act: ({ seconds }) => change(extension, { answerAfter: Number(seconds) }),
+      });
+      if (done) await read();
+    },
+    { "aria-label": `Answer after ${shown}: ${extension}`, "data-of": `${extension} answerAfter` },
+  );
+}
+
+function agents(found, read) {
+  const steered = may("control");
   return table(
     "Agents",
-    ["Agent", "State", "", "Call", "Idle for", "Skill groups"],
+    ["Agent", "State", ...(steered ? ["Change to"] : []), "Answers after", "Call", "Idle for", "Skill groups"],
     found.map((one) => [
       h("span", {}, h("b", {}, one.extension), one.name && ` ${one.name}`, one.agentId !== one.extension && ` (${one.agentId})`),
       badge(one.state),
-      h(
+      ...(steered ? [h(
         "div",
         { class: "bar" },
-        CHANGES[one.state].map(([label, state]) => action(label, () => change(one, state), { "aria-label": `${label}: ${one.extension}`, "data-of": `${one.extension} ${state}` })),
-      ),
+        CHANGES[one.state].map(([label, state]) => action(label, () => change(one.extension, { state }).then(read), { "aria-label": `${label}: ${one.extension}`, "data-of": `${one.extension} ${state}` })),
+      )] : []),
+      ringing(one, read),
       one.callGuid ? toCall(one.callGuid) : one.activeCalls ? format.plural(one.activeCalls, "call") : "\u2013",
       one.idleSince ? clock(Date.parse(one.idleSince)) : "\u2013",
       one.skillGroups.join(", ") || "\u2013",
@@ -96,7 +122,7 @@ export async function show({ main, signal }) {
   }
 
   function draw(listed, groups, read) {
-    put(parts.agents, listed.map((one) => [one, one.callGuid && named(one.callGuid)]), () => agents(listed, change));
+    put(parts.agents, listed.map((one) => [one, one.callGuid && named(one.callGuid)]), () => agents(listed, read));
     const waits = ({ callGuid, queuePosition, estimatedWaitTime, callback }) => [callGuid, named(callGuid), queuePosition, Math.round(estimatedWaitTime), callback];
     put(parts.queues, groups.map((one) => ({ ...one, calls: one.calls.map(waits) })), () => (groups.length ? groups.map((one) => queue(one, read)) : h("p", { class: "empty" }, "No skill group is configured.")));
   }
@@ -105,11 +131,6 @@ export async function show({ main, signal }) {
     const options = { signal };
     const [{ agents: listed }, { skillGroups }] = await Promise.all([get("/sim/v1/agents", options), get("/sim/v1/skill-groups", options)]);
     draw(listed, skillGroups, Date.now());
-  }
-
-  async function change(agent, state) {
-    await send("PUT", path`/sim/v1/agents/${agent.extension}`, { state });
-    await read();
   }
 
   const look = () => read().catch((error) => signal.aborted || error.status === 0 || complain(error));

@@ -5,6 +5,7 @@ import { onEvents } from "../lib/events.js";
 import * as format from "../lib/format.js";
 import { get, path, send } from "../lib/rest.js";
 import { action, ask, badge, facts, field, notice, panel, table } from "../lib/ui.js";
+import { may } from "../lib/user.js";
 import { endedCall } from "./call_ended.js";
 import { ladderPanel } from "./call_ladder.js";
 import { variablesPanel } from "./call_variables.js";
@@ -15,6 +16,7 @@ const PACE = 150; // ms in which news is gathered
 
 /** What can be done, by state; the server has the last word. */
 function commands(guid, call, transfers, read) {
+  if (!may("control")) return [];
   const command = async (operation, body) => {
     const { message } = await send("POST", path`/sim/v1/calls/${guid}/` + operation, body);
     notice(message);

@@ -4,6 +4,7 @@ import { fill, h } from "../lib/dom.js";
 import * as format from "../lib/format.js";
 import { get, path, send } from "../lib/rest.js";
 import { action, complain, panel } from "../lib/ui.js";
+import { may } from "../lib/user.js";
 
 const PACE = 1000; // ms between two looks for new messages
 
@@ -92,7 +93,7 @@ export function ladderPanel(guid, signal) {
   /** Nothing is kept: because the trace is off, or of this call. */
   async function explain() {
     const { enabled } = await get("/sim/v1/trace", { signal });
-    const on = action("Turn the trace on", async () => {
+    const on = may("admin") && action("Turn the trace on", async () => {
       await send("PUT", "/sim/v1/trace", { enabled: true });
       asleep = false;
       await explain();

@@ -4,6 +4,7 @@
 import { fill, h } from "../lib/dom.js";
 import { ask as request, path, send } from "../lib/rest.js";
 import { action, ask, field, notice, panel } from "../lib/ui.js";
+import { may } from "../lib/user.js";
 
 const KINDS = [
   [/^callVariable\d+$/, "callVariables", 40],
@@ -36,7 +37,7 @@ export function variablesPanel(guid) {
   const undo = h("button", { type: "button", hidden: true, onclick: revert }, "Undo");
   const none = h("p", { class: "empty" }, "None is set.");
   const grid = h("table", { hidden: true }, h("thead", { class: "hidden-text" }, h("tr", {}, h("th", { scope: "col" }, "Name"), h("th", { scope: "col" }, "Value"))), body);
-  const node = panel("Variables", { tools: [undo, save, action("Add \u2026", add)] }, changed, none, grid);
+  const node = panel("Variables", { tools: [undo, save, may("control") && action("Add \u2026", add)] }, changed, none, grid);
   let etag = "";
 
   const dirty = () => [...rows].filter(([, { input, known }]) => input.value !== known);
@@ -48,7 +49,7 @@ export function variablesPanel(guid) {
   }
 
   function row(name) {
-    const input = h("input", { "aria-label": name, maxlength: KINDS[kindOf(name)][2], autocomplete: "off", spellcheck: "false", oninput: mark });
+    const input = h("input", { "aria-label": name, maxlength: KINDS[kindOf(name)][2], autocomplete: "off", spellcheck: "false", readonly: !may("control"), oninput: mark });
     input.addEventListener("keydown", ({ key }) => key === "Enter" && dirty().length && save.click());
     const made = { input, known: "", tr: h("tr", {}, h("th", { scope: "row", class: "mono" }, name), h("td", {}, input)) };
     rows.set(name, made);

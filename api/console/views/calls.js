@@ -6,6 +6,7 @@ import { calls, failure, known, watchCalls } from "../lib/live_calls.js";
 import { compare, liveTable } from "../lib/live_table.js";
 import { send } from "../lib/rest.js";
 import { ask, field, notice, setBadge } from "../lib/ui.js";
+import { may } from "../lib/user.js";
 
 export const title = "Calls";
 
@@ -147,7 +148,7 @@ export function show({ main, query, signal }) {
       h("h1", {}, "Calls"),
       count,
       failed,
-      h("div", { class: "tools" }, h("label", { for: "search", class: "hidden-text" }, "Search"), search, h("button", { type: "button", class: "primary", onclick: place }, "Place a test call \u2026")),
+      h("div", { class: "tools" }, h("label", { for: "search", class: "hidden-text" }, "Search"), search, may("control") && h("button", { type: "button", class: "primary", onclick: place }, "Place a test call \u2026")),
     ),
     choices,
     table.node,

@@ -5,6 +5,7 @@ import { onEvents } from "../lib/events.js";
 import * as format from "../lib/format.js";
 import { get, path, send } from "../lib/rest.js";
 import { action, ask, complain, notice, panel, table } from "../lib/ui.js";
+import { may } from "../lib/user.js";
 import { newFault } from "./faults_form.js";
 
 export const title = "Faults";
@@ -33,7 +34,7 @@ export async function show({ main, signal }) {
     const fired = h("span", { class: "number" });
     const matched = h("span", { class: "number" });
     counters.set(one.name, { fired, matched });
-    const toggle = h("input", { type: "checkbox", role: "switch", checked: one.enabled, "aria-label": `${one.name} is on`, "data-of": one.name });
+    const toggle = h("input", { type: "checkbox", role: "switch", checked: one.enabled, disabled: !may("admin"), "aria-label": `${one.name} is on`, "data-of": one.name });
     toggle.addEventListener("change", () => flip(one.name, toggle));
     return [
       h("label", { class: "switch" }, toggle),
@@ -41,7 +42,7 @@ export async function show({ main, signal }) {
       h("span", {}, described(one), one.origin === "configuration" && h("span", { class: "muted" }, " (of the configuration)")),
       matched,
       fired,
-      action("Delete", () => remove(one.name), { "aria-label": `Delete ${one.name}` }),
+      may("admin") && action("Delete", () => remove(one.name), { "aria-label": `Delete ${one.name}` }),
     ];
   }
 
@@ -108,7 +109,7 @@ export async function show({ main, signal }) {
       "div",
       { class: "view-head" },
       h("h1", {}, "Faults"),
-      h("div", { class: "tools" }, removeAll, h("button", { type: "button", class: "primary", onclick: () => newFault(add) }, "New fault \u2026")),
+      may("admin") && h("div", { class: "tools" }, removeAll, h("button", { type: "button", class: "primary", onclick: () => newFault(add) }, "New fault \u2026")),
     ),
     panel("In force", {}, parts.rules),
     panel("Ready-made", {}, parts.sets),
@@ -118,7 +119,7 @@ export async function show({ main, signal }) {
   fill(parts.sets, table(
     "Ready-made faults",
     ["Name", "What goes wrong", ""],
-    sets.map(({ set, description }) => [h("b", {}, set), description, action("Add", () => add({ set }), { "aria-label": `Add ${set}` })]),
+    sets.map(({ set, description }) => [h("b", {}, set), description, may("admin") && action("Add", () => add({ set }), { "aria-label": `Add ${set}` })]),
   ));
   await read();
 }

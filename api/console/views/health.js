@@ -5,6 +5,7 @@ import { onEvents } from "../lib/events.js";
 import * as format from "../lib/format.js";
 import { get, send } from "../lib/rest.js";
 import { action, badge, complain, facts, panel, table } from "../lib/ui.js";
+import { may } from "../lib/user.js";
 
 export const title = "Health";
 
@@ -68,7 +69,7 @@ function loggers(found, changed) {
     rooms.map(({ name, level, changed: own }) => {
       const choose = h(
         "select",
-        { "aria-label": `Level of ${name}` },
+        { "aria-label": `Level of ${name}`, disabled: !may("admin") },
         LEVELS.map((one) => h("option", { value: one, selected: one === level }, one)),
         own && h("option", { value: "default" }, "as at the start"),
       );

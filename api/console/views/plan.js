@@ -5,6 +5,7 @@ import { onEvents } from "../lib/events.js";
 import * as format from "../lib/format.js";
 import { get, path, send } from "../lib/rest.js";
 import { action, ask, badge, complain, facts, field, notice, panel, table } from "../lib/ui.js";
+import { may } from "../lib/user.js";
 import { editGroup, editPattern } from "./plan_forms.js";
 
 export const title = "Dial plan";
@@ -72,7 +73,7 @@ export async function show({ main, signal }) {
         one.sipServerGroup ?? "\u2013",
         String(one.priority),
         badge(one.enabled ? "enabled" : "disabled"),
-        h(
+        may("admin") && h(
           "div",
           { class: "bar" },
           action("Edit \u2026", () => edit(one), { "aria-label": `Edit the pattern ${one.pattern}` }),
@@ -90,8 +91,8 @@ export async function show({ main, signal }) {
         level: "h3",
         tools: [
           badge(one.status),
-          action("Edit \u2026", async () => (await editGroup(one)) && readGroups(), { "aria-label": `Edit the server group ${one.groupName}` }),
-          action("Delete \u2026", () => remove(`the server group ${one.groupName}`, "It must be one that nothing leads to.", path`/oamp/rest/sipserver/${one.groupId}`, readGroups), { "aria-label": `Delete the server group ${one.groupName}` }),
+          may("admin") && action("Edit \u2026", async () => (await editGroup(one)) && readGroups(), { "aria-label": `Edit the server group ${one.groupName}` }),
+          may("admin") && action("Delete \u2026", () => remove(`the server group ${one.groupName}`, "It must be one that nothing leads to.", path`/oamp/rest/sipserver/${one.groupId}`, readGroups), { "aria-label": `Delete the server group ${one.groupName}` }),
         ],
       },
       h("p", { class: "panel-body muted" }, [one.description, format.words(one.loadBalancing), one.heartbeat ? "pinged" : "not pinged"].filter(Boolean).join("; ")),
@@ -126,8 +127,8 @@ export async function show({ main, signal }) {
     main,
     h("div", { class: "view-head" }, h("h1", {}, "Dial plan")),
     tester(signal),
-    panel("Patterns", { tools: action("New pattern \u2026", () => edit()) }, parts.patterns),
-    panel("Server groups", { tools: action("New server group \u2026", async () => (await editGroup()) && readGroups()) }, h("div", { class: "panel-body stack" }, parts.groups)),
+    panel("Patterns", { tools: may("admin") && action("New pattern \u2026", () => edit()) }, parts.patterns),
+    panel("Server groups", { tools: may("admin") && action("New server group \u2026", async () => (await editGroup()) && readGroups()) }, h("div", { class: "panel-body stack" }, parts.groups)),
   );
   parts.groups.className = "stack";
   const failed = (error) => signal.aborted || error.status === 0 || complain(error);
