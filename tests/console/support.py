@@ -118,7 +118,11 @@ def faults(page: Page) -> list[str]:
         page.evaluate(AXE)
     found: list[Any] = []
     # The page is the same in the dark, but for its colours.
-    for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+    looks: list[tuple[Scheme, dict[str, Any]]] = [
+        ("light", {}),
+        ("dark", {"runOnly": ["color-contrast"]}),
+    ]
+    for scheme, rules in looks:
         page.emulate_media(color_scheme=scheme)
         options = {"resultTypes": ["violations"], **rules}
         found += page.evaluate("options => axe.run(document, options)", options)["violations"]
