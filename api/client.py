@@ -157,9 +157,7 @@ class CallsimClient:
 
     async def lookup(self, dialed_number: str, calling_number: str = "") -> RoutingResult:
         """Where a call to a number would go; nothing is dialed."""
-        body = {"dialedNumber": dialed_number}
-        if calling_number:
-            body["callingNumber"] = calling_number
+        body = {"dialedNumber": dialed_number, "callingNumber": calling_number}
         return await self._post(f"{_CONTRACT}/routing/lookup", RoutingResult, body)
 
     # The trace.
@@ -313,16 +311,22 @@ class CallsimClient:
             return first if isinstance(first, int) else first.cursor - 1
 
     async def wait_for(self, call_guid: str, *states: CallState) -> str:
-        """Wait until a call is in one of these states, or over: the state, or ``ended``."""
+        """Wait until a call is in one of these states, or over: the state, or ``ended``.
+
+        CallsimError 404 where no such call is active, has a record or left a trace.
+        """
         types = ("call.state_changed", "call.ended")
         async with aclosing(self._stream(None, types, call_guid)) as stream:
             await anext(stream)  # from here on nothing is missed
             try:
                 state: str = (await self.call(call_guid)).state
             except CallsimError as error:
-                if error.status == 404:
+                if error.status != 404:
+                    raise
+                if await self._was(call_guid):
                     return "ended"
-                raise
+                details = f"{error.details}, and there is no record of one"
+                raise CallsimError(404, error.code, details) from None
             while state not in states:
                 event = await anext(stream)
                 if isinstance(event, CallEnded):
@@ -411,6 +415,19 @@ class CallsimClient:
         self, cursor: int | None, types: Collection[str], call_guid: str | None
     ) -> AsyncGenerator[AnyEvent | int, None]:
         return self._connection.events(f"{_SIM}/events", cursor, types, call_guid)
+
+    async def _was(self, call_guid: str) -> bool:
+        """Whether a call has ended: it has a record, or that still waits and there is its trace."""
+        guid = part(call_guid)
+        for path in (f"{_REPORTING}/cdr/{guid}", f"{_SIM}/calls/{guid}/trace"):
+            try:
+                await self._connection.ask("GET", path)
+            except CallsimError as error:
+                if error.status != 404:
+                    raise
+            else:
+                return True
+        return False
 
     async def _get(self, path: str, model: type[Model]) -> Model:
         return read(model, (await self._connection.ask("GET", path))[0])

@@ -83,6 +83,11 @@ Number = Annotated[
     Field(max_length=MAX_NUMBER, json_schema_extra={"pattern": _DIALABLE}),
     AfterValidator(_dialable),
 ]
+NumberOrNone = Annotated[
+    str,
+    Field(max_length=MAX_NUMBER, json_schema_extra={"pattern": _DIALABLE.replace("]+$", "]*$")}),
+    AfterValidator(lambda text: text and _dialable(text)),
+]
 PlainText = Annotated[
     str,
     Field(max_length=MAX_NUMBER, json_schema_extra={"pattern": _NO_CONTROL}),
@@ -198,10 +203,10 @@ class CallVariablesUpdate(Request):
 
 
 class RoutingLookupRequest(Request):
-    """The number to look up."""
+    """The number to look up; an anonymous caller has none."""
 
     dialed_number: Number
-    calling_number: Number = ""
+    calling_number: NumberOrNone = ""
 
 
 def _clean(value: object) -> object:

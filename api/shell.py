@@ -27,8 +27,11 @@ def steer(options: Namespace) -> int:
         user = _user(options)
         return asyncio.run(_steer(options, user))
     except CallsimError as error:
-        print(f"{options.command}: {error.details or error}", file=sys.stderr)
+        what = error.details if error.code else f"--url: it is not Callsim that answers there: {error}"
+        print(f"{options.command}: {what}", file=sys.stderr)
         return WRONG if error.status == 401 else FAILED
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+        print(f"--url: {options.url!r} is not such as http://127.0.0.1:8080", file=sys.stderr)
     except aiohttp.ClientError as error:
         print(f"--url: {options.url} does not answer: {error}", file=sys.stderr)
     except ValueError as error:
@@ -52,7 +55,9 @@ def _user(options: Namespace) -> User:
 
 async def _steer(options: Namespace, user: User) -> int:
     tls: ssl.SSLContext | bool = not options.insecure
-    async with CallsimClient(options.url, user.name, user.password, tls=tls) as client:
+    url = options.url if "://" in options.url else f"http://{options.url}"
+    url = url.rstrip("/").removesuffix("/cvp/rest")  # as `callsim serve` prints it
+    async with CallsimClient(url, user.name, user.password, tls=tls) as client:
         if options.command == "calls":
             return await _calls(client, options)
         if options.command == "transfer":

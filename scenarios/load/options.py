@@ -120,6 +120,7 @@ def _number(text: str) -> str:
 
 
 def _url(text: str) -> str:
+    text = text if "://" in text else f"http://{text}"
     if urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname:
         raise ValueError(f"{text!r} is not such as http://127.0.0.1:8080")
     return text.rstrip("/")

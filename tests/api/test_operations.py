@@ -322,6 +322,9 @@ async def test_a_number_is_looked_up() -> None:
         reply = await client("post", "/cvp/rest/routing/lookup", json=body)
         assert fake.asked[-1] == ("lookup", "7000", "1001")
         assert (reply.json["matched"], reply.json["matchedPattern"]) == (True, "7>")
+        anonymous = body | {"callingNumber": ""}
+        assert (await client("post", "/cvp/rest/routing/lookup", json=anonymous)).status == 200
+        assert fake.asked[-1] == ("lookup", "7000", "")
         fake.lookup = lambda *_: Lookup("7000", False)  # type: ignore[method-assign]
         reply = await client("post", "/cvp/rest/routing/lookup", json=body)
         assert reply.json == {"dialedNumber": "7000", "matched": False}

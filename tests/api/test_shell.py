@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from api.auth import PASSWORD_FILE
 from api.shell import steer
@@ -61,8 +63,14 @@ async def test_hang_up_and_wait(capsys: pytest.CaptureFixture[str]) -> None:
         await until(lambda: len(world.server.events.readers) > 0)
         assert await shell(url, "hangup", guid) == 0
         assert await waiting == 0
+        assert await shell(url, "wait", guid, "ended") == 0, "it has a record"
+        assert "connected" in capsys.readouterr().out
+        assert await shell(url, "wait", "0" * 32, "ended") == 1
+        shown = capsys.readouterr()
+        assert not shown.out
+        assert "no active call has the GUID" in shown.err
+        assert "no record of one" in shown.err
     assert world.cdr.call_result == "completed"
-    assert "connected" in capsys.readouterr().out
 
 
 @run
@@ -79,5 +87,13 @@ async def test_what_cannot_be(capsys: pytest.CaptureFixture[str], tmp_path: Path
         (tmp_path / PASSWORD_FILE).write_text(f"{USER}\n")
         (tmp_path / PASSWORD_FILE).chmod(0o600)
         assert await asyncio.to_thread(steer, _parser().parse_args(nameless)) == 0
-    assert await shell("http://127.0.0.1:1", "calls") == 2
-    assert "--url" in capsys.readouterr().err
+        assert await shell(url.removeprefix("http://"), "calls") == 0
+        assert await shell(f"{url}/cvp/rest", "calls") == 0, "as `callsim serve` prints it"
+    async with TestServer(web.Application()) as other:
+        assert await shell(str(other.make_url("/")), "calls") == 1
+    assert "--url: it is not Callsim that answers there: 404" in capsys.readouterr().err
+    assert await shell("127.0.0.1:1", "calls") == 2
+    assert "--url: 127.0.0.1:1 does not answer" in capsys.readouterr().err
+    for wrong in ("ftp://x", "http://", "http://127.0.0.1:99999"):
+        assert await shell(wrong, "calls") == 2
+        assert f"--url: {wrong!r} is not such as http://" in capsys.readouterr().err

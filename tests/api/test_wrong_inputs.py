@@ -279,7 +279,7 @@ BODIES: dict[str, list[Row]] = {
         (lookup(dialedNumber="a b"), "dialedNumber has the character ' ' at place 2"),
         (lookup(dialedNumber=LONG), "dialedNumber has 201 characters; at most 200"),
         (lookup(callingNumber=5), "callingNumber must be a string"),
-        (lookup(callingNumber=""), "callingNumber is empty"),
+        (lookup(callingNumber="a b"), "callingNumber has the character ' ' at place 2"),
         (lookup(x=1), "x is not known; known in the body: dialedNumber, callingNumber"),
     ],
     "POST /sim/v1/calls": [

@@ -72,7 +72,7 @@ def test_what_is_wrong_is_named(
         ("127.0.0.1 --xml {broken}", "scenario.xml did not start"),
         ("127.0.0.1 --set sip.t1=1", "--set: the server runs already"),
         ("127.0.0.1 --url http://127.0.0.1:9 --user me", "--user: must be NAME:PASSWORD"),
-        ("127.0.0.1 --url http://127.0.0.1:9 --user a:b", "--url: GET http://127.0.0.1:9/sim/v1"),
+        ("127.0.0.1 --url 127.0.0.1:9 --user a:b", "--url: GET http://127.0.0.1:9/sim/v1"),
         ("127.0.0.1 --url http://127.0.0.1:9 --data-dir /no", "--user: /no/password: No such file"),
         ("--numbers {empty}", "is empty; write one number a line"),
         ("--numbers {bad}", "--numbers: line 2 is no number to dial: 'a b'"),
