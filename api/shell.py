@@ -27,7 +27,9 @@ def steer(options: Namespace) -> int:
         user = _user(options)
         return asyncio.run(_steer(options, user))
     except CallsimError as error:
-        what = error.details if error.code else f"--url: it is not Callsim that answers there: {error}"
+        what = (
+            error.details if error.code else f"--url: it is not Callsim that answers there: {error}"
+        )
         print(f"{options.command}: {what}", file=sys.stderr)
         return WRONG if error.status == 401 else FAILED
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):

@@ -4,7 +4,7 @@ shows when its parts are held against each other.
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
@@ -34,6 +34,7 @@ _SECRETS: Final = (
     ("icm", "webhook", "token"),
 )
 _NOWHERE: Final = "sip:127.0.0.1:9"
+_HINTS: Final = 3  # keys that may have been meant
 _SLIP: Final = 0.7
 """How alike two names are that are probably one: cucm and cucn are, gw1 and gw2 are not."""
 
@@ -56,7 +57,7 @@ def _message(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str
     shown = "" if secret else f", not {_shorten(detail['input'])}"
     match detail["type"]:
         case "extra_forbidden":
-            return f"is not a known key; {nearest(str(path[-1]), _known(model, path[:-1]))}"
+            return f"is not a known key; {_instead(str(path[-1]), path[:-1], model)}"
         case "missing":
             return "is missing; add it"
         case "value_error":
@@ -89,6 +90,25 @@ def _message(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str
             return f"must be a mapping{f' of {known}' if known else ''}{shown}"
         case _:
             return f"{detail['msg']}{shown}"
+
+
+def _instead(key: str, section: KeyPath, model: type[BaseModel]) -> str:
+    """A hint for an unknown key: the nearest of its section, else the same of others, and all."""
+    known = sorted(_known(model, section))
+    near = difflib.get_close_matches(key.lower(), known, _HINTS)
+    if not near and all(isinstance(step, str) for step in section):
+        near = [one for one in _keys(model) if one.endswith(f".{key}")][:_HINTS]
+    hints = " or ".join(map(repr, near))
+    meant = f"did you mean {hints}? " if hints else ""
+    here = f"known here: {', '.join(known)}" if known else "nothing can stand here; remove it"
+    return meant + here
+
+
+def _keys(kind: Any, above: str = "") -> Iterator[str]:
+    """The paths of all keys of a model that stand in no list."""
+    for name in _known(kind, ()):
+        yield above + name
+        yield from _keys(_below(kind, name), f"{above}{name}.")
 
 
 def _shorten(value: object) -> str:

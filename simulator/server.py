@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from simulator.access import Access
@@ -403,33 +404,41 @@ class CallServer(Commands):
         await self._end_calls(grace)
         await self.access.stopped(LAST_WORDS)
 
+    def hurry(self) -> None:
+        """Those that are left while the server drains have had their time."""
+        self._idle.set()
+
     async def _end_calls(self, grace: float) -> None:
         now = self.stack.now()
+        left = len(self.calls)
+        if left and grace:
+            log.warning("stopping: %d calls have %g s left; Ctrl-C ends them now", left, grace)
         for call in list(self.calls.values()):
             if call.treatment is not None and call.treatment.callback is not None:
                 self._end_call(call, now)  # nobody is there who could end it
         self.stack.pump(now)
-        if await self._gone(grace):
-            return
-        now = self.stack.now()
-        for call in list(self.calls.values()):
-            self._end_call(call, now)
-        self.stack.pump(now)
-        await self._gone(LAST_WORDS)
+        if not await self._gone(grace):
+            now = self.stack.now()
+            if self.calls:
+                log.warning("stopping: %d calls are ended", len(self.calls))
+            for call in list(self.calls.values()):
+                self._end_call(call, now)
+            self.stack.pump(now)
+            await self._gone(LAST_WORDS)
+        if left and not self.calls:
+            log.warning("stopping: all calls are over")
 
     def _end_call(self, call: Call, now: float) -> None:
         call.end(now, "error", "the server was stopped", reason=REASONS["error"])
 
     async def _gone(self, patience: float) -> bool:
-        """Wait until no session is left, `patience` seconds at most; whether it is so."""
+        """Wait until no session is left, `patience` seconds or until `hurry`; whether it is so."""
         if not self.stack.endpoint.sessions:
             return True
         self._idle.clear()
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), patience)
-        except TimeoutError:
-            return False
-        return True
+        return not self.stack.endpoint.sessions
 
 
 def _offer_agent(treatment: Treatment, agent: Agent, now: float) -> None:

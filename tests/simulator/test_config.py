@@ -328,7 +328,10 @@ def test_a_password_is_not_shown(url: str) -> None:
     ("text", "expected"),
     [
         ("sip:\n  lisen: x", "2: sip.lisen: is not a known key; did you mean 'listen'?"),
-        ("spi: {}", "1: spi: is not a known key; did you mean 'sip'?"),
+        (
+            "spi: {}",
+            "1: spi: is not a known key; did you mean 'sip' or 'sdp' or 'api'? known here: ",
+        ),
         ("nonsense:", "1: nonsense: is not a known key; known here: "),
         ("sip: {t1: abc}", "1: sip.t1: must be a number, not 'abc'"),
         ("sip: {t1: nan}", "1: sip.t1: must be a number, not 'nan'"),
@@ -540,6 +543,10 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         ({}, ["sip.t1=9"], "--set: sip.t1: must be at most 5, not '9'"),
         ({}, ["sip..t1=9"], "--set: sip..t1: is not a key path"),
         ({}, ["lab.embeded=1"], "--set: lab.embeded: is not a known key; did you mean 'embedded'"),
+        ({}, ["lab.embeded=1"], "'embedded'? known here: applications, embedded"),
+        ({}, ["max_calls=1"], "did you mean 'server.max_calls'? known here: admission, api, cdr, "),
+        ({}, ["nothing=1"], "a known key; known here: admission, "),
+        ({}, ["nothing=1"], " transfer, variables, vxml"),
         ({}, ["dialed_numbers.99.label=1"], "--set: dialed_numbers.99.label: '99' does not fit"),
         ({}, ["icm.wait.x=1"], "--set: icm.wait.x: 'x' does not fit: the value '0' stands at"),
         ({}, ["sip.listen=[a"], "--set: sip.listen: is not YAML"),

@@ -386,7 +386,7 @@ def test_too_many_calls(build: Build) -> None:
     world.terminate()
 
 
-def test_draining(world: World) -> None:
+def test_draining(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caller = world.connected()
 
     async def drain() -> None:
@@ -397,26 +397,34 @@ def test_draining(world: World) -> None:
         assert late.statuses == [503]
         await asyncio.sleep(0)
         assert not draining.done()
+        assert caplog.messages == ["stopping: 1 calls have 60 s left; Ctrl-C ends them now"]
         caller.hang_up()
         world.run(1.0)
         await draining
 
     asyncio.run(drain())
+    assert caplog.messages[1:] == ["stopping: all calls are over"]
     assert world.cdr.call_result == "completed"
     world.over()
 
 
-def test_draining_ends_what_is_left(world: World) -> None:
+@pytest.mark.parametrize("grace", [0.0, 60.0])
+def test_draining_ends_what_is_left(
+    world: World, caplog: pytest.LogCaptureFixture, grace: float
+) -> None:
     caller = world.connected()
 
     async def drain() -> None:
-        draining = asyncio.create_task(world.server.drain(0.0))
+        draining = asyncio.create_task(world.server.drain(grace))
+        await asyncio.sleep(0)
+        world.server.hurry()
         for _ in range(10):
             await asyncio.sleep(0.001)
         world.run(1.0)
         await draining
 
     asyncio.run(drain())
+    assert caplog.messages[-2:] == ["stopping: 1 calls are ended", "stopping: all calls are over"]
     assert caller.requests[-1].get("reason") == "Q.850;cause=41"
     assert (world.cdr.call_result, world.history[-1]) == ("error", "ended the server was stopped")
     world.over()

@@ -95,10 +95,10 @@ def test_a_broken_file_changes_nothing_and_is_explained(
     assert not world.wait_for(administered(world).reload(lambda: Config.load(path)))
     assert (world.server.plan, world.server.config) == (plan, config)
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert told[:2] == [
-        f"reload: {path}:2: sip.t1: must be a number, not 'fast'",
-        f"reload: {path}:4: dialed_numbers.0.scrip: is not a known key; did you mean 'script'?",
-    ]
+    assert told[0] == f"reload: {path}:2: sip.t1: must be a number, not 'fast'"
+    assert told[1].startswith(
+        f"reload: {path}:4: dialed_numbers.0.scrip: is not a known key; did you mean 'script' or "
+    )
     assert told[-1] == "reload: the old configuration stays in force"
     line.hang_up()
     world.run()
