@@ -9,9 +9,10 @@ from typing import Final
 
 from aiohttp import web
 
-from api.auth import PASSWORD_FILE, Credentials, authentication, first_user
+from api.auth import Credentials, authentication, first_user
 from api.documentation import PUBLIC, add_documentation
 from api.errors import error_middleware
+from api.files import PASSWORD_FILE
 from api.guard import guard
 from api.handlers.administration import administration
 from api.handlers.agents import agents

@@ -22,7 +22,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from api.errors import ApiError
-from api.files import read_private, write_private
+from api.files import PASSWORD_FILE, read_private, write_private
 from api.headers import request_id
 from api.keys import LOOPBACK, REQUESTER, SERVER
 from api.logins import Charge, FailedLogins, network_of
@@ -30,7 +30,6 @@ from simulator.audit_trail import Requester
 from simulator.config_base import Role, User
 from simulator.passwords import PasswordHash, hash_of, is_hash
 
-PASSWORD_FILE: Final = "password"
 MOST_CHECKED: Final = 16
 """Logins that wait for their hash at a time; more get 503."""
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel
 
@@ -31,13 +31,15 @@ from api.models import (
 )
 from api.models_trace import CallTrace
 from api.models_transfers import CallTransfers, TerminatedCalls, Transfer
-from api.plan_models import DialedNumberPattern
-from api.report_models import CallDetailRecord, CdrQueryResult, WholeCallDetailRecord
-from api.webhook_models import NewWebhook
 from simulator.cdr_records import CallResult
 from simulator.event_views import CONSULTING, EventType
-from simulator.routing import CallType
-from simulator.views import CallState, TerminateReason, TransferType
+from simulator.views import CallState, CallType, TerminateReason, TransferType
+
+# A client that does not ask for these need not wait for them.
+if TYPE_CHECKING:
+    from api.plan_models import DialedNumberPattern
+    from api.report_models import CallDetailRecord, WholeCallDetailRecord
+    from api.webhook_models import NewWebhook
 
 _CONTRACT: Final = "/cvp/rest"
 _SIM: Final = "/sim/v1"
@@ -337,8 +339,10 @@ class CallsimClient:
 
     async def add_webhook(
         self, url: str, event_types: Collection[EventType] = (), secret: str = ""
-    ) -> NewWebhook:
+    ) -> "NewWebhook":
         """Have events posted to `url`; the answer has the secret that they are signed with."""
+        from api.webhook_models import NewWebhook
+
         body: dict[str, Any] = {"url": url, "eventTypes": list(event_types)}
         if secret:
             body["secret"] = secret
@@ -359,8 +363,10 @@ class CallsimClient:
         calling_number: str | None = None,
         call_result: CallResult | None = None,
         page: int = 1000,
-    ) -> AsyncIterator[CallDetailRecord]:
+    ) -> AsyncIterator["CallDetailRecord"]:
         """Records of calls that began in a range of time, the oldest first."""
+        from api.report_models import CdrQueryResult
+
         query = fields(
             {
                 "start_time": utc(start),
@@ -375,12 +381,16 @@ class CallsimClient:
             for record in read(CdrQueryResult, data).records:
                 yield record
 
-    async def record(self, call_guid: str) -> WholeCallDetailRecord:
+    async def record(self, call_guid: str) -> "WholeCallDetailRecord":
         """The record of a call that has ended, with its legs, events and applications."""
+        from api.report_models import WholeCallDetailRecord
+
         return await self._get(f"{_REPORTING}/cdr/{part(call_guid)}", WholeCallDetailRecord)
 
-    async def patterns(self) -> list[DialedNumberPattern]:
+    async def patterns(self) -> "list[DialedNumberPattern]":
         """The dialed number patterns in their order."""
+        from api.plan_models import DialedNumberPattern
+
         data, _ = await self._connection.ask("GET", f"{_PLAN}/dialedNumberPattern")
         return [read(DialedNumberPattern, one) for one in data]
 
@@ -392,8 +402,10 @@ class CallsimClient:
         sip_server_group: str | None = None,
         call_type: CallType = "preroute",
         description: str | None = None,
-    ) -> DialedNumberPattern:
+    ) -> "DialedNumberPattern":
         """Lead numbers to an application or a script, or to a server group, from now on."""
+        from api.plan_models import DialedNumberPattern
+
         body = fields(
             {
                 "pattern": pattern,

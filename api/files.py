@@ -3,6 +3,10 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import Final
+
+PASSWORD_FILE: Final = "password"
+"""In the data directory: the first user, as NAME:PASSWORD."""
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -9,7 +9,7 @@ cannot carry (lone surrogates, from a peer's malformed message) is replaced by U
 import math
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -24,9 +24,10 @@ from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
-from simulator.config_dial_plan import Component
-from simulator.routing import CallType, Lookup
-from simulator.views import CallState, TerminateReason, TransferType
+from simulator.views import CallState, CallType, Component, TerminateReason, TransferType
+
+if TYPE_CHECKING:
+    from simulator.routing import Lookup
 
 MAX_NUMBER: Final = 200
 MAX_VARIABLE: Final = 40
@@ -334,7 +335,7 @@ class RoutingResult(Reply):
     route_destination: OptionalText = None
 
 
-def routing_result(found: Lookup) -> RoutingResult:
+def routing_result(found: "Lookup") -> RoutingResult:
     """The model of a decision."""
     return RoutingResult.model_validate(found)
 

@@ -16,7 +16,7 @@ from api.examples import OperationExamples, examples
 from api.models import Error
 from api.operations import CONTRACT_PREFIX, Operation, Operations
 from api.streams import LAST_EVENT_ID, EventStream
-from simulator.service import callsim_version
+from simulator.version import callsim_version
 
 _JSON: Final = "application/json"
 # Of each shared response: its name, what it says, and the codes of its examples.

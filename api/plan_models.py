@@ -19,7 +19,6 @@ from pydantic.json_schema import SkipJsonSchema
 from api.models import OptionalText, Reply, Request, Text
 from simulator.config_dial_plan import (
     NAME_SYNTAX,
-    LoadBalancing,
     ServerGroupSection,
     group_name,
 )
@@ -27,7 +26,7 @@ from simulator.config_plan import DialedNumber
 from simulator.config_values import no_zone
 from simulator.errors import PlanConflict
 from simulator.profile_patterns import check_pattern
-from simulator.routing import CallType
+from simulator.views import CallType, LoadBalancing
 
 _PRINTABLE: Final = (
     " -~\\u00a1-\\u00ac\\u00ae-\\u0377\\u0400-\\u052f\\u3041-\\u3096\\u30a1-\\u30fa"

@@ -9,10 +9,8 @@ from typing import Final
 
 import aiohttp
 
-from api.auth import PASSWORD_FILE
 from api.client import CallsimClient, CallsimError
-from api.files import read_private
-from api.shell_trace import show_trace
+from api.files import PASSWORD_FILE, read_private
 from simulator.config_base import User
 from simulator.views import TransferType
 
@@ -27,9 +25,7 @@ def steer(options: Namespace) -> int:
         user = _user(options)
         return asyncio.run(_steer(options, user))
     except CallsimError as error:
-        what = (
-            error.details if error.code else f"--url: it is not Callsim that answers there: {error}"
-        )
+        what = error.details if error.code else f"--url: no Callsim answers there, but {error}"
         print(f"{options.command}: {what}", file=sys.stderr)
         return WRONG if error.status == 401 else FAILED
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
@@ -69,6 +65,8 @@ async def _steer(options: Namespace, user: User) -> int:
             print(answer.message)
             return GOOD
         if options.command == "trace":
+            from api.shell_trace import show_trace
+
             await show_trace(client, options)
             return GOOD
         return await _wait(client, options)

@@ -1,33 +1,20 @@
 """The `callsim` command: reads its options, puts the parts together, runs them."""
 
 import argparse
-import asyncio
-import errno
-import gc
-import logging
 import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
-from simulator.administration import merged
-from simulator.cdr import CdrStoreError
-from simulator.collector import COLLECT_OLD, COLLECT_YOUNG, collect_old, collect_young
-from simulator.config import OPTION_KEYS, Config, ConfigError, Override, check_config
-from simulator.errors import ServiceError
-from simulator.log_lines import ConsoleFormatter, use_format
-from simulator.log_thread import LogThread
-from simulator.passwords import PasswordHash, read_password
-from simulator.routing import DialPlan, NotRoutable
-from simulator.server import CallServer
-from simulator.service import call_server, callsim_version
+from simulator.errors import CallServerError, ServiceError
 from simulator.views import CallState, TerminateReason
-from sip.transport import host_port
 
-T = TypeVar("T")
+# All else is imported by the command that takes it: a shell does not wait for a call server.
+if TYPE_CHECKING:
+    from simulator.config import Config, Override
+    from simulator.server import CallServer
 
 _EPILOG: Final = """\
 examples:
@@ -47,12 +34,18 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code (0 good, 1 failed, 2 wrong options)."""
     options = _parser().parse_args(arguments)
+    import asyncio
+    import logging
+
+    from simulator.log_lines import ConsoleFormatter
+    from simulator.log_thread import LogThread
+
     handler = LogThread(sys.stderr)
     handler.setFormatter(ConsoleFormatter())
     logging.basicConfig(level=options.log_level.upper(), handlers=[handler])
     try:
         return int(options.run(options))
-    except (ConfigError, ServiceError, CdrStoreError, NotRoutable) as error:
+    except (ServiceError, CallServerError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -63,6 +56,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
 
 
+class _Command(argparse.ArgumentParser):
+    """The parser of one command: options that it does not know show its own usage.
+
+    `fill` adds its options once they are asked for.
+    """
+
+    fill: Callable[["_Command"], None] | None = None
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        _add_log_level(self, argparse.SUPPRESS)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill(self)
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from simulator.version import callsim_version
+
+        print(f"callsim {callsim_version()}")
+        parser.exit()
+
+
+def _add_log_level(parser: argparse.ArgumentParser, default: str) -> None:
+    """Before the command or after it."""
+    parser.add_argument(
+        "--log-level",
+        default=default,
+        choices=("debug", "info", "warning", "error"),
+        help="what goes to standard error (default: warning)",
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="callsim",
@@ -70,14 +103,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"callsim {callsim_version()}")
-    parser.add_argument(
-        "--log-level",
-        default=os.environ.get("CALLSIM_LOG_LEVEL", "warning"),
-        choices=("debug", "info", "warning", "error"),
-        help="what goes to standard error (default: warning)",
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and end")
+    _add_log_level(parser, os.environ.get("CALLSIM_LOG_LEVEL", "warning"))
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Command
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     serve = commands.add_parser(
         "serve", help="run the call server until SIGTERM; SIGHUP reads the configuration again"
@@ -133,20 +163,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     password.set_defaults(run=_password)
     _add_steering(commands)
-    _add_load(commands)
+    load = commands.add_parser(
+        "load", help="a load run with SIPp: both sides' figures, a report, a verdict"
+    )
+    load.fill = _fill_load
     return parser
 
 
-def _add_load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _fill_load(load: _Command) -> None:
     from scenarios.load.options import DESCRIPTION, EPILOG, add_options
 
-    load = commands.add_parser(
-        "load",
-        help="a load run with SIPp: both sides' figures, a report, a verdict",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    load.description, load.epilog = DESCRIPTION, EPILOG
+    load.formatter_class = argparse.RawDescriptionHelpFormatter
     add_options(load)
     load.set_defaults(run=_load)
 
@@ -157,7 +185,7 @@ def _load(options: argparse.Namespace) -> int:
     return load(options)
 
 
-def _add_steering(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_steering(commands: "argparse._SubParsersAction[_Command]") -> None:
     """The commands that ask a running server over REST."""
     calls = commands.add_parser("calls", help="the calls of a running server")
     calls.add_argument("--state", choices=get_args(CallState), help="only calls in this state")
@@ -279,8 +307,10 @@ def _add_server_options(parser: argparse.ArgumentParser, ports: str = "") -> Non
         )
 
 
-def _overrides(options: argparse.Namespace) -> list[Override]:
+def _overrides(options: argparse.Namespace) -> "list[Override]":
     """Options as the configuration takes them, ``--set`` last."""
+    from simulator.config import OPTION_KEYS
+
     found: list[Override] = [
         (OPTION_KEYS[name], value)
         for name in OPTION_KEYS
@@ -295,85 +325,28 @@ def _environment() -> Mapping[str, str]:
 
 
 def load_config(
-    options: argparse.Namespace, ready: Callable[[Config], None] | None = None
-) -> Config:
+    options: argparse.Namespace, ready: "Callable[[Config], None] | None" = None
+) -> "Config":
     """The configuration that the options name. Raises ConfigError."""
+    from simulator.config import Config
+
     path = Path(options.config) if options.config else None
     return Config.load(path, _environment(), _overrides(options), ready)
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` in an event loop: uvloop's where that is installed (the extra ``fast``)."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(main)
-
-
 def _serve(options: argparse.Namespace) -> int:
-    return run(_run_server(options, load_config(options, use_format)))
+    from simulator.log_lines import use_format
+    from simulator.serving import run, serve
 
-
-async def _run_server(options: argparse.Namespace, config: Config) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-    async with _service(config) as (server, addresses):
-        _reload_on_hangup(server, lambda: load_config(options))
-        for listener in server.stack.endpoint.listeners:
-            place = host_port(listener.host, listener.port)
-            print(f"sip {listener.transport.lower()}:{place}")
-        for address in addresses:
-            print(f"api {address}")
-        print("ready", flush=True)
-        gc.collect()
-        gc.freeze()  # what is here now stays: the collector need not look at it again
-        gc.disable()  # it is told when
-        loop.set_exception_handler(_unhandled)
-        endpoint = server.stack.endpoint
-
-        def woke(late: float) -> None:
-            server.metrics.loop_lag.observe(late)
-            server.news.look_around(late)
-
-        collecting = [
-            loop.create_task(collect_young(COLLECT_YOUNG, woke)),
-            loop.create_task(collect_old(endpoint, COLLECT_OLD)),
-        ]
-        await stop.wait()
-        for task in collecting:
-            task.cancel()
-        await server.drain(server.config.server.grace)
-    return 0
-
-
-def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What goes wrong in the event loop itself. Without a file left it tells for each caller
-    that waits outside, each second, what `SystemNews.look_around` tells once."""
-    error = context.get("exception")
-    if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
-        loop.default_exception_handler(context)
-
-
-def _reload_on_hangup(server: CallServer, load: Callable[[], Config]) -> None:
-    """SIGHUP: read the configuration again."""
-    loop = asyncio.get_running_loop()
-    under_way: set[asyncio.Task[bool]] = set()
-
-    def reload() -> None:
-        task = loop.create_task(server.administration.reload(load))
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    config = load_config(options, use_format)
+    return run(serve(lambda: load_config(options), config, _service))
 
 
 def _demo(options: argparse.Namespace) -> int:
     from simulator.demo import run_demo
     from simulator.demo_scenarios import SCENARIOS, run_scenario
+    from simulator.log_lines import use_format
+    from simulator.serving import run
 
     name = options.scenario
     if options.mended and name in (None, "list"):
@@ -397,24 +370,27 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 @asynccontextmanager
-async def _service(config: Config) -> AsyncIterator[tuple[CallServer, list[str]]]:
+async def _service(config: "Config") -> AsyncIterator[tuple["CallServer", list[str]]]:
     """The whole server: SIP, CDRs, and the REST surface with the URLs it is at."""
     from api.app import serve_api  # the one place that knows both sides
+    from simulator.service import call_server
 
     async with call_server(config) as server, serve_api(server, config) as addresses:
         yield server, [f"{address}/cvp/rest" for address in addresses]
 
 
 def _lookup(options: argparse.Namespace) -> int:
+    from api.models import routing_result
+    from simulator.administration import merged
+    from simulator.routing import DialPlan
+
     config = load_config(options)
 
-    def dress(config: Config) -> Config:  # the ports of neighbours are known only at start
+    def dress(config: "Config") -> "Config":  # the ports of neighbours are known only at start
         return config.with_lab("sip:agents.lab", "sip:vxml.lab") if config.lab.embedded else config
 
     plan = DialPlan(merged(config, dress)[1])
     found = plan.lookup(options.number, options.calling)
-    from api.models import routing_result
-
     print(routing_result(found).model_dump_json(by_alias=True, exclude_none=True, indent=2))
     if options.explain:
         for pattern, why in plan.explain(options.number):
@@ -426,6 +402,8 @@ def _check(options: argparse.Namespace) -> int:
     if options.defaults and options.file is not None:
         print("check: give FILE or --defaults, not both", file=sys.stderr)
         return 2
+    from simulator.config import Config, check_config
+
     if options.defaults:
         print(Config.builtin().to_yaml(), end="")
         return 0
@@ -442,6 +420,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _password(options: argparse.Namespace) -> int:
+    from simulator.passwords import PasswordHash, read_password
+
     print(PasswordHash.of(read_password()))
     return 0
 

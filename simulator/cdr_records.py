@@ -24,6 +24,7 @@ from simulator.cdr_events import (
     events_of,
     sessions_of,
 )
+from simulator.errors import ServiceError
 
 CallResult: TypeAlias = Literal["completed", "abandoned", "transferred", "error"]
 LegType: TypeAlias = Literal["inbound", "outbound", "transfer", "conference"]
@@ -33,7 +34,7 @@ SIP_CALL: Final = 4
 SIP_SUB_SYSTEM: Final = 0
 
 
-class CdrStoreError(Exception):
+class CdrStoreError(ServiceError):
     """The store cannot be opened or read; the text names the file and the fix."""
 
 

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from simulator.config_base import Networks, Patterns, Section, Text, one_or_many
 from simulator.config_values import check_host, split_address
+from simulator.views import Component, LoadBalancing
 
 _DIGITS: Final = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
 
@@ -35,8 +36,6 @@ def _site(text: str) -> str:
 
 
 GroupName = Annotated[str, AfterValidator(group_name)]
-LoadBalancing = Literal["round_robin", "top_down", "weight_based"]
-Component = Literal["ICM", "CUCM", "VXMLServer", "ReportingServer", "MediaServer"]
 
 
 class Server(Section):

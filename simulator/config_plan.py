@@ -17,8 +17,8 @@ from simulator.config_sections import DEFAULT_RING_NO_ANSWER, RingNoAnswer
 from simulator.config_services import Number
 from simulator.config_values import SipTarget
 from simulator.profile_patterns import check_pattern
-from simulator.routing import CallType
 from simulator.script import check_label
+from simulator.views import CallType
 
 
 def _survey(text: str) -> str:

@@ -19,13 +19,13 @@ from pydantic import (
 from simulator.applications import Applications
 from simulator.config_accounts import ApiUsers
 from simulator.config_base import FilePath, Name, Networks, Section, one_or_many
-from simulator.config_dial_plan import Component
 from simulator.config_values import (
     HttpListen,
     check_http_url,
     check_probe_url,
     hep_collector,
 )
+from simulator.views import Component
 
 DEFAULT_RING_NO_ANSWER: Final = 60.0
 

@@ -16,6 +16,8 @@ from typing import Final, TypeAlias
 
 import yaml
 
+from simulator.errors import ServiceError
+
 KeyPath: TypeAlias = tuple[str | int, ...]
 Tree: TypeAlias = "dict[str, Tree] | list[Tree] | str | None"
 
@@ -55,7 +57,7 @@ class Problem:
         )
 
 
-class ConfigError(ValueError):
+class ConfigError(ServiceError, ValueError):
     """The configuration cannot be used; `problems` says all that is wrong, in order."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

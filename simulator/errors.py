@@ -62,7 +62,7 @@ class RecordNotStored(CallServerError):
 
 
 class ServiceError(Exception):
-    """The server cannot start; the text names the option and the fix."""
+    """The server, or a command, cannot start; the text names the option and the fix."""
 
 
 class PlanEntryNotFound(CallServerError, LookupError):

@@ -24,6 +24,7 @@ from simulator.labels import (
 )
 from simulator.origin import NO_ORIGIN, CallOrigin, origin_of
 from simulator.patterns import Entry, Pattern, PatternTable
+from simulator.views import CallType
 from sip.message import Request
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ __all__ = [
     "no_route",
 ]
 
-CallType: TypeAlias = Literal["preroute", "translation_route", "post_route"]
 RouteKind: TypeAlias = Literal["direct", "script", "label", "vru_return"]
 
 _CACHE_SIZE: Final = 4096

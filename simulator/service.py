@@ -6,14 +6,13 @@ import resource
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from simulator.administration import Administration, merged
 from simulator.audit_trail import FILE as AUDIT_FILE
 from simulator.audit_trail import AuditTrail
 from simulator.backlog import Done, Notify
-from simulator.cdr import CdrStoreError, SqliteCdrStore
+from simulator.cdr import SqliteCdrStore
 from simulator.cdr_store import CdrStore
 from simulator.config import Config
 from simulator.config_sections import Neighbour
@@ -29,6 +28,7 @@ from simulator.login_trail import FILE as LOGINS_FILE
 from simulator.login_trail import LoginTrail
 from simulator.plan_changes import FILE
 from simulator.server import CallServer
+from simulator.version import callsim_version
 from simulator.webhook import HttpRouter
 from sip.aio.resolver import Resolver
 from sip.aio.stack import SipStack
@@ -41,20 +41,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def callsim_version() -> str:
-    """The version of the installed package."""
-    try:
-        return version("callsim")
-    except PackageNotFoundError:
-        return "0"
-
-
 @asynccontextmanager
 async def call_server(config: Config) -> AsyncIterator[CallServer]:
     """A running call server; at the end calls are drained and CDRs are on disk.
 
-    With ``lab.embedded`` the neighbours run beside it on loopback. Raises ServiceError
-    and CdrStoreError.
+    With ``lab.embedded`` the neighbours run beside it on loopback. Raises ServiceError.
     """
     loop = asyncio.get_running_loop()
     version_ = callsim_version()
@@ -147,14 +138,11 @@ def tell(done: list[Done], pump: Callable[[], None]) -> None:
 
 
 def open_store(config: Config, notify: Notify) -> CdrStore:
-    """The store of CDRs, which gets those that a crash kept from it.
-
-    Raises ServiceError and CdrStoreError.
-    """
+    """The store of CDRs, which gets those that a crash kept from it. Raises ServiceError."""
     journal = Journal(config.server.data_dir / JOURNAL, config.cdr.journal << 20)
     try:
         store = _store(config, notify, journal)
-    except (CdrStoreError, ServiceError):
+    except ServiceError:
         journal.close()
         raise
     cut_off = journal.calls

@@ -6,11 +6,12 @@ The REST surface turns these into JSON. Times are seconds since the epoch, UTC.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from simulator.config_dial_plan import Component, LoadBalancing
-
 CallState = Literal["ringing", "connected", "queued", "self_service", "transferring", "on_hold"]
 TransferType = Literal["blind", "consultation"]
 TerminateReason = Literal["administrative", "timeout", "error", "requested"]
+CallType = Literal["preroute", "translation_route", "post_route"]
+LoadBalancing = Literal["round_robin", "top_down", "weight_based"]
+Component = Literal["ICM", "CUCM", "VXMLServer", "ReportingServer", "MediaServer"]
 
 
 @dataclass(frozen=True, slots=True)

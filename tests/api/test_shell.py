@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from api.auth import PASSWORD_FILE
+from api.files import PASSWORD_FILE
 from api.shell import steer
 from simulator.__main__ import _parser
 from tests.api.support import GUID, RINGING_GUID, USER, FakeCallServer, run, serving
@@ -91,7 +91,7 @@ async def test_what_cannot_be(capsys: pytest.CaptureFixture[str], tmp_path: Path
         assert await shell(f"{url}/cvp/rest", "calls") == 0, "as `callsim serve` prints it"
     async with TestServer(web.Application()) as other:
         assert await shell(str(other.make_url("/")), "calls") == 1
-    assert "--url: it is not Callsim that answers there: 404" in capsys.readouterr().err
+    assert "--url: no Callsim answers there, but 404" in capsys.readouterr().err
     assert await shell("127.0.0.1:1", "calls") == 2
     assert "--url: 127.0.0.1:1 does not answer" in capsys.readouterr().err
     for wrong in ("ftp://x", "http://", "http://127.0.0.1:99999"):

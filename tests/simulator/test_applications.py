@@ -88,8 +88,8 @@ def test_a_plan_with_applications_survives_being_written(tmp_path: Path) -> None
         (
             ["collect: {retrys: 3}"],
             "4: lab.applications.menu.0.collect.retrys: is not a known key; did you mean "
-            "'retries'? known here: accept, first_digit_timeout, inter_digit_timeout, into, max, min, "
-            "no_input, no_match, on_failure, prompt, retries, terminator",
+            "'retries'? known here: accept, first_digit_timeout, inter_digit_timeout, into, max, "
+            "min, no_input, no_match, on_failure, prompt, retries, terminator",
         ),
         (
             ["collect: {first_digit_timeout: 0}"],

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from simulator import __main__ as command
+from simulator.serving import run
 
 
 class OtherLoop(asyncio.SelectorEventLoop):
@@ -19,9 +19,9 @@ async def _loop() -> type[asyncio.AbstractEventLoop]:
 
 def test_uvloop_is_taken_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", SimpleNamespace(new_event_loop=OtherLoop))
-    assert command.run(_loop()) is OtherLoop
+    assert run(_loop()) is OtherLoop
 
 
 def test_without_it_asyncio_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    assert issubclass(command.run(_loop()), asyncio.SelectorEventLoop)
+    assert issubclass(run(_loop()), asyncio.SelectorEventLoop)

@@ -1,4 +1,4 @@
-"""``callsim serve`` and SIGHUP, on real sockets: calls go on, the next follows the new file."""
+"""``callsim serve`` and signals, on real sockets: calls go on, the next follows the new file."""
 
 import json
 import os
@@ -33,7 +33,8 @@ class Bench:
         self.caller = Phone(self.network, "caller", Manner())
 
     def start(self) -> ServerProcess:
-        return ServerProcess(self.folder, options=["--config", str(self.path)])
+        options = ["--config", str(self.path), "--grace", "60"]
+        return ServerProcess(self.folder, options=options)
 
     def write(self, pattern: str) -> None:
         self.path.write_text(CONFIG.format(pattern=pattern))
@@ -55,7 +56,14 @@ class Bench:
 
     def reload(self, told: str) -> None:
         """SIGHUP, and wait until the log tells this."""
-        os.kill(self.server.pid, signal.SIGHUP)
+        self._signal(signal.SIGHUP, told)
+
+    def interrupt(self, told: str) -> None:
+        """Ctrl-C, and wait until the log tells this."""
+        self._signal(signal.SIGINT, told)
+
+    def _signal(self, number: signal.Signals, told: str) -> None:
+        os.kill(self.server.pid, number)
         self.server.wait_for(lambda: told in self.server.errors, told, PATIENCE)
 
 
@@ -131,4 +139,12 @@ def test_warnings_are_told_at_the_start_and_when_the_file_is_read_again(bench: B
     bench.server.stop()
     bench.server = bench.start()
     assert told in bench.server.errors
-    assert bench.dial("5000").statuses == [200]
+    line = bench.dial("5000")
+    assert line.statuses == [200]
+    bench.interrupt("stopping: 1 calls have 60 s left; Ctrl-C ends them now")
+    assert bench.dial("5001").statuses == [503]
+    assert "Hungup" not in line.heard
+    bench.interrupt("stopping: 1 calls are ended")
+    bench.wait(lambda: "Hungup" in line.heard)
+    assert bench.server._child.wait(PATIENCE) == 0
+    assert "stopping: all calls are over" in bench.server.errors
