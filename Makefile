@@ -125,7 +125,7 @@ ladders: .venv/.dev ## write the golden ladders of scenarios/flows anew
 
 lock: .venv/.dev ## pin the dependencies anew, as few as need be; all: make lock ARGS=--upgrade
 	@$(LOCK) --output-file requirements.txt
-	@$(LOCK) --extra fast --extra postgres --constraint requirements.txt --output-file requirements-image.txt
+	@$(LOCK) --extra fast --extra otel --extra postgres --constraint requirements.txt --output-file requirements-image.txt
 	@$(LOCK) --extra dev --constraint requirements.txt --output-file requirements-dev.txt
 	@$(LOCK) --extra compile --extra fast --extra test --constraint requirements-dev.txt \
 	    --constraint requirements-image.txt --output-file requirements-compiled.txt

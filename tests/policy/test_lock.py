@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 # Each lock file, and the extras that it adds to what the product itself takes.
 LOCKS = {
     "requirements.txt": (),
-    "requirements-image.txt": ("fast", "postgres"),
+    "requirements-image.txt": ("fast", "otel", "postgres"),
     "requirements-dev.txt": ("compile", "load", "otel", "postgres", "test", "dev"),
     "requirements-compiled.txt": ("compile", "fast", "test"),
 }
