@@ -327,8 +327,7 @@ class CallsimClient:
                     raise
                 if await self._was(call_guid):
                     return "ended"
-                details = f"{error.details}, and there is no record of one"
-                raise CallsimError(404, error.code, details) from None
+                raise CallsimError(404, error.code, f"{error.details}, no record either") from None
             while state not in states:
                 event = await anext(stream)
                 if isinstance(event, CallEnded):

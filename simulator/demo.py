@@ -154,7 +154,7 @@ class Demo:
         await self.rest("POST", f"/call/{guid}/terminate", {"reason": "requested"})
         await caller.until(lambda: caller.ending is not None)
         await self.lab.agents.until(lambda: not self.lab.agents.calls)
-        self._show_record(guid)
+        await self._show_record(guid)
 
     async def _talk(self, caller: CallerCall) -> None:
         """Self-service: the gateway asks, the caller presses a key."""
@@ -166,10 +166,9 @@ class Demo:
         print(self.ladder.note(f"the caller presses {KEY}: RTP, past the call server (RFC 4733)"))
         await caller.press(KEY)
 
-    def _show_record(self, guid: str) -> None:
-        record = self.server.store.get(guid)
-        if record is None:
-            raise DemoFailed("the call has no CDR")
+    async def _show_record(self, guid: str) -> None:
+        while (record := self.server.store.get(guid)) is None:  # the disk is slow: in the journal
+            await asyncio.sleep(0.05)
         print("\nIts call detail record:\n")
         for name, value in asdict(record).items():
             if name not in ("legs", "marks") and value not in ("", None, 0, {}):

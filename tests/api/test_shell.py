@@ -69,7 +69,7 @@ async def test_hang_up_and_wait(capsys: pytest.CaptureFixture[str]) -> None:
         shown = capsys.readouterr()
         assert not shown.out
         assert "no active call has the GUID" in shown.err
-        assert "no record of one" in shown.err
+        assert "no record either" in shown.err
     assert world.cdr.call_result == "completed"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from simulator.__main__ import _service
+from simulator.cdr import CdrRecord, SqliteCdrStore
 from simulator.config_accounts import ApiUser
 from simulator.config_plan import DialedNumber
 from simulator.demo import _free, _prepared, run_demo
@@ -16,7 +17,17 @@ from simulator.passwords import is_hash
 from tests.scenarios.test_demo_scenarios import config
 
 
-def test_the_whole_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow disk, too: the record is in the journal when the call is over."""
+    get, asked = SqliteCdrStore.get, []
+
+    def late(store: SqliteCdrStore, guid: str) -> CdrRecord | None:
+        asked.append(guid)
+        return get(store, guid) if len(asked) > 2 else None
+
+    monkeypatch.setattr(SqliteCdrStore, "get", late)
     assert asyncio.run(run_demo(config(tmp_path), _service, leave=True)) == 0
     shown = capsys.readouterr().out
     assert "All went right." in shown
