@@ -342,9 +342,7 @@ class CallsimClient:
         """Have events posted to `url`; the answer has the secret that they are signed with."""
         from api.webhook_models import NewWebhook
 
-        body: dict[str, Any] = {"url": url, "eventTypes": list(event_types)}
-        if secret:
-            body["secret"] = secret
+        body = fields({"url": url, "event_types": list(event_types), "secret": secret or None})
         return await self._post(f"{_SIM}/webhooks", NewWebhook, body)
 
     async def remove_webhook(self, webhook_id: str) -> None:
@@ -432,12 +430,12 @@ class CallsimClient:
         guid = part(call_guid)
         for path in (f"{_REPORTING}/cdr/{guid}", f"{_SIM}/calls/{guid}/trace"):
             try:
-                await self._connection.ask("GET", path)
+                found, _ = await self._connection.ask("GET", path)
             except CallsimError as error:
                 if error.status != 404:
                     raise
             else:
-                return True
+                return bool(found.get("ended", True))
         return False
 
     async def _get(self, path: str, model: type[Model]) -> Model:

@@ -167,7 +167,8 @@ class Demo:
         await caller.press(KEY)
 
     async def _show_record(self, guid: str) -> None:
-        while (record := self.server.store.get(guid)) is None:  # the disk is slow: in the journal
+        # The disk may be slow: then the record is in the journal for a while.
+        while (record := self.server.store.get(guid)) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         print("\nIts call detail record:\n")
         for name, value in asdict(record).items():

@@ -59,6 +59,8 @@ async def test_hang_up_and_wait(capsys: pytest.CaptureFixture[str]) -> None:
         url = str(client.address)
         assert await shell(url, "wait", guid, "queued", "connected") == 0
         assert await shell(url, "wait", guid, "on_hold", "--timeout", "0.2") == 1
+        leg = world.call.legs[0].session.dialog.call_id
+        assert await shell(url, "wait", leg, "ended") == 1, "it has a trace, but is up"
         waiting = asyncio.create_task(shell(url, "wait", guid, "ended"))
         await until(lambda: len(world.server.events.readers) > 0)
         assert await shell(url, "hangup", guid) == 0
