@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--against", type=Path, metavar="DIR", help="measure the Callsim of that checkout as well"
     )
+    parser.add_argument(
+        "--lab", action="store_true", help="without a trace too, and without one with /metrics read"
+    )
     add_choices(parser)
     parser.add_argument("--profile", action="store_true", help="instead: where the time goes")
     parser.add_argument("--keep", action="store_true", help="keep the files of the run")
@@ -53,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measure(options: argparse.Namespace, directory: Path) -> int:
-    ours, peers = chosen(options)
+    ours, peers = chosen(options, lab=options.lab)
     if options.against:
         ours |= other_checkout(options.against)
     count = len(ours) + 2 * len(peers)

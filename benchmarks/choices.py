@@ -51,14 +51,19 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen(options: argparse.Namespace) -> tuple[dict[str, Maker], dict[str, Maker]]:
-    """SIPp alone and Callsim, and the peers. Raises BenchmarkError for what is not there."""
+def chosen(
+    options: argparse.Namespace, *, lab: bool = False
+) -> tuple[dict[str, Maker], dict[str, Maker]]:
+    """SIPp alone and Callsim, with `lab` what its lab bench costs too, and the peers.
+
+    Raises BenchmarkError for what is not there.
+    """
     if options.pin:
         try:
             cores.pin()
         except ValueError as error:
             raise BenchmarkError(str(error)) from error
-    ours: dict[str, Maker] = {BASE: SippUas, **callsim_forms(options.form)}
+    ours: dict[str, Maker] = {BASE: SippUas, **callsim_forms(options.form, lab=lab)}
     return ours, {} if options.no_peers else installed_peers(options.sippy)
 
 

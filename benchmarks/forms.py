@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.figures import COMPILED, PLAIN, form_of
-from benchmarks.subjects import BenchmarkError, Maker, callsims
+from benchmarks.subjects import BenchmarkError, Maker, callsims, lab_benches
 
 ROOT: Final = Path(__file__).parents[1]
 COMPILED_VENV: Final = ROOT / ".venv-compiled"
@@ -19,18 +19,26 @@ BOTH: Final = "both"
 _ROOMS: Final = ("sip", "simulator")
 
 
-def callsim_forms(wanted: str, compiled: Path = COMPILED_VENV) -> dict[str, Maker]:
-    """The subjects of the `wanted` form, or of both; or of those that are present.
+def callsim_forms(
+    wanted: str, compiled: Path = COMPILED_VENV, *, lab: bool = False
+) -> dict[str, Maker]:
+    """The subjects of the `wanted` form, or of both; or of those that are present. With `lab`
+    also those that show what the lab bench costs.
 
     Raises BenchmarkError where one that is wanted is missing or is not what it should be.
     """
-    found: dict[str, Maker] = {}
+    commands = {}
     if wanted != COMPILED:
-        found |= callsims("Callsim", "", checked(Path(sys.prefix), PLAIN))
+        commands["Callsim"] = checked(Path(sys.prefix), PLAIN)
     if wanted in (COMPILED, BOTH) or (wanted == PRESENT and compiled.exists()):
         if not compiled.exists():
             raise BenchmarkError(f"there is no {compiled}: run `make compiled`")
-        found |= callsims("Callsim compiled", "", checked(compiled, COMPILED))
+        commands["Callsim compiled"] = checked(compiled, COMPILED)
+    found: dict[str, Maker] = {}
+    for prefix, command in commands.items():
+        found |= callsims(prefix, "", command)
+        if lab:
+            found |= lab_benches(prefix, command)
     return found
 
 

@@ -7,10 +7,12 @@ import shutil
 import signal
 import sqlite3
 import sys
+import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -227,9 +229,36 @@ def behind(
         raise
 
 
-def back_to_back(directory: Path, seconds: float, command: Sequence[str] | None = None) -> Subject:
-    """Callsim between the caller and a SIPp of its own that answers."""
-    return behind(lambda callee: Callsim(directory, callee, command), directory, seconds)
+class Scraped(Callsim):
+    """Callsim whose /metrics are read each second: dearer than any Prometheus makes it."""
+
+    def __init__(
+        self,
+        directory: Path,
+        callee: SippUas | None = None,
+        command: Sequence[str] | None = None,
+        settings: Sequence[str] = (),
+    ) -> None:
+        super().__init__(directory, callee, command, settings)
+        self.read = threading.Event()
+        self._over = threading.Event()
+        self._scraper = threading.Thread(target=self._scrape, daemon=True)
+        self._scraper.start()
+
+    def _scrape(self) -> None:
+        headers = {"Authorization": f"Basic {b64encode(USER.encode()).decode()}"}
+        with closing(HTTPConnection(*self.api, timeout=_STOP)) as connection:
+            while not self._over.wait(1.0):
+                connection.request("GET", "/metrics", headers=headers)
+                if b"callsim_" in connection.getresponse().read():
+                    self.read.set()
+
+    def stop(self) -> list[str]:
+        """As others, and it must have told its figures."""
+        self._over.set()
+        self._scraper.join(_STOP)
+        problems = [] if self.read.is_set() else ["nobody could read /metrics"]
+        return problems + super().stop()
 
 
 BASE: Final = "SIPp uas"
@@ -243,12 +272,27 @@ Maker = Callable[[Path, float], Subject]
 
 
 def callsims(
-    prefix: str = "Callsim", suffix: str = "", command: Sequence[str] | None = None
+    prefix: str = "Callsim",
+    suffix: str = "",
+    command: Sequence[str] | None = None,
+    settings: Sequence[str] = (),
+    kind: type[Callsim] = Callsim,
 ) -> dict[str, Maker]:
     """Callsim as callee and back-to-back, of this command instead of the one installed here."""
     return {
-        f"{prefix}, callee{suffix}": lambda directory, _seconds: Callsim(directory, None, command),
-        f"{prefix}, back-to-back{suffix}": partial(back_to_back, command=command),
+        f"{prefix}, callee{suffix}": lambda directory, _: kind(directory, None, command, settings),
+        f"{prefix}, back-to-back{suffix}": lambda directory, seconds: behind(
+            lambda uas: kind(directory, uas, command, settings), directory, seconds
+        ),
+    }
+
+
+def lab_benches(prefix: str = "Callsim", command: Sequence[str] | None = None) -> dict[str, Maker]:
+    """Callsim without the lab bench, and with parts of it; as installed it traces."""
+    off = ["trace.enabled=false"]
+    return {
+        **callsims(prefix, ", trace off", command, off),
+        **callsims(prefix, ", trace off, metrics read", command, off, Scraped),
     }
 
 

@@ -6,13 +6,13 @@ from random import Random
 
 from benchmarks.caller import Caller
 from benchmarks.latency import Delays, Latency, outcome_of, time_calls
-from benchmarks.subjects import BACK_TO_BACK, BASE, CALLEE, Callsim, back_to_back
+from benchmarks.subjects import BACK_TO_BACK, BASE, CALLEE, Callsim, callsims
 
 DELAYS = Delays(100, 0.3, 1.0, 2.0, 0.0)
 
 
 def test_each_call_is_timed_and_ended(tmp_path: Path) -> None:
-    server = back_to_back(tmp_path, 30)
+    server = callsims()[BACK_TO_BACK](tmp_path, 30)
     try:
         found, problems = time_calls(server, 50, 1, Random(1))
         assert problems == []

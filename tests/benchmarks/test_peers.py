@@ -1,9 +1,11 @@
 """Peers are found where they are installed, and told to be what their experts make of them."""
 
+import json
 import os
 import shutil
 import socket
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,11 +26,13 @@ from benchmarks.peers import (
     kamailio_config,
     udp_port_is_open,
 )
+from benchmarks.rest_client import RestClient
 from benchmarks.slices import run_slice
 from benchmarks.subjects import (
     BACK_TO_BACK,
     CALLEE,
     BenchmarkError,
+    Scraped,
     SippUas,
     start,
 )
@@ -118,6 +122,25 @@ def test_the_plain_form_is_what_is_installed_here(tmp_path: Path) -> None:
     assert list(callsim_forms("present", tmp_path / "none")) == [CALLEE, BACK_TO_BACK]
     with pytest.raises(BenchmarkError, match="make compiled"):
         callsim_forms("compiled", tmp_path / "none")
+
+
+def test_the_cost_of_the_lab_bench_is_measured_beside(tmp_path: Path) -> None:
+    found = callsim_forms("plain", lab=True)
+    assert list(found)[2:] == [
+        "Callsim, callee, trace off",
+        "Callsim, back-to-back, trace off",
+        "Callsim, callee, trace off, metrics read",
+        "Callsim, back-to-back, trace off, metrics read",
+    ]
+    server = found["Callsim, callee, trace off, metrics read"](tmp_path, 30)
+    assert isinstance(server, Scraped)
+    try:
+        with closing(RestClient(server.api, prefix="")) as client:
+            state = client.request("GET", "/sim/v1/trace")
+        assert server.read.wait(10)
+    finally:
+        assert server.stop() == []
+    assert json.loads(state)["enabled"] is False
 
 
 def test_a_form_that_is_not_what_it_should_be_is_refused() -> None:
