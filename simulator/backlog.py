@@ -27,6 +27,9 @@ LOOK: Final = 0.05
 CALM: Final = 10.0
 """Seconds without a late record, after which the store is in time again: not with each one."""
 
+HUNG: Final = 2.0
+"""Seconds in which the disk has not kept the journal, after which it is taken for hung."""
+
 RETRY: Final = 1.0
 """Seconds until the disk is asked again for what it has refused."""
 
@@ -70,9 +73,10 @@ class Backlog:
 
     def __init__(self, notify: Notify, journal: Journal | None) -> None:
         self.watch: Callable[[str], None] | None = None
-        self.full = False
-        """Whether records wait in memory alone, so that there should not be more."""
         self.calm = CALM
+        self.hung = HUNG
+        self._full = False
+        self._asked = 0.0  # since when the disk has been asked to keep the journal, 0: it is not
         self._latest = 0.0  # when a record was late last
         self._notify = notify
         self._journal = journal
@@ -96,6 +100,13 @@ class Backlog:
             self._keeper.start()
 
     # Records.
+
+    @property
+    def full(self) -> bool:
+        """Whether records wait in memory alone, so that there should not be more: the journal has
+        no room, or the disk does not answer."""
+        asked = self._asked
+        return self._full or (asked > 0.0 and time.monotonic() - asked > self.hung)
 
     @property
     def journaled(self) -> int:
@@ -253,6 +264,7 @@ class Backlog:
         if self._sync_failed:
             with self._lock:
                 journal.renew([one.place for one in self._unsynced if one.place >= 0])
+        self._asked = time.monotonic()
         try:
             journal.sync()
         except OSError as error:
@@ -260,6 +272,8 @@ class Backlog:
             self._sync_at = time.monotonic() + RETRY
             self.report(JOURNAL, f"{journal.path}: {error.strerror or error}")
             return
+        finally:
+            self._asked = 0.0
         self._sync_failed = False
         self.report(JOURNAL, "")
         told: list[Done] = []
@@ -310,7 +324,7 @@ class Backlog:
                 self._troubles.pop(what, None)
             after = self.reason
             now = self._troubles
-            self.full = FULL in now or (STORE in now and JOURNAL in now)
+            self._full = FULL in now or (STORE in now and JOURNAL in now)
         if reason:
             level, words = _NEWS[what]
             _log.log(level, "%s: %s", words, reason)

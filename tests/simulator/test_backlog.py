@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator import backlog as module
-from simulator.backlog import Backlog, Done, Waiting
+from simulator.backlog import PATIENCE, Backlog, Done, Waiting
 from simulator.cdr import SqliteCdrStore
 from simulator.cdr_records import CdrRecord, Row, to_row
 from simulator.config import Config
@@ -286,6 +286,29 @@ def test_the_journal_cannot_be_brought_to_disk(
     mended.set()
     assert bench.told.get(timeout=WAIT) == 1
     assert f"{FILE}: Input/output error" in caplog.text
+
+
+def test_the_disk_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither store nor journal answers: there is no room for more calls until they do."""
+    sync = os.fdatasync
+    asked, answers = threading.Event(), threading.Event()
+
+    def hanging(file: int) -> None:
+        asked.set()
+        assert answers.wait(WAIT)
+        sync(file)
+
+    monkeypatch.setattr(os, "fdatasync", hanging)
+    bench.submit(1)
+    assert asked.wait(WAIT)
+    assert bench.news.get(timeout=WAIT) == f"a commit takes longer than {PATIENCE:g} s"
+    assert not bench.store.full
+    bench.store.backlog.hung = 0.0
+    assert bench.store.full
+    assert bench.told.empty()
+    answers.set()
+    assert bench.told.get(timeout=WAIT) == 1
+    assert not bench.store.full
 
 
 def dirty(path: Path) -> int:
