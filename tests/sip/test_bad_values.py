@@ -24,6 +24,8 @@ from sip.usage.session_timer import SessionTimers
 from tests.support.builders import PEER, request_text, response_text
 from tests.support.network import OFFER
 
+pytestmark = pytest.mark.thousands
+
 PEER_URI = "sip:carol@198.51.100.9"
 CONTACT = f"Contact: <{PEER_URI}>\r\n"
 

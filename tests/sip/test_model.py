@@ -6,6 +6,7 @@ makes small. `tests.soak` goes the other way: few choices, very many calls.
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -34,6 +35,8 @@ from sip.usage.invite import InviteSession
 from sip.usage.session import TERMINATED
 from tests.support.network import ANSWER, OFFER, AnyEvent, Network, Party
 from tests.support.rules import CheckedLog
+
+pytestmark = pytest.mark.thousands
 
 NAMES = ("alice", "bob", "carol")
 LOSABLE = ["INVITE", "100 INVITE", "180 INVITE", "200 INVITE", "487 INVITE", "ACK", "CANCEL"]

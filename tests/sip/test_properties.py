@@ -6,6 +6,7 @@ The values that have types of their own are generated beside their tests (`test_
 
 from contextlib import suppress
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ from sip.stream import StreamFramer
 from sip.uri import SipUri, TelUri, parse_uri
 from sip.values import NameAddr, Via
 from tests.fuzz.scene import Scene, read_all
+
+pytestmark = pytest.mark.thousands
 
 TOKEN = st.text(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~",

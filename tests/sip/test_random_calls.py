@@ -11,6 +11,8 @@ from tests.soak.verdict import BYE, CANCELLED, HUNG_UP, NEVER_HEARD, NO_ANSWER, 
 from tests.support.network import Network, Packet
 from tests.support.rules import Rules
 
+pytestmark = pytest.mark.thousands
+
 
 @pytest.mark.parametrize("seed", [1, 2, 131])
 @pytest.mark.parametrize("loss", [0.0, 0.1, 0.2, 0.3])
