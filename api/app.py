@@ -3,9 +3,10 @@
 import asyncio
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -68,6 +69,12 @@ _PROBE_PATHS: Final = frozenset(
 )
 
 
+@cache
+def _described(public: frozenset[str]) -> Mapping[str, Any]:
+    """The document about `GROUPS`, which takes longer to write than all else of an application."""
+    return document(GROUPS, public)
+
+
 def create_app(server: CallServer, options: ApiOptions) -> web.Application:
     """The REST surface over `server`; ValueError when `options` names no user.
 
@@ -96,7 +103,7 @@ def create_app(server: CallServer, options: ApiOptions) -> web.Application:
     app[LOOPBACK] = set()
     app.on_response_prepare.append(on_prepare)
     add_routes(app, GROUPS)
-    add_documentation(app, document(GROUPS, public | _PROBE_PATHS))
+    add_documentation(app, _described(public | _PROBE_PATHS))
     add_console(app)
 
     async def end_streams(app: web.Application) -> None:
