@@ -6,7 +6,7 @@ to the program and sleeps until `next_time`. The program calls `invite`, `option
 verbs of its sessions. Every call carries ``now``, the time in seconds.
 """
 
-from typing import Final, Protocol
+from typing import Final
 
 from sip.dialog import Dialog, is_sips, route_uri
 from sip.door import Door
@@ -18,7 +18,7 @@ from sip.inspection import check_content, check_extensions, check_lines
 from sip.message import Request, Response, build_request, parse, reason_phrase
 from sip.stream import FramingError
 from sip.timers import Timers
-from sip.traffic import ACK, OTHER, ROWS
+from sip.traffic import ACK, OTHER
 from sip.transaction.client import ClientTransaction
 from sip.transaction.layer import Transactions, server_key
 from sip.transaction.machine import (
@@ -31,7 +31,7 @@ from sip.transaction.machine import (
 from sip.transaction.server import (
     InviteServerTransaction,
     NonInviteServerTransaction,
-    ServerTransaction,
+    Service,
 )
 from sip.transport import Address, Listener
 from sip.uri import PLAIN_SIP_URI, OtherUri, parse_uri
@@ -54,15 +54,6 @@ METHODS: Final = (
 _NOT_SERVED: Final = frozenset(("REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE"))
 
 
-class Service(Protocol):
-    """Who serves a method outside of dialogs: a registrar, a notifier."""
-
-    def request_received(
-        self, transaction: ServerTransaction, request: Request, now: float
-    ) -> None:
-        """A request without a To tag, checked and new: respond on `transaction`."""
-
-
 class Endpoint(Transactions):
     """Transactions, dialogs and sessions of one user agent.
 
@@ -75,6 +66,12 @@ class Endpoint(Transactions):
     refuses new calls; `session_timers` is what is wanted of RFC 4028. But for the door they
     may be None.
     """
+
+    __slots__ = (
+        "_further_lines", "allow_line", "amendments", "capability_lines", "door", "events",
+        "extensions", "guard", "methods", "owned", "screen", "service_status", "services",
+        "session_timers", "sessions", "supported_line", "user_agent_line",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -326,7 +323,8 @@ class Endpoint(Transactions):
                 self.traffic.received[ACK] += 1
                 transaction.apply(RECEIVE_ACK, now)
                 return
-        self.traffic.received[ROWS.get(method, OTHER)] += 1
+        traffic = self.traffic
+        traffic.received[traffic.rows.get(method, OTHER)] += 1
         to_tag = request.to_tag
         session = self.sessions.get(to_tag) if to_tag is not None else None
         if session is not None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from sip.message import Request, Response
-from sip.traffic import OTHER, ROWS
+from sip.traffic import OTHER
 from sip.transaction.machine import (
     ACCEPTED,
     ANSWERED_INVITE,
@@ -101,7 +101,7 @@ class ClientTransaction(Transaction):
         """
         layer = self.layer
         traffic = layer.traffic
-        traffic.sent[ROWS.get(self.request.method, OTHER)] += 1
+        traffic.sent[traffic.rows.get(self.request.method, OTHER)] += 1
         if traffic.watch is not None:
             traffic.watch.began(self, self.request, self.request.from_tag)
         layer.send(self.listener, self.address, self.data)

@@ -6,7 +6,7 @@ from sip.errors import ParseError
 from sip.grammar import check_answer
 from sip.message import Request, reason_phrase
 from sip.peer_address import PeerAddress
-from sip.traffic import OTHER, ROWS
+from sip.traffic import OTHER
 from sip.transaction.machine import (
     ACCEPTED,
     ANSWERED,
@@ -116,6 +116,15 @@ class InviteUser(Protocol):
         """`request`, a CANCEL or the INVITE itself whose Expires has passed, gives it up."""
 
 
+class Service(Protocol):
+    """Who serves a method outside of dialogs: a registrar, a notifier."""
+
+    def request_received(
+        self, transaction: "ServerTransaction", request: Request, now: float
+    ) -> None:
+        """A request without a To tag, checked and new: respond on `transaction`."""
+
+
 class ServerTransaction(Transaction):
     """One request received, and the answers to it."""
 
@@ -186,7 +195,7 @@ class ServerTransaction(Transaction):
         if self.apply(what, now):
             traffic = self.layer.traffic
             sent = traffic.sent
-            row = ROWS.get(method, OTHER)
+            row = traffic.rows.get(method, OTHER)
             sent[row + status // 100] += 1
             if place >= 0:  # 100 is not needed where more follows at once (section 17.2.1)
                 outbox[place] = outbox.pop()
