@@ -72,7 +72,7 @@ def _hold_caller(work: "Connection", now: float, _message: object) -> None:
 def _relay_progress(work: "Connection", now: float, response: Response) -> None:
     caller = work.call.caller
     server = work.call.server
-    work.target.take(response)
+    body = work.target.take(response)
     ringing = caller.answered == 0.0 and not caller.terminated
     reliable = server.config.sip.reliable_provisional == "supported"
     if work.target.session.owes_prack(response):  # it holds an offer
@@ -81,7 +81,7 @@ def _relay_progress(work: "Connection", now: float, response: Response) -> None:
             return
         reliable = reliable or work.early.passed_on
     if ringing:
-        body = caller.describe(response.sdp)
+        body = caller.describe(body)
         lines = server.server_line + passed_lines(response, ANSWERED)
         caller.session.ring(now, response.status, body, lines, response.reason, reliable=reliable)
         if response.status == 180:

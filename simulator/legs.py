@@ -25,7 +25,6 @@ from sip.dialog import route_uri
 from sip.errors import PeerError
 from sip.grammar import escape_user, format_host
 from sip.offer_answer import fast_answer, make_offer
-from sip.sdp import Origin
 
 if TYPE_CHECKING:
     from simulator.access import Access
@@ -267,9 +266,8 @@ class Legs(Queries):
         host = session.listener.local_host(session.remote_address[0])
         if not offer:
             return self.own_offer(leg.call, host)
-        origin = Origin.local(host, _media_id(leg.call))
         try:
-            return fast_answer(offer, host, self.media_port, origin)
+            return fast_answer(offer, host, self.media_port, _media_id(leg.call))
         except PeerError as error:
             raise PeerError(error.reason, 488, media_warning(host, error.reason)) from None
 

@@ -192,11 +192,11 @@ def can_name_transport(uri: str) -> bool:
 def name_addr_uri(value: str) -> str:
     """The URI of a From, To or (the first) Contact value, as text. Raises ParseError."""
     if '"' not in value:
-        start = value.find("<")
-        end = value.find(">", start)
-        if start >= 0 and end > start:
-            return value[start + 1 : end]
-        if start < 0 and "?" not in value and "," not in value:
+        _, start, rest = value.partition("<")
+        uri, end, _ = rest.partition(">")
+        if end:
+            return uri
+        if not start and "?" not in value and "," not in value:
             # An addr-spec alone: what follows a semicolon is not its own (section 20.10).
             uri = value.partition(";")[0]
             if PLAIN_SIP_URI.fullmatch(uri):

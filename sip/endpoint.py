@@ -329,7 +329,8 @@ class Endpoint(Transactions):
         session = self.sessions.get(to_tag) if to_tag is not None else None
         if session is not None:
             dialog = session.dialog
-            same = dialog.call_id == request.call_id and dialog.remote_tag == request.from_tag
+            call_id = request.get("call-id")
+            same = dialog.call_id == call_id and dialog.remote_tag == request.from_tag
             if not (same or session.turn_to(request)):
                 session = None
         if method == "ACK":

@@ -124,10 +124,9 @@ def check_header(lines: str) -> None:
         return
     fields = lines.split("\r\n")
     broken = fields.pop() != ""
-    for field in fields:  # "" and what begins with a space or a control character is below "!"
-        if field < "!" or "\r" in field or "\n" in field:
-            broken = True
-    if broken:
+    text = "".join(fields)
+    # "" and what begins with a space or a control character is below "!"
+    if broken or min(fields) < "!" or "\r" in text or "\n" in text:
         raise InvalidValue(f"header lines: {lines!r} are not lines that CRLF ends each")
     if not lines.isascii() and _unencodable(lines):
         raise InvalidValue("header lines: a lone surrogate has no UTF-8 form; remove it")

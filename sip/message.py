@@ -8,12 +8,14 @@ happens to most header fields. Values are read (as text, or as the types of
 
 import re
 from collections.abc import Iterator, KeysView
+from functools import lru_cache
 from typing import Final
 
 from sip.errors import ParseError
 from sip.fields import KEYS, header_key
 from sip.grammar import check_header, plain_phrase, split_values
 from sip.multipart import sdp_part
+from sip.traffic import METHODS
 from sip.values import CSeq, NameAddr, Via
 
 VERSION: Final = "SIP/2.0"
@@ -28,6 +30,7 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _FOLD: Final = re.compile(r"(?<![ \t])[ \t]*\r\n[ \t]+")  # linear, however long the white space
 _NEEDED: Final = ("via", "from", "to", "call-id", "cseq")
 
+_METHODS: Final = frozenset(METHODS)
 _UNREAD: Final = "\0"  # a tag that nobody has asked for yet
 
 REASONS: Final = {
@@ -65,16 +68,8 @@ class Message:
     """
 
     __slots__ = (
-        "_cseq",
-        "_fields",
-        "_from_tag",
-        "_more",
-        "_to_tag",
-        "body",
-        "defect",
-        "head",
-        "oddity",
-    )
+        "_cseq", "_fields", "_from_tag", "_more", "_to_tag", "body", "defect", "head", "oddity",
+    )  # fmt: skip
 
     def __init__(self, head: str, body: bytes = b"") -> None:
         self.head = head
@@ -96,7 +91,7 @@ class Message:
 
     def all(self, key: str) -> list[str]:
         """Every line of a header field, in order, as written."""
-        first = self.get(key)
+        first = self.fields().get(key)
         if first is None:
             return []
         if self._more is not None and key in self._more:
@@ -130,13 +125,14 @@ class Message:
         return self.head.encode("utf-8", "surrogateescape") + b"\r\n\r\n" + self.body
 
     def _scan(self) -> dict[str, str]:
+        return self._index(self.head.split("\r\n"))
+
+    def _index(self, lines: list[str]) -> dict[str, str]:
         """Index the header lines; the first fault found becomes `defect`."""
-        head = self.head
-        lines = head.split("\r\n")
-        count = len(lines) - 1
         fields: dict[str, str] = {}
         self._fields = fields
-        if head.count("\n") != count or head.count("\r") != count:
+        text = "".join(lines)  # two quick looks at all of it
+        if "\n" in text or "\r" in text:
             self._fault("bare CR or LF in the header")
         del lines[0]
         for line in lines:
@@ -222,17 +218,10 @@ class Message:
     @property
     def cseq(self) -> tuple[int, str]:
         """Sequence number and method (section 20.16)."""
-        return self._cseq or self._read_cseq(self.get("cseq") or "")
-
-    def _read_cseq(self, text: str) -> tuple[int, str]:
-        number, _, method = text.partition(" ")
-        if number.isascii() and number.isdigit() and len(number) < 10 and method.isalpha():
-            read = int(number), method
-        else:
-            value = CSeq.parse(text)
-            read = value.number, value.method
-        self._cseq = read
-        return read
+        cseq = self._cseq
+        if cseq is None:
+            cseq = self._cseq = _known_cseq(self.get("cseq") or "")
+        return cseq
 
     @property
     def via(self) -> Via:
@@ -273,9 +262,9 @@ class Message:
         """Whether an option tag is listed in `key` (``supported``, ``require``)."""
         return any(token.lower() == tag for token in self.tokens(key))
 
-    def _check(self, data_length: int) -> None:
+    def _check(self, lines: list[str]) -> None:
         """What every received message must have (sections 8.1.1, 18.3, 20.14)."""
-        fields = self._scan()
+        fields = self._index(lines)
         from_, to = fields.get("from"), fields.get("to")
         via, cseq = fields.get("via"), fields.get("cseq")
         if not (from_ and to and via and cseq and fields.get("call-id")):
@@ -283,24 +272,24 @@ class Message:
             self._fault(f"{missing.title()} is missing")
             return
         length = fields.get("content-length")
-        if length is not None and length != str(data_length):
-            self._check_length(length, data_length)
+        if length is not None and length != str(len(self.body)):
+            self._check_length(length, len(self.body))
         self._from_tag = self._checked_tag("From", from_)
         self._to_tag = self._checked_tag("To", to)
         if self.defect is None:
             try:
-                self._read_cseq(cseq)
+                self._cseq = _known_cseq(cseq)
             except ParseError as error:
                 self._fault(f"CSeq: {error}")
 
     def _checked_tag(self, name: str, value: str) -> str | None:
         """The tag of a From or To that must be well-formed."""
-        end = value.find(">")
-        if end > value.find("<") >= 0 and '"' not in value:
-            if end + 1 == len(value):
+        uri, end, params = value.partition(">")
+        if end and "<" in uri and '"' not in value:
+            if not params:
                 return None
-            tag = value[end + 6 :]
-            if ";" not in tag and value.find(";tag=", end) == end + 1 and ">" not in tag:
+            tag = params[5:]
+            if params[:5] == ";tag=" and ";" not in tag and ">" not in tag:
                 return tag.strip(" \t") or None
             return tag_of(value)
         try:
@@ -368,6 +357,18 @@ def tag_of(value: str) -> str | None:
     return None
 
 
+def _read_cseq(text: str) -> tuple[int, str]:
+    """Sequence number and method. Raises ParseError."""
+    number, _, method = text.partition(" ")
+    if number.isascii() and number.isdigit() and len(number) < 10 and method.isalpha():
+        return int(number), method
+    value = CSeq.parse(text)
+    return value.number, value.method
+
+
+_known_cseq = lru_cache(maxsize=1024)(_read_cseq)  # most calls number their requests alike
+
+
 def build_request(
     method: str, uri: str, lines: list[str], body: bytes = b"", content_type: str = ""
 ) -> Request:
@@ -386,26 +387,24 @@ def parse(data: bytes) -> Request | Response:
     A message that is recognisably SIP but faulty is returned with `defect` set, so
     that a request can be answered. Raises ParseError for what is not SIP at all.
     """
-    end = data.find(b"\r\n\r\n")
-    complete = end >= 0
+    front, complete, body = data.partition(b"\r\n\r\n")
     if not complete:
-        end = len(data.rstrip(b"\r\n"))
-    head = data[:end].decode("utf-8", "surrogateescape")
-    body = data[end + 4 :]
-    at = head.find("\r\n")
-    start = head if at < 0 else head[:at]
+        front = data.rstrip(b"\r\n")
+    head = front.decode("utf-8", "surrogateescape")
+    lines = head.split("\r\n")
+    start = lines[0]
     message: Request | Response
     parts = start.split(" ")
     if len(parts) == 3 and parts[2] == VERSION != parts[0]:
         message = Request(parts[0], parts[1], head, body)
-        message._check(len(body))
+        message._check(lines)
         _check_request(message)
     elif parts[0] == VERSION and len(parts) > 1:
-        message = _parse_response(parts, head, body)
+        message = _parse_response(parts, lines, head, body)
     else:
         if start == "" and data[:2] == b"\r\n":
             return parse(data.lstrip(b"\r\n"))  # section 7.5: leading CRLF is ignored
-        message = _unusual_start(start, head, body)
+        message = _unusual_start(lines, head, body)
     if not complete:
         message._fault("no empty line after the header")
     return message
@@ -413,27 +412,29 @@ def parse(data: bytes) -> Request | Response:
 
 def _check_request(request: Request) -> None:
     method = request.method
-    if not (method.isascii() and method.isalpha()) and not _TOKEN.fullmatch(method):
+    if method not in _METHODS and not _TOKEN.fullmatch(method):
         request._fault("the method is not a token")
-    if request.defect is None and request.cseq[1] != method:
+    cseq = request._cseq
+    if cseq is not None and cseq[1] != method:
         request._fault("the method in CSeq differs from the request's")
 
 
-def _parse_response(parts: list[str], head: str, body: bytes) -> Response:
+def _parse_response(parts: list[str], lines: list[str], head: str, body: bytes) -> Response:
     code = parts[1]
     if not (code.isascii() and code.isdigit() and len(code) == 3 and "100" <= code <= "699"):
         raise ParseError("the status code is not a number from 100 to 699")
     response = Response(int(code), plain_phrase(" ".join(parts[2:])), head, body)
-    response._check(len(body))
+    response._check(lines)
     return response
 
 
-def _unusual_start(start: str, head: str, body: bytes) -> Request | Response:
+def _unusual_start(lines: list[str], head: str, body: bytes) -> Request | Response:
     """A start line with other spacing, case or version: answerable where it is a request."""
+    start = lines[0]
     words = start.split()
     if words and words[0].upper() == VERSION and len(words) > 1:
         phrase = start.partition(words[1])[2].lstrip()
-        response = _parse_response([VERSION, words[1], phrase], head, body)
+        response = _parse_response([VERSION, words[1], phrase], lines, head, body)
         response.oddity = "white space or case of the status line (RFC 3261 7.2)"
         return response
     if len(words) < 3 or not words[-1].upper().startswith("SIP/"):
@@ -444,6 +445,6 @@ def _unusual_start(start: str, head: str, body: bytes) -> Request | Response:
     elif len(words) > 3 or start.strip(" ") != " ".join(words):
         request._fault("white space in the request line")
     request.oddity = "white space or case of the request line (RFC 3261 7.1)"
-    request._check(len(body))
+    request._check(lines)
     _check_request(request)
     return request

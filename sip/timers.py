@@ -1,25 +1,25 @@
 """RFC 3261 timer values, and the wheel that every timer of the process turns on."""
 
 import heapq
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 _TICKS_PER_SECOND: Final = 200
 _ROUNDING: Final = 1e-6  # the same for start and advance: no timer is due when it starts
 
 
-@dataclass(frozen=True, slots=True)
 class Timers:
-    """Base values in seconds (RFC 3261 table 4): round trip, longest interval, lifetime."""
+    """Base values in seconds (RFC 3261 table 4): round trip, longest interval, lifetime.
 
-    t1: float = 0.5
-    t2: float = 4.0
-    t4: float = 5.0
+    `timeout` is 64*T1: timers B, F, H, J, L, M, and D over an unreliable transport.
+    """
 
-    @property
-    def timeout(self) -> float:
-        """64*T1: timers B, F, H, J, L, M, and D over an unreliable transport."""
-        return 64 * self.t1
+    __slots__ = ("t1", "t2", "t4", "timeout")
+
+    def __init__(self, t1: float = 0.5, t2: float = 4.0, t4: float = 5.0) -> None:
+        self.t1 = t1
+        self.t2 = t2
+        self.t4 = t4
+        self.timeout = 64 * t1
 
 
 class Timed(Protocol):

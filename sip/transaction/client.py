@@ -104,7 +104,7 @@ class ClientTransaction(Transaction):
         traffic.sent[traffic.rows.get(self.request.method, OTHER)] += 1
         if traffic.watch is not None:
             traffic.watch.began(self, self.request, self.request.from_tag)
-        layer.send(self.listener, self.address, self.data)
+        layer.outbox.append((self.listener, self.address, self.data))
         invite = self.state == CALLING
         timeout = self.patience or layer.timers.timeout
         if self.listener.reliable or timeout <= layer.timers.t1:

@@ -35,12 +35,10 @@ def branch_and_sent_by(via: str) -> tuple[str, str]:
 
     Raises ParseError when the value does not follow the grammar.
     """
-    at = via.find(";branch=")
-    space = via.find(" ")
-    if at > space > 0 and via.find(" ", space + 1) < 0:
-        end = via.find(";", at + 8)
-        branch = via[at + 8 :] if end < 0 else via[at + 8 : end]
-        return branch, via[space + 1 : via.find(";")]
+    front, found, params = via.partition(";branch=")
+    protocol, space, sent_by = front.partition(" ")
+    if found and protocol and space and " " not in sent_by and " " not in params:
+        return params.partition(";")[0], sent_by.partition(";")[0]
     parsed = Via.parse(via)
     return parsed.branch or "", parsed.sent_by
 
@@ -51,12 +49,14 @@ def server_key(request: Request) -> str:
     ACK and CANCEL give the key of the INVITE. Without the magic cookie the fields of
     RFC 2543 make the key.
     """
-    via = request.top_via
+    via = request.get("via") or ""
+    if "," in via:
+        via = request.top_via
     branch, sent_by = branch_and_sent_by(via)
     method = request.method
     if method in ("ACK", "CANCEL"):
         method = "INVITE"
-    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
+    if branch[:7] == MAGIC_COOKIE != branch:
         return f"{branch} {sent_by} {method}"
     number, _ = request.cseq
     return f"{request.uri} {request.from_tag} {request.call_id} {number} {via} {method}"

@@ -4,7 +4,7 @@ from typing import ClassVar, Final, Protocol
 
 from sip.errors import ParseError
 from sip.grammar import check_answer
-from sip.message import Request, reason_phrase
+from sip.message import REASONS, Request, reason_phrase
 from sip.peer_address import PeerAddress
 from sip.traffic import OTHER
 from sip.transaction.machine import (
@@ -72,8 +72,9 @@ def is_own_address(via: str, address: Address) -> bool:
     Then nothing is added to it, and the answer goes there.
     """
     host, port = address
-    at = via.find(f" {host}:{port};")
-    return at > 0 and via.find(" ") == at and ";r" not in via and "," not in via
+    front, params, _ = via.partition(";")
+    place = front.partition(" ")[2]
+    return params != "" and place == f"{host}:{port}" and ";r" not in via and "," not in via
 
 
 def stamped_via(request: Request, address: Address) -> str:
@@ -179,17 +180,19 @@ class ServerTransaction(Transaction):
         self, status: int, now: float, lines: str = "", body: bytes = b"", reason: str = ""
     ) -> bytes | None:
         """`respond` with texts that are the stack's own, or that a verb has checked."""
+        phrase = reason or REASONS.get(status) or reason_phrase(status)
         head = (
-            f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n{self.prefix}{lines}"
-            f"Content-Length: {len(body)}\r\n\r\n"
+            f"SIP/2.0 {status} {phrase}\r\n{self.prefix}{lines}Content-Length: {len(body)}\r\n\r\n"
         )
         data = head.encode("utf-8", "surrogateescape") + body
         before = self.last
         self.last = data
         outbox = self.layer.outbox
-        place, self.trying = self.trying, -1
-        if place >= 0 and (place >= len(outbox) or outbox[place][2] is not before):
-            place = -1  # it has gone out
+        place = self.trying
+        if place >= 0:
+            self.trying = -1
+            if place >= len(outbox) or outbox[place][2] is not before:
+                place = -1  # it has gone out
         what = SEND_1XX if status < 200 else SEND_2XX if status < 300 else SEND_FAILURE
         method = self.request.method
         if self.apply(what, now):
@@ -265,7 +268,7 @@ def reply_address(request: Request, address: Address) -> Address:
 
 def _send(tx: ServerTransaction, _now: float, _message: object) -> None:
     if tx.last is not None:
-        tx.layer.send(tx.listener, tx.address, tx.last)
+        tx.layer.outbox.append((tx.listener, tx.address, tx.last))
 
 
 def _send_again(tx: ServerTransaction, _now: float, _message: object) -> None:

@@ -160,7 +160,7 @@ class TestModel:
         with pytest.raises(ParseError, match=r"^Malformed SDP"):
             SessionDescription.parse(octets)
         with pytest.raises(ParseError):
-            fast_answer(octets, "192.0.2.9", 6000, ORIGIN)
+            fast_answer(octets, "192.0.2.9", 6000, ORIGIN.sess_id)
 
     def test_invalid_local_values(self) -> None:
         for lines in ((), ("a=x",), ("m=audio 1 RTP/AVP 0", "m=audio 1 RTP/AVP 0")):
@@ -303,7 +303,7 @@ def answer_media(*lines: str, codecs: tuple[str, ...] | None = None) -> list[str
     chosen = codecs or ("PCMU", "PCMA", "telephone-event")
     model = answer_to(SessionDescription.parse(offer), "192.0.2.9", 6000, chosen, origin=ORIGIN)
     octets = model.to_bytes()
-    assert fast_answer(offer, "192.0.2.9", 6000, ORIGIN, chosen) == octets
+    assert fast_answer(offer, "192.0.2.9", 6000, ORIGIN.sess_id, chosen) == octets
     assert SessionDescription.parse(octets) == model
     text = octets.decode().split("\r\n")
     assert text[:5] == ["v=0", f"o={ORIGIN}", "s=-", "c=IN IP4 192.0.2.9", "t=0 0"]
@@ -393,9 +393,9 @@ class TestAnswer:
     def test_the_times_of_the_offer(self) -> None:
         """RFC 3264 section 6."""
         offer = body(*HEAD[:4], "t=1 2", "r=7d 1h 0", "t=3 4", "m=audio 4 RTP/AVP 0")
-        answer = fast_answer(offer, "2001:db8::9", 6000, ORIGIN).decode().split("\r\n")
+        answer = fast_answer(offer, "2001:db8::9", 6000, ORIGIN.sess_id).decode().split("\r\n")
         assert answer[3:7] == ["c=IN IP6 2001:db8::9", "t=1 2", "r=7d 1h 0", "t=3 4"]
-        untimed = fast_answer(body(*HEAD[:4], "m=audio 4 RTP/AVP 0"), "h", 6000, ORIGIN)
+        untimed = fast_answer(body(*HEAD[:4], "m=audio 4 RTP/AVP 0"), "h", 6000, ORIGIN.sess_id)
         assert untimed.decode().split("\r\n")[4] == "t=0 0"
 
     def test_an_offer_without_media(self) -> None:
@@ -407,7 +407,7 @@ class TestAnswer:
         with pytest.raises(InvalidValue):
             answer_to(offer, address, port, origin=ORIGIN)
         with pytest.raises(InvalidValue):
-            fast_answer(offer.to_bytes(), address, port, ORIGIN)
+            fast_answer(offer.to_bytes(), address, port, ORIGIN.sess_id)
 
     def test_our_own_offer_is_answered_in_full(self) -> None:
         offer = make_offer("192.0.2.1", 4000, 1)
@@ -423,7 +423,7 @@ class TestFastAnswer:
     def outcome(offer: bytes, fast: bool) -> bytes | None:
         try:
             if fast:
-                return fast_answer(offer, "192.0.2.9", 6000, ORIGIN)
+                return fast_answer(offer, "192.0.2.9", 6000, ORIGIN.sess_id)
             model = SessionDescription.parse(offer)
             return answer_to(model, "192.0.2.9", 6000, origin=ORIGIN).to_bytes()
         except ParseError:

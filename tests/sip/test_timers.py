@@ -16,8 +16,9 @@ class Recorder:
 
 
 def test_values_of_table_4() -> None:
-    assert Timers() == Timers(t1=0.5, t2=4.0, t4=5.0)
-    assert Timers().timeout == 32.0
+    timers = Timers()
+    assert (timers.t1, timers.t2, timers.t4, timers.timeout) == (0.5, 4.0, 5.0, 32.0)
+    assert Timers(t1=0.1).timeout == 6.4
 
 
 def test_a_timer_fires_at_the_tick_after_its_time() -> None:
