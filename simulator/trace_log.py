@@ -22,6 +22,8 @@ _CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t\r\n]*([^ \t\r\n]+)", 
 _BLANK: Final = re.compile(rb"[\r\n]*")
 
 _HEAD: Final = Struct("<dQIIBB")
+_LENGTH: Final = Struct("<I")
+_LENGTH_AT: Final = Struct("<dQ").size
 HEAD: Final = _HEAD.size
 """Octets of a record beside its data."""
 
@@ -88,11 +90,17 @@ class Piece:
 
     def records(self, until: int) -> Iterator[Record]:
         """What is in the first `until` octets. Any thread may read them while more come."""
+        return self.having(b"", until)
+
+    def having(self, name: bytes, until: int) -> Iterator[Record]:
+        """Those of `records` whose data has `name` in it."""
         octets = self.octets
         ends = list(self._ends)
-        at = 0
-        while at < until:
+        after = 0
+        while (hit := octets.find(name, after, until)) >= 0 and after < until:
+            at = after
+            while (after := at + HEAD + _LENGTH.unpack_from(octets, at + _LENGTH_AT)[0]) <= hit:
+                at = after
             time, number, length, index, kind, saved = _HEAD.unpack_from(octets, at)
-            at += HEAD + length
-            data = bytes(octets[at - length : at])
+            data = bytes(octets[after - length : after])
             yield Record(time, number, kind, saved == 1, ends[index], data)

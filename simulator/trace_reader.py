@@ -64,9 +64,7 @@ class TraceReader:
     def _ended(self, name: bytes, *, by_guid: bool) -> "_Ended | None":
         """The last call that ended with this GUID, or with a leg of this Call-ID."""
         for piece, until in reversed(self._pieces):
-            if piece.octets.find(name, 0, until) < 0:
-                continue
-            for record in reversed(list(piece.records(until))):
+            for record in reversed(list(piece.having(name, until))):
                 if record.kind == ENDED:
                     ended = _Ended(record.data)
                     if name == name_of(ended.guid) if by_guid else name in ended.legs:
@@ -80,12 +78,10 @@ class TraceReader:
             if later and later <= after:
                 break
             later = piece.number
-            if any(piece.octets.find(name, 0, until) >= 0 for name in legs):
-                for record in piece.records(until):
-                    if record.number > after and record.kind != ENDED:
-                        name = record.call_id
-                        if name in legs:
-                            found.append((record, name))
+            for name in legs:
+                for record in piece.having(name, until):
+                    if record.number > after and record.kind != ENDED and record.call_id == name:
+                        found.append((record, name))
         found.sort(key=lambda one: one[0].number)
         messages = []
         opened: dict[tuple[Listener, _End], _End] = {}  # what later ones say of their connection
