@@ -313,10 +313,7 @@ class CallsimClient:
             return first if isinstance(first, int) else first.cursor - 1
 
     async def wait_for(self, call_guid: str, *states: CallState) -> str:
-        """Wait until a call is in one of these states, or over: the state, or ``ended``.
-
-        CallsimError 404 where no such call is active, has a record or left a trace.
-        """
+        """Wait until a call is in one of these states, or over: the state, or ``ended``."""
         types = ("call.state_changed", "call.ended")
         async with aclosing(self._stream(None, types, call_guid)) as stream:
             await anext(stream)  # from here on nothing is missed
@@ -327,7 +324,8 @@ class CallsimClient:
                     raise
                 if await self._was(call_guid):
                     return "ended"
-                raise CallsimError(404, error.code, f"{error.details}, no record either") from None
+                details = f"no call has the GUID {call_guid!r}: none that is up, and no record"
+                raise CallsimError(404, error.code, details) from None
             while state not in states:
                 event = await anext(stream)
                 if isinstance(event, CallEnded):

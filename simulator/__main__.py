@@ -240,11 +240,13 @@ def _add_steering(commands: "argparse._SubParsersAction[_Command]") -> None:
         parser.add_argument(
             "--url", default="http://127.0.0.1:8080", help="of the server (default: %(default)s)"
         )
-        parser.add_argument("--user", metavar="NAME:PASSWORD", help="who asks")
+        # As the server has them, where its environment is: in its container.
+        user = next(iter(os.environ.get("CALLSIM_USER", "").splitlines()), None)
+        parser.add_argument("--user", metavar="NAME:PASSWORD", default=user, help="who asks")
         parser.add_argument(
             "--data-dir",
             metavar="DIR",
-            default="callsim-data",
+            default=os.environ.get("CALLSIM_DATA_DIR", "callsim-data"),
             help="where the server keeps its password, without --user (default: %(default)s)",
         )
         parser.add_argument("--insecure", action="store_true", help="trust any certificate")

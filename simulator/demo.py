@@ -246,6 +246,7 @@ The server stays up. Its console: {urljoin(url, "/")} (user {user}, password {pa
 In another terminal, in this folder, for example:
   sipp -sf scenarios/sipp/caller-is-steered.xml -s 7001 -m 1 {host_port}
   curl -u {user}:{password} {url}/call
+  .venv/bin/callsim trace GUID --user {user}:{password} --url {url}
   curl -u {user}:{password} -X POST {url}/call/GUID/terminate
 Ctrl-C ends it."""
     )

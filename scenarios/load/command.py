@@ -23,7 +23,7 @@ from scenarios.load.progress import progress
 from scenarios.load.report import WHO, html, junit
 from scenarios.load.result import Checked, Result
 from scenarios.load.run import Plan, Progress, Run
-from scenarios.load.target import CalleeRoute, Rest, RestFailed, Target, basic
+from scenarios.load.target import CalleeRoute, Rest, RestFailed, Target, basic, deserted
 from scenarios.load.timers import with_byes, with_numbers, with_timers
 from scenarios.runner import LOOPBACK, SCENARIOS, SippError, sipp_program
 from scenarios.server import ServerError
@@ -104,6 +104,9 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> int:
         raise WrongOption(f"--terminate: takes the server's REST interface: {target.why}")
     if callee is not None:
         _lead(options, target, callee, told, stack)
+    if target.own is None and deserted(target.sip):
+        place = "{}:{}".format(*target.sip)
+        raise WrongOption(f"nothing listens at {place} by UDP; `callsim serve`, or leave it out")
     settings = _settings(options, profile, target)
     if options.find_max:
         result = _search(options, plan, target, callee, directory, told, settings)
@@ -263,7 +266,7 @@ def _take_back(route: CalleeRoute, told: Progress) -> None:
 
 
 def _settings(options: argparse.Namespace, profile: Profile, target: Target) -> dict[str, str]:
-    named = "started for this run, " if target.own is not None else ""
+    named = "a server started for this run, " if target.own is not None else ""
     load = (
         f"the highest clean rate, {profile.seconds:g} s a try" if options.find_max else str(profile)
     )

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import socket
 import ssl
 import threading
 import time
@@ -20,6 +21,7 @@ from scenarios.runner import Address
 from scenarios.server import AUTHORIZATION, ServerProcess
 
 _TIMEOUT: Final = 3.0
+_REFUSAL: Final = 0.3  # seconds in which the kernel says that nobody is there
 _SAMPLE: Final = re.compile(r"^(callsim_\w+(?:\{[^}]*\})?) (\S+)$", re.MULTILINE)
 _SENT_AGAIN: Final = 'callsim_sip_retransmissions_total{direction="sent"}'
 _STATISTICS: Final = "/sim/v1/statistics"
@@ -94,6 +96,21 @@ class Rest:
 def basic(user: str) -> str:
     """The header of a user, ``NAME:PASSWORD``."""
     return "Basic " + base64.b64encode(user.encode()).decode()
+
+
+def deserted(address: Address) -> bool:
+    """Whether the machine at `address` says that nothing has this UDP port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.settimeout(_REFUSAL)
+        try:
+            probe.connect(address)
+            probe.send(b"\r\n\r\n")  # which keeps a way open, and says nothing (RFC 5626)
+            probe.recv(16)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
 
 
 def sent_again(counts: Mapping[str, float]) -> float | None:

@@ -1,5 +1,6 @@
 """Options: what they mean, and what is said when they cannot be."""
 
+import socket
 from argparse import Namespace
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def test_what_is_wrong_is_named(
         ("--ramp 1:2 --rate 5", "--rate: --ramp has its own rates"),
         ("--rate 5 --soak 1h --for 5", "--for: --soak says how long"),
         ("127.0.0.1 --pid 999999999", "--pid: there is no process 999999999"),
-        ("127.0.0.1 --xml {broken}", "scenario.xml did not start"),
+        ("127.0.0.1:{open} --xml {broken}", "scenario.xml did not start"),
+        ("127.0.0.1:{shut}", "nothing listens at 127.0.0.1:{shut} by UDP; `callsim serve`"),
         ("127.0.0.1 --set sip.t1=1", "--set: the server runs already"),
         ("127.0.0.1 --url http://127.0.0.1:9 --user me", "--user: must be NAME:PASSWORD"),
         ("127.0.0.1 --url 127.0.0.1:9 --user a:b", "--url: GET http://127.0.0.1:9/sim/v1"),
@@ -85,10 +87,19 @@ def test_what_does_not_go_together_is_named(
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "broken").write_text("<scenario><send>")
     (tmp_path / "bad").write_text("5000\na b\n")
-    text = arguments.format(
-        broken=tmp_path / "broken", empty=tmp_path / "empty", bad=tmp_path / "bad"
-    )
-    assert load(parsed(*text.split(), "--report", str(tmp_path / "report"))) == 2
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listens,
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other,
+    ):
+        listens.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))  # nobody gets this port by UDP either, but by asking for it
+        names = {
+            **{name: tmp_path / name for name in ("broken", "empty", "bad")},
+            "open": listens.getsockname()[1],
+            "shut": other.getsockname()[1],
+        }
+        text, said = arguments.format_map(names), said.format_map(names)
+        assert load(parsed(*text.split(), "--report", str(tmp_path / "report"))) == 2
     assert said in capsys.readouterr().err
     assert not list((tmp_path / "report").glob("*.html"))
 
