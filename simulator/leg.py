@@ -166,7 +166,9 @@ class Leg:
 
     def take(self, message: Request | Response) -> bytes:
         """Remember the session description in a message, if it has one."""
-        body = message.sdp
+        body = message.body
+        if body:
+            body = message.sdp
         if body:
             self.received = body
         return body

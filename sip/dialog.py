@@ -51,10 +51,11 @@ class Dialog:
     @classmethod
     def from_request(cls, request: Request, local_tag: str) -> "Dialog":
         """The callee's side (section 12.1.1); From stands in for a missing Contact (RFC 2543)."""
-        local = f"{request.get('to')};tag={local_tag}"
-        remote = request.get("from") or ""
+        fields = request.fields()
+        local = f"{fields.get('to')};tag={local_tag}"
+        remote = fields.get("from") or ""
         target = contact_uri(request) or request.from_.uri
-        dialog = cls(request.call_id, local, local_tag, remote, target)
+        dialog = cls(fields.get("call-id") or "", local, local_tag, remote, target)
         dialog.remote_tag = request.from_tag
         dialog.remote_cseq = dialog.last_cseq = request.cseq[0]
         dialog.routes = tuple(_record_routes(request))

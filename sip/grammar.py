@@ -394,6 +394,8 @@ def split_values(text: str, *, comments: bool = False) -> list[str]:
 
 
 def _escape(text: str, plain: frozenset[int], field: str) -> str:
+    if text.isalnum() and text.isascii():  # a number, most of the time
+        return text
     if _unencodable(text):
         raise InvalidValue(f"{field}: a lone surrogate has no UTF-8 form; remove it")
     octets = text.encode("utf-8", "surrogateescape")

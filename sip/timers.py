@@ -30,13 +30,16 @@ class Timed(Protocol):
 
 
 class Timer:
-    """A running timer; `stop` is cheap and may be called at any time, also twice."""
+    """A running timer; `stop` is cheap and may be called at any time, also twice.
+
+    `TimerWheel.start` fills it in: CPython 3.11 makes an object without ``__init__`` in half the
+    time, and each message starts a timer or two.
+    """
 
     __slots__ = ("target", "what")
 
-    def __init__(self, target: Timed, what: int) -> None:
-        self.target: Timed | None = target
-        self.what = what
+    target: Timed | None
+    what: int
 
     def stop(self) -> None:
         """Forget the target: the timer will not fire."""
@@ -64,7 +67,9 @@ class TimerWheel:
         tick = int((now + delay) * _TICKS_PER_SECOND + _ROUNDING) + 1
         if ticks > 1:
             tick += -tick % ticks
-        timer = Timer(target, what)
+        timer = Timer()
+        timer.target = target
+        timer.what = what
         bucket = self._buckets.get(tick)
         if bucket is None:
             self._buckets[tick] = [timer]

@@ -141,7 +141,7 @@ class ServerTransaction(Transaction):
         to_tag: str | None,
         merge_key: str | None = None,
     ) -> None:
-        via = request.fields().get("via", "")
+        via = request.get("via") or ""
         source = address
         if listener.reliable or not is_own_address(via, address):
             address = return_address(request, source, listener)

@@ -69,7 +69,7 @@ class InviteSession(ProvisionalSession):
     def __init__(
         self, endpoint: "Endpoint", dialog: Dialog, listener: Listener, *, outgoing: bool
     ) -> None:
-        super().__init__(endpoint, dialog, listener, outgoing=outgoing)
+        ProvisionalSession.__init__(self, endpoint, dialog, listener, outgoing=outgoing)
         self._invite_number = 0  # CSeq of our last INVITE
         self._ack: SentAck | None = None
         self._ack_number = 0

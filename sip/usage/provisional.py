@@ -51,7 +51,7 @@ class ProvisionalSession(Session):
     def __init__(
         self, endpoint: "Endpoint", dialog: Dialog, listener: Listener, *, outgoing: bool
     ) -> None:
-        super().__init__(endpoint, dialog, listener, outgoing=outgoing)
+        Session.__init__(self, endpoint, dialog, listener, outgoing=outgoing)
         self.client_invite: ClientTransaction | None = None  # ours, no final response yet
         self.server_invite: ServerTransaction | None = None  # the peer's, not answered yet
         self.negotiation: Negotiation | None = None
