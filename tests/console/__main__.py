@@ -1,12 +1,14 @@
 """make screenshots: a picture of each view, of a live server with calls, in docs/screenshots/.
 
 SIPp places the calls, over UDP; the server is one of the built-in plan with its neighbours.
+After `LIMIT` seconds it gives up.
 """
 
 import argparse
+import signal
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
@@ -26,6 +28,16 @@ CALLED: Final = (
     "7001", "7002", "6000", "6100", "5001", "18005550100", "8059", "7003", "6200", "18005550199",
 )  # fmt: skip
 CALLS: Final = 60
+LIMIT: Final = 600
+FAULTS: Final = (
+    {
+        "name": "lost-200", "direction": "out", "method": "INVITE", "status": "200",
+        "number": "7>", "nth": 1, "drop": True,
+    },
+    {"name": "slow-bye", "direction": "in", "method": "BYE", "delay": {"seconds": 0.2}},
+    {"set": "one-way-hold"},
+    {"set": "lossy", "enabled": False},
+)  # fmt: skip
 
 
 def place(server: ServerProcess, directory: Path) -> SippRun:
@@ -59,13 +71,21 @@ def steer(console: Console) -> str:
     server.wait_for_history(guid, "transfer_failed")
     server.transfer(guid, "1003")
     server.wait_for_history(guid, "transfer_completed")
-    for other in server.calls(state="connected")[:4]:
-        if other["callGuid"] != guid:
-            server.extension("POST", f"/sim/v1/calls/{other['callGuid']}/hold")
-    for other in server.calls(state="self_service")[:12]:
-        server.terminate(other["callGuid"])
-    for name in ("late-200", "glare"):
-        server.extension("POST", "/sim/v1/faults", {"set": name})
+    others = [str(one["callGuid"]) for one in server.calls(state="connected")]
+    others.remove(guid)
+    for held in others[:4]:
+        server.extension("POST", f"/sim/v1/calls/{held}/hold")
+    for moved in others[4:8]:
+        server.transfer(moved, "1002")
+        server.wait_for_history(moved, "transfer_completed")
+        server.terminate(moved)
+    for one in server.calls(state="self_service")[:6]:
+        server.terminate(one["callGuid"])
+    for one in server.calls(state="queued")[:2]:
+        server.terminate(one["callGuid"], "timeout")
+    for number in ("9486", "9503", "9404"):
+        console.call("1003", number)
+    server.extension("PUT", "/sim/v1/agents/1003", {"state": "not_ready", "answerAfter": 4})
     return guid
 
 
@@ -91,11 +111,18 @@ def picture(
         no_complaints(console)
 
 
+def give_up(*_: object) -> NoReturn:
+    """End, with all that was started."""
+    raise SystemExit(f"not done after {LIMIT} s: given up")
+
+
 def main() -> None:
     """Take them all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("views", nargs="*", help="only these")
     wanted = parser.parse_args().views
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(LIMIT)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -106,6 +133,8 @@ def main() -> None:
         with open_console(browser, server) as console:
             figures = console.open("figures")  # from the first call on
             expect(figures.locator("h1")).to_be_visible()
+            for fault in FAULTS:
+                server.extension("POST", "/sim/v1/faults", fault)
             callers = place(server, Path(directory))
             guid = steer(console)
             figures.screenshot(path=FOLDER / "figures.png")

@@ -74,6 +74,47 @@ def test_filter_and_sort(console: Console, page: Page) -> None:
     expect(first).to_have_count(0)
 
 
+# What each row in the page shows, from its number in the list, once the list was scrolled to there.
+ROWS = """async top => {
+    const list = document.querySelector(".live-table");
+    list.scrollTop = top;
+    for (const _ of "ab") await new Promise(requestAnimationFrame);
+    const edge = list.querySelector("tbody").getBoundingClientRect().top;
+    return [...list.querySelectorAll("tr.row")].map(row => [
+        row.ariaRowIndex - 2, row.querySelector("a").hash, row.cells[0].textContent,
+        row.querySelector(".badge").textContent, row.getBoundingClientRect().top - edge,
+    ]);
+}"""
+
+
+def test_rows_that_leave_the_sight_serve_others(console: Console, page: Page) -> None:
+    states = ("queued", "connected", "ringing")
+    calls = [
+        {
+            "callGuid": f"{number:032X}", "state": states[number % 3],
+            "callingNumber": str(number), "calledNumber": "7001", "applicationName": "support",
+            "startTime": "2026-01-01T00:00:00Z",
+        }
+        for number in range(300)
+    ]  # fmt: skip
+    page.route("**/cvp/rest/call?*", lambda route: route.fulfill(json={"calls": calls}))
+    console.open("calls")
+    expect(page.locator(".view-head .muted")).to_have_text("300 calls")
+    page.get_by_role("button", name="From").click()
+    page.locator("tr.row a").nth(3).focus()
+    for top in (0, 120, 4000, 3900, 10**6, 0):
+        rows = page.evaluate(ROWS, top)
+        first = rows[0][0]
+        assert rows == [
+            [n, f"#/call/{n:032X}", str(n), states[n % 3], 30 * n]
+            for n in range(first, first + len(rows))
+        ]
+        assert len(rows) <= 60, "only those in sight"
+        assert first * 30 <= top
+        assert rows[-1][0] == 299 or rows[-1][0] * 30 > top + 600
+        expect(page.locator("tr.row a:focus")).to_have_count(1)  # it is not lost
+
+
 def test_a_row_by_keyboard(console: Console, page: Page) -> None:
     guids = [console.call("1002", f"500{number}") for number in range(3)]
     console.open("calls")

@@ -1,9 +1,11 @@
 // A table of thousands of rows, of which only those in sight are in the page.
 //
-// Rows keep their elements as long as they are in sight, so that the focus stays with a row
-// while others come and go. Up, Down, Home, End and Page keys move it; Enter follows its link.
+// A row keeps its elements as long as it is in sight, so that the focus stays with it while others
+// come and go; then they serve another. Rows have their places by themselves, and each is laid out
+// by itself: what one shows moves no other. Up, Down, Home, End and Page keys move the focus; Enter
+// follows the link.
 
-import { fill, h, text } from "./dom.js";
+import { h, visible } from "./dom.js";
 
 const MARGIN = 6; // rows beyond the edge
 
@@ -15,34 +17,32 @@ export function compare(one, other) {
 }
 
 /**
- * `columns`: {id, label, value(row) (to sort by, and shown), show(cell, row) (if it is shown
- * otherwise), class, width (CSS)}. The first one has the link. `key(row)` names a row, `href(row)`
- * is where it leads, `describe(row)` the name of that link. `sort`: {by: id, down: boolean},
- * which the headings change; `sorted` hears of it.
+ * `columns`: {id, label, value(row) (to sort by), shown(row) (text, if it is another), show(cell,
+ * text) (if it is more than text), class, width (CSS flex)}. The first one has the
+ * link. `key(row)` names a row, `href(row)` is where it leads, `describe(row)` the name of that
+ * link: these two never change. `sort`: {by: id, down: boolean}, which the headings change;
+ * `sorted` hears of it.
  * Gives {node, rows(array): show these, in this order; redraw(): the same rows have changed}.
  */
 export function liveTable({ label, columns, key, href, describe, sort, sorted, signal }) {
-  const above = h("tr", { class: "gap", "aria-hidden": "true" }, h("td"));
-  const below = above.cloneNode(true);
-  const body = h("tbody", {}, above, below);
+  const body = h("tbody", { role: "rowgroup" });
   const headings = new Map();
-  const table = h(
-    "table",
-    {},
-    h("colgroup", {}, columns.map((column) => h("col", { class: column.class, "data-of": column.id }))),
-    h("thead", {}, h("tr", { "aria-rowindex": "1" }, columns.map(heading))),
-    body,
-  );
+  const head = h("thead", { role: "rowgroup" }, h("tr", { role: "row", "aria-rowindex": "1" }, columns.map(heading)));
+  const table = h("table", { role: "table", "aria-label": label }, head, body);
   const node = h("div", { class: "live-table", role: "region", "aria-label": label, tabindex: "0" }, table);
-  for (const column of columns) if (column.width) table.querySelector(`col[data-of="${column.id}"]`).style.width = column.width;
 
   let all = [];
-  let shown = new Map(); // by key: {tr, cells}
+  let shown = new Map(); // by key: {tr, cells, link, texts, index, top}
   let active = null; // the key of the row that Tab reaches
+  let reached = null; // its link
+  // What is measured is known here: to ask the page amid changes would lay it out once more.
   let height = 30;
+  let space = 0;
+  let scrolled = 0;
 
   function heading(column) {
-    const cell = h("th", { scope: "col", class: column.class }, h("button", { type: "button", onclick: () => turn(column.id) }, column.label));
+    const cell = h("th", { scope: "col", role: "columnheader", class: column.class }, h("button", { type: "button", onclick: () => turn(column.id) }, column.label));
+    cell.style.flex = column.width;
     headings.set(column.id, cell);
     return cell;
   }
@@ -61,51 +61,76 @@ export function liveTable({ label, columns, key, href, describe, sort, sorted, s
     }
   }
 
-  function make(row) {
-    const link = h("a", { href: href(row), tabindex: "-1" });
-    const cells = columns.map((column, index) => h("td", { class: column.class }, index === 0 && link));
-    return { tr: h("tr", { class: "row" }, cells), cells, link };
+  function make() {
+    const link = h("a", { tabindex: "-1" });
+    const cells = columns.map((column, index) => {
+      const cell = h("td", { role: "cell", class: column.class }, index === 0 && link);
+      cell.style.flex = column.width;
+      return cell;
+    });
+    return { tr: h("tr", { class: "row", role: "row" }, cells), cells: [link, ...cells.slice(1)], link, texts: [], index: -1, top: -1 };
   }
 
-  function write({ cells, link }, row) {
-    columns.forEach((column, index) => {
-      const cell = index === 0 ? link : cells[index];
-      if (column.show) column.show(cell, row);
-      else text(cell, column.value(row));
-    });
-    link.setAttribute("aria-label", describe(row));
+  function write(one, row, index) {
+    const { cells, texts } = one;
+    for (let place = 0; place < columns.length; place++) {
+      const column = columns[place];
+      const text = column.shown ? column.shown(row) : column.value(row);
+      if (texts[place] === text) continue;
+      texts[place] = text;
+      const cell = cells[place];
+      if (column.show) column.show(cell, text);
+      else if (cell.firstChild) cell.firstChild.data = visible(text);
+      else cell.append(visible(text));
+    }
+    if (one.index !== index) {
+      one.index = index;
+      one.tr.setAttribute("aria-rowindex", index + 2);
+    }
+    const top = index * height;
+    if (one.top !== top) {
+      one.top = top;
+      one.tr.style.transform = `translateY(${top}px)`;
+    }
   }
 
   function draw() {
-    const first = Math.max(0, Math.floor(node.scrollTop / height) - MARGIN);
-    const last = Math.min(all.length, Math.ceil((node.scrollTop + node.clientHeight) / height) + MARGIN);
-    const focused = document.activeElement;
-    const had = body.contains(focused) ? active : null;
-    const next = new Map();
-    let before = above;
-    for (let index = first; index < last; index++) {
-      const row = all[index];
+    const first = Math.max(0, Math.min(Math.floor(scrolled / height) - MARGIN, all.length - 1));
+    const last = Math.min(all.length, Math.ceil((scrolled + space) / height) + MARGIN);
+    const had = body.contains(document.activeElement) ? active : null;
+    const rows = all.slice(first, last);
+    const next = new Map(rows.map((row) => [key(row), null]));
+    const spare = [];
+    for (const [name, one] of shown) {
+      if (next.has(name)) next.set(name, one);
+      else spare.push(one);
+    }
+    // Where no row stays, those that there are serve in their order; else they are put where they belong.
+    if (spare.length < shown.size) for (const { tr } of spare) tr.remove();
+    let before = null;
+    rows.forEach((row, after) => {
       const name = key(row);
-      const one = shown.get(name) ?? make(row);
-      next.set(name, one);
-      shown.delete(name);
-      write(one, row);
-      one.tr.setAttribute("aria-rowindex", index + 2);
-      if (before.nextSibling !== one.tr) before.after(one.tr);
+      let one = next.get(name);
+      if (one === null) {
+        next.set(name, (one = spare.shift() ?? make()));
+        one.link.setAttribute("href", href(row));
+        one.link.setAttribute("aria-label", visible(describe(row)));
+      }
+      write(one, row, first + after);
+      const place = before ? before.nextSibling : body.firstChild;
+      if (place !== one.tr) body.insertBefore(one.tr, place);
       before = one.tr;
-    }
-    for (const { tr } of shown.values()) tr.remove();
+    });
+    for (const { tr } of spare) tr.remove();
     shown = next;
-    above.firstChild.style.height = `${first * height}px`;
-    below.firstChild.style.height = `${(all.length - last) * height}px`;
-    above.hidden = first === 0;
-    below.hidden = last === all.length;
     if (!shown.has(active)) active = shown.size ? [...shown.keys()][Math.min(MARGIN, first, shown.size - 1)] : null;
-    for (const [name, { link }] of shown) link.tabIndex = name === active ? 0 : -1;
-    if (had !== null && !body.contains(document.activeElement)) {
-      if (active === null) node.focus();
-      else shown.get(active).link.focus({ preventScroll: true });
+    const link = shown.get(active)?.link ?? null;
+    if (link !== reached) {
+      if (reached) reached.tabIndex = -1;
+      if (link) link.tabIndex = 0;
+      reached = link;
     }
+    if (had !== null && document.activeElement !== link) (link ?? node).focus({ preventScroll: true });
   }
 
   function move(event) {
@@ -116,19 +141,35 @@ export function liveTable({ label, columns, key, href, describe, sort, sorted, s
     const index = Math.max(0, Math.min(all.length - 1, now + steps));
     active = key(all[index]);
     const top = index * height;
-    const head = table.tHead.offsetHeight;
-    if (top < node.scrollTop) node.scrollTop = top;
-    else if (top + height > node.scrollTop + node.clientHeight - head) node.scrollTop = top + height - node.clientHeight + head;
+    const free = space - head.offsetHeight;
+    if (top < scrolled) node.scrollTop = top;
+    else if (top + height > scrolled + free) node.scrollTop = top + height - free;
+    scrolled = node.scrollTop;
     draw();
     shown.get(active)?.link.focus({ preventScroll: true });
   }
 
   function measure() {
     height = parseFloat(getComputedStyle(node).getPropertyValue("--row")) || 30;
+    space = node.clientHeight;
+    scrolled = node.scrollTop;
+    stretch();
     draw();
   }
 
-  node.addEventListener("scroll", draw, { passive: true });
+  function stretch() {
+    body.style.height = `${all.length * height}px`;
+    table.setAttribute("aria-rowcount", all.length + 1);
+  }
+
+  node.addEventListener(
+    "scroll",
+    () => {
+      scrolled = node.scrollTop;
+      draw();
+    },
+    { passive: true },
+  );
   node.addEventListener("keydown", move);
   node.addEventListener("click", (event) => {
     const tr = event.target.closest("tr.row");
@@ -145,8 +186,9 @@ export function liveTable({ label, columns, key, href, describe, sort, sorted, s
   return {
     node,
     rows(next) {
+      const before = all.length;
       all = next;
-      table.setAttribute("aria-rowcount", all.length + 1);
+      if (all.length !== before) stretch();
       draw();
     },
     redraw: draw,

@@ -16,24 +16,23 @@ const PACE = 200; // ms between two looks at what has changed
 const seconds = (call) => (Date.now() - call.started) / 1000;
 
 const COLUMNS = [
-  { id: "calling", label: "From", value: (call) => call.calling, width: "17%" },
-  { id: "called", label: "To", value: (call) => call.called, width: "15%" },
+  { id: "calling", label: "From", value: (call) => call.calling, width: "1.7 1 0" },
+  { id: "called", label: "To", value: (call) => call.called, width: "1.5 1 0" },
   {
     id: "state",
     label: "State",
     value: (call) => STATES.indexOf(call.state),
-    show(cell, call) {
+    shown: (call) => call.state,
+    show(cell, state) {
       if (!cell.firstChild) cell.append(h("span"));
-      if (cell.dataset.state === call.state) return;
-      cell.dataset.state = call.state;
-      setBadge(cell.firstChild, call.state);
+      setBadge(cell.firstChild, state);
     },
-    width: "136px",
+    width: "0 0 136px",
   },
-  { id: "application", label: "Application", value: (call) => call.application, class: "wide" },
-  { id: "started", label: "Started", value: (call) => call.started, show: (cell, call) => text(cell, format.time(call.started)), class: "wide", width: "104px" },
-  { id: "duration", label: "Duration", value: (call) => -call.started, show: (cell, call) => text(cell, format.duration(seconds(call))), class: "wide number", width: "96px" },
-  { id: "guid", label: "GUID", value: (call) => call.guid, class: "wide mono", width: "284px" },
+  { id: "application", label: "Application", value: (call) => call.application, class: "wide", width: "1.1 1 0" },
+  { id: "started", label: "Started", value: (call) => call.started, shown: (call) => format.time(call.started), class: "wide", width: "0 0 104px" },
+  { id: "duration", label: "Duration", value: (call) => -call.started, shown: (call) => format.duration(seconds(call)), class: "wide number", width: "0 0 96px" },
+  { id: "guid", label: "GUID", value: (call) => call.guid, class: "wide mono", width: "0 0 284px" },
 ];
 
 // What was chosen stays as one comes back to the view.
@@ -49,7 +48,7 @@ function matching() {
   }
   const { value } = COLUMNS.find(({ id }) => id === chosen.sort.by);
   const sign = chosen.sort.down ? -1 : 1;
-  return found.sort((one, other) => sign * compare(value(one), value(other)) || compare(one.guid, other.guid));
+  return found.sort((one, other) => sign * compare(value(one), value(other)) || (one.guid < other.guid ? -1 : 1));
 }
 
 async function place() {

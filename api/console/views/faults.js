@@ -14,7 +14,8 @@ const PACE = 2000; // ms between two looks at the counters
 const OWN = new Set(["set", "name", "enabled", "matched", "fired", "origin"]);
 const USUAL = { probability: 1, seed: 0 };
 
-const value = (one) => (typeof one === "object" ? Object.entries(one).filter(([, inner]) => inner !== "").map(([key, inner]) => `${key} ${value(inner)}`).join(", ") : one === true ? "" : String(one));
+const said = (one) => Boolean(typeof one === "object" ? one && Object.keys(one).length : one); // "", 0, [] and {} say nothing
+const value = (one) => (typeof one === "object" ? Object.entries(one).filter(([, inner]) => said(inner)).map(([key, inner]) => `${key} ${value(inner)}`).join(", ") : one === true ? "" : String(one));
 
 /** A rule in words: "direction in, method INVITE, answer status 503". */
 function described(rule) {
