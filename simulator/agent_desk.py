@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class AgentView:
     """One agent; `idle_since` is set while the agent has no call.
 
+    `call_guid` is that of the last call, None once that has ended, though others go on.
+
     `answer_after` is the seconds that the agent's phone rings, None where it is no simulated one.
     """
 
@@ -153,6 +155,7 @@ class AgentDesk:
     def _agent_view(self, agent: "Agent") -> AgentView:
         groups = self._server.skill_groups.queues.items()
         phones = self._phones_of(agent)
+        call = agent.call
         return AgentView(
             extension=agent.extension,
             agent_id=agent.agent_id,
@@ -161,7 +164,7 @@ class AgentDesk:
             active_calls=agent.busy,
             max_calls=agent.max_calls,
             skill_groups=[name for name, queue in groups if agent in queue.agents],
-            call_guid=agent.call.guid if agent.call is not None else None,
+            call_guid=call.guid if call is not None and call.state != "ended" else None,
             idle_since=None if agent.busy else self._server.wall(agent.idle_since),
             answer_after=None if phones is None else phones.rings(agent.extension),
         )

@@ -34,7 +34,10 @@ FAULTS: Final = (
         "name": "lost-200", "direction": "out", "method": "INVITE", "status": "200",
         "number": "7>", "nth": 1, "drop": True,
     },
-    {"name": "slow-bye", "direction": "in", "method": "BYE", "delay": {"seconds": 0.2}},
+    {
+        "name": "slow-transfer", "direction": "out", "method": "INVITE", "leg": "transfer",
+        "delay": {"seconds": 0.3},
+    },
     {"set": "one-way-hold"},
     {"set": "lossy", "enabled": False},
 )  # fmt: skip
@@ -81,12 +84,26 @@ def steer(console: Console) -> str:
         server.terminate(moved)
     for one in server.calls(state="self_service")[:6]:
         server.terminate(one["callGuid"])
-    for one in server.calls(state="queued")[:2]:
-        server.terminate(one["callGuid"], "timeout")
     for number in ("9486", "9503", "9404"):
         console.call("1003", number)
-    server.extension("PUT", "/sim/v1/agents/1003", {"state": "not_ready", "answerAfter": 4})
+    keep_waiting(console)
     return guid
+
+
+def keep_waiting(console: Console) -> None:
+    """No agent takes the last callers; one of them gives up."""
+    server = console.server
+    server.wait_for(lambda: not server.calls(state="queued"), "an empty queue")
+    away = {
+        "1001": {"state": "busy"},
+        "1002": {"state": "not_ready", "answerAfter": 0.5},
+        "1003": {"state": "logged_out", "answerAfter": 4},
+    }
+    for extension, wanted in away.items():
+        server.extension("PUT", f"/sim/v1/agents/{extension}", wanted)
+    callers = [console.call(calling, "7001") for calling in ("1004", "1005", "1006", "1007")]
+    server.wait_for(lambda: len(server.calls(state="queued")) == len(callers), "the queue")
+    server.terminate(callers[0])
 
 
 def picture(

@@ -29,6 +29,13 @@ function named(guid) {
 
 const toCall = (guid) => h("a", { href: path`#/call/${guid}` }, named(guid));
 
+/** What an agent talks to: the last call, and how many there are. */
+function callsOf({ callGuid, activeCalls }) {
+  if (!activeCalls) return "\u2013";
+  if (!callGuid) return format.plural(activeCalls, "call");
+  return h("span", {}, toCall(callGuid), activeCalls > 1 && ` and ${format.number(activeCalls - 1)} more`);
+}
+
 /** Seconds that go on: `since` is when they began, in milliseconds of this browser. */
 function clock(since) {
   const node = h("span", { class: "clock" }, format.duration((Date.now() - since) / 1000));
@@ -73,7 +80,7 @@ function agents(found, read) {
         CHANGES[one.state].map(([label, state]) => action(label, () => change(one.extension, { state }).then(read), { "aria-label": `${label}: ${one.extension}`, "data-of": `${one.extension} ${state}` })),
       )] : []),
       ringing(one, read),
-      one.callGuid ? toCall(one.callGuid) : one.activeCalls ? format.plural(one.activeCalls, "call") : "\u2013",
+      callsOf(one),
       one.idleSince ? clock(Date.parse(one.idleSince)) : "\u2013",
       one.skillGroups.join(", ") || "\u2013",
     ]),

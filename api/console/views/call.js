@@ -105,7 +105,7 @@ function legs(found) {
       [h("div", {}, session.fromUri), h("div", {}, session.toUri)],
       `${session.transport} ${session.remoteAddress}`,
       String(session.cseq),
-      h("span", { class: "mono" }, session.callId),
+      h("span", { class: "mono long" }, session.callId),
     ]),
   );
 }

@@ -1,6 +1,6 @@
 // The SIP messages of a call as a ladder, which grows as they come. Each row opens to its message.
 
-import { fill, h } from "../lib/dom.js";
+import { fill, h, text } from "../lib/dom.js";
 import * as format from "../lib/format.js";
 import { get, path, send } from "../lib/rest.js";
 import { action, complain, panel } from "../lib/ui.js";
@@ -30,7 +30,8 @@ export function ladderPanel(guid, signal) {
   function lane({ callId, leg, peer }) {
     if (!lanes.has(callId)) {
       const place = lanes.size === 0 ? 0 : lanes.size + 1;
-      lanes.set(callId, { place, head: h("span", {}, h("b", {}, leg ? format.words(leg) : "leg"), h("small", { class: "mono" }, peer ?? "")) });
+      const address = h("small", { class: "mono" });
+      lanes.set(callId, { place, address, head: h("span", {}, h("b", {}, leg ? format.words(leg) : "leg"), address) });
       const server = h("span", {}, h("b", {}, "call server"));
       const ordered = [...lanes.values()].map((one) => one.head);
       ordered.splice(1, 0, server);
@@ -38,7 +39,9 @@ export function ladderPanel(guid, signal) {
       fill(lines, ordered.map(() => h("i")));
       ladder.style.setProperty("--lanes", ordered.length);
     }
-    return lanes.get(callId).place;
+    const found = lanes.get(callId);
+    if (peer) text(found.address, peer); // what a fault holds back has none yet
+    return found.place;
   }
 
   function row(message) {

@@ -16,7 +16,7 @@ const PACE = 200; // ms between two looks at what has changed
 const seconds = (call) => (Date.now() - call.started) / 1000;
 
 const COLUMNS = [
-  { id: "calling", label: "From", value: (call) => call.calling, width: "1.7 1 0" },
+  { id: "calling", label: "From", value: (call) => call.calling, width: "1.75 1 0" },
   { id: "called", label: "To", value: (call) => call.called, width: "1.5 1 0" },
   {
     id: "state",
@@ -27,7 +27,7 @@ const COLUMNS = [
       if (!cell.firstChild) cell.append(h("span"));
       setBadge(cell.firstChild, state);
     },
-    width: "0 0 136px",
+    width: "0 0 min(136px, 30vw)",
   },
   { id: "application", label: "Application", value: (call) => call.application, class: "wide", width: "1.1 1 0" },
   { id: "started", label: "Started", value: (call) => call.started, shown: (call) => format.time(call.started), class: "wide", width: "0 0 104px" },

@@ -140,7 +140,7 @@ export async function show({ main, signal }) {
   fill(
     main,
     h("div", { class: "view-head" }, h("h1", {}, "Figures")),
-    h("div", { class: "columns" }, plots.map(([name, { node }]) => panel(name, {}, node))),
+    h("div", { class: "columns even" }, plots.map(([name, { node }]) => panel(name, {}, node))),
     h("div", { class: "columns" }, panel("At present", {}, tables.present), panel("Counted by the SIP and ICM services", {}, tables.counted)),
   );
   watchers.add(draw);

@@ -74,7 +74,7 @@ export async function show({ main, parameters, query, signal }) {
   const records = [];
   const list = h("div");
   const count = h("span", { class: "muted", role: "status" });
-  const further = action("More", more, { hidden: true });
+  const further = h("div", { class: "panel-body", hidden: true }, action("More", more));
 
   async function more() {
     const { value: page, done } = await found.next();
@@ -98,7 +98,7 @@ export async function show({ main, parameters, query, signal }) {
     main,
     h("div", { class: "view-head" }, h("h1", {}, "Records"), count, h("div", { class: "tools" }, action("Download as CSV", download))),
     panel("Search", {}, form(query)),
-    panel("Found", {}, list, h("div", { class: "panel-body" }, further)),
+    panel("Found", {}, list, further),
   );
   await more();
 }

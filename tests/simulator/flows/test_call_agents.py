@@ -88,6 +88,21 @@ def test_who_is_busy_with_a_call_is_not_counted_as_available(build: Build) -> No
     assert counted() == (2, 2, ["available", "available"])
 
 
+def test_an_agents_call_that_has_ended_is_not_shown_while_others_go_on(build: Build) -> None:
+    world = build(**script(QUEUE, **agents(a1001=0)))
+    for number in ("1", "2"):
+        world.dial(number)
+        world.run(1.5)
+    first, last = world.seen.values()
+    desk = world.server.desk
+    assert (desk.agent("1001").active_calls, desk.agent("1001").call_guid) == (2, last.guid)
+    world.caller.lines[1].hang_up()
+    world.run()
+    assert (first.state, last.state) == ("connected", "ended")
+    assert (desk.agent("1001").active_calls, desk.agent("1001").call_guid) == (1, None)
+    world.caller.lines[0].hang_up()
+
+
 def test_an_agent_whom_a_label_does_not_reach_is_free(build: Build) -> None:
     """Refused, or without any way there: once, at the end of the leg."""
     world = build()
