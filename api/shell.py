@@ -30,6 +30,8 @@ def steer(options: Namespace) -> int:
         return WRONG if error.status == 401 else FAILED
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
         print(f"--url: {options.url!r} is not such as http://127.0.0.1:8080", file=sys.stderr)
+    except aiohttp.ClientSSLError as error:
+        print(f"--url: {options.url}: {error}; --insecure trusts any certificate", file=sys.stderr)
     except aiohttp.ClientError as error:
         print(f"--url: {options.url} does not answer: {error}", file=sys.stderr)
     except ValueError as error:
@@ -80,13 +82,17 @@ async def _calls(client: CallsimClient, options: Namespace) -> int:
         application_name=options.application,
         leg=options.leg,
     )
+    none = True
     async for call in found:
+        none = False
         if options.json:
             print(call.model_dump_json(by_alias=True))
         else:
             numbers = f"{call.calling_number} > {call.called_number}"
             text = f"{call.call_guid}  {call.state:12}  {call.duration:6} s  {numbers}"
             print(f"{text}  {call.application_name}".rstrip())
+    if none:
+        print("no such calls are up", file=sys.stderr)
     return GOOD
 
 

@@ -9,9 +9,11 @@ from aiohttp.test_utils import TestServer
 
 from api.files import PASSWORD_FILE
 from api.shell import steer
+from api.tls import server_context
 from simulator.__main__ import _parser
 from tests.api.support import GUID, RINGING_GUID, USER, FakeCallServer, run, serving
 from tests.api.test_client import served, until
+from tests.api.test_tls import HTTPS
 from tests.simulator.flows.world import World
 from tests.support.network import Network
 
@@ -28,9 +30,13 @@ async def test_calls(capsys: pytest.CaptureFixture[str]) -> None:
         assert await shell(str(client.address), "calls") == 0
         shown = capsys.readouterr().out.splitlines()
         assert await shell(str(client.address), "calls", "--state", "ringing", "--json") == 0
+        shown_json = capsys.readouterr()
+        assert await shell(str(client.address), "calls", "--called", "1") == 0
     assert [line.split()[:2] for line in shown] == [[GUID, "connected"], [RINGING_GUID, "ringing"]]
-    (line,) = capsys.readouterr().out.splitlines()
+    (line,) = shown_json.out.splitlines()
     assert f'"callGuid":"{RINGING_GUID}"' in line
+    assert not shown_json.err
+    assert capsys.readouterr() == ("", "no such calls are up\n")
 
 
 @pytest.mark.parametrize(
@@ -72,6 +78,16 @@ async def test_hang_up_and_wait(capsys: pytest.CaptureFixture[str]) -> None:
         assert not shown.out
         assert shown.err.startswith(f"wait: no call has the GUID '{'0' * 32}'")
     assert world.cdr.call_result == "completed"
+
+
+@run
+async def test_a_certificate_of_its_own_making(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    async with serving(FakeCallServer(), HTTPS, tls=server_context(tmp_path)) as client:
+        assert await shell(str(client.address), "calls") == 2
+        assert "; --insecure trusts any certificate" in capsys.readouterr().err
+        assert await shell(str(client.address), "calls", "--insecure") == 0
 
 
 @run
