@@ -59,7 +59,7 @@ test-server: tools .venv/.dev ## run all other tests, three files at a time
 
 test-console: tools .venv/.dev ## run the tests of the console, in headless Chromium
 	@command -v chromium >/dev/null || { $(call install,chromium); }
-	@$(BIN)/pytest $(or $(ARGS),tests/console)
+	@$(BIN)/pytest $(or $(ARGS),--numprocesses=2 --dist=loadfile tests/console)
 
 screenshots: tools .venv/.dev ## take a picture of each view of the console: docs/screenshots/
 	@command -v chromium >/dev/null || { $(call install,chromium); }

@@ -1,4 +1,4 @@
-"""One server and one browser for all tests of the console; each test has a page of its own.
+"""One server and one browser for the tests of a process; each test has a page of its own.
 
 What a page complains of is a fault.
 Until the last of them Playwright's loop runs in this thread: no other test may be among them.
