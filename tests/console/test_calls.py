@@ -25,7 +25,7 @@ def test_calls_come_change_and_go(console: Console, page: Page) -> None:
 
 def test_a_reading_that_fails_is_begun_again(console: Console, page: Page) -> None:
     """The stream of events is up all the while, so that nothing else asks for it."""
-    console.call("1003", "5001")
+    console.connected("1003", "6000")  # nothing more is told of it
     refused = {"code": "OVERLOAD", "details": "The server is busy."}
     refusing = True
     refusals = 0
