@@ -119,5 +119,9 @@ async def phones(count: int, status: int = 200) -> AsyncIterator[list[Phone]]:
             yield made
     finally:
         for phone in made:
+            for listener in phone.stack.endpoint.listeners:
+                if isinstance(listener, StreamListener):
+                    for connection in listener.connections.values():
+                        connection.abort()  # TLS would wait for the far end to say good-bye
             phone.stack.close()
         await asyncio.sleep(0)  # connections that were closed leave the loop
