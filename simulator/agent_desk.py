@@ -78,6 +78,7 @@ class AgentDesk:
     def __init__(self, server: "CallServer") -> None:
         self._server = server
         self.phones: Agents | None = None
+        self._rang: dict[str, float | None] = {}  # by extension: how long, before it was changed
 
     def agents(self) -> list[AgentView]:
         """All of them, in the order of the configuration."""
@@ -110,7 +111,16 @@ class AgentDesk:
                 f"the phone of agent {agent.extension} is none that this server simulates; "
                 "answerAfter is for those that lab.embedded brings"
             )
-        phones.extension(agent.extension).answer_after = seconds
+        phone = phones.extension(agent.extension)
+        self._rang.setdefault(agent.extension, phone.answer_after)
+        phone.answer_after = seconds
+
+    def reset(self) -> None:
+        """Phones ring as long as after the start."""
+        for extension, seconds in self._rang.items():
+            if self.phones is not None:
+                self.phones.extension(extension).answer_after = seconds
+        self._rang.clear()
 
     def skill_groups(self) -> list[SkillGroupView]:
         """All of them, in the order of the configuration."""

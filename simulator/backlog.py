@@ -68,7 +68,9 @@ class Backlog:
 
     `notify` gets what is to be called because records are safe. `watch` is told, by the same
     way, why records cannot be stored, and with an empty reason that they can be again. A
-    thread, from `start` on, brings records to the journal; without one they wait.
+    thread, from `start` on, brings records to the journal; without one they wait. After `calm`
+    seconds without a late record all is well again; a disk that has not answered for `hung`
+    seconds is taken for hung.
     """
 
     def __init__(self, notify: Notify, journal: Journal | None) -> None:
@@ -76,7 +78,7 @@ class Backlog:
         self.calm = CALM
         self.hung = HUNG
         self._full = False
-        self._asked = 0.0  # since when the disk has been asked to keep the journal, 0: it is not
+        self._asked = 0.0  # since when the journal is at work, 0: it is not
         self._latest = 0.0  # when a record was late last
         self._notify = notify
         self._journal = journal
@@ -104,9 +106,11 @@ class Backlog:
     @property
     def full(self) -> bool:
         """Whether records wait in memory alone, so that there should not be more: the journal has
-        no room, or the disk does not answer."""
+        no room, or the disk does not answer, and the store has not got them meanwhile."""
         asked = self._asked
-        return self._full or (asked > 0.0 and time.monotonic() - asked > self.hung)
+        if self._full or asked == 0.0 or time.monotonic() - asked <= self.hung:
+            return self._full
+        return any([not one.stored for one in (*tuple(self._unsynced), *tuple(self._fresh))])
 
     @property
     def journaled(self) -> int:
@@ -217,9 +221,17 @@ class Backlog:
 
     def look(self, latest: float) -> None:
         """Bring the records that came at `latest` or before to the journal, and say so."""
-        journal, fresh = self._journal, self._fresh
+        journal = self._journal
         if journal is None:
             return
+        self._asked = time.monotonic()
+        try:
+            self._look(journal, latest)
+        finally:
+            self._asked = 0.0
+
+    def _look(self, journal: Journal, latest: float) -> None:
+        fresh = self._fresh
         if journal.short:
             self._grow(journal)
         else:
@@ -264,7 +276,6 @@ class Backlog:
         if self._sync_failed:
             with self._lock:
                 journal.renew([one.place for one in self._unsynced if one.place >= 0])
-        self._asked = time.monotonic()
         try:
             journal.sync()
         except OSError as error:
@@ -272,8 +283,6 @@ class Backlog:
             self._sync_at = time.monotonic() + RETRY
             self.report(JOURNAL, f"{journal.path}: {error.strerror or error}")
             return
-        finally:
-            self._asked = 0.0
         self._sync_failed = False
         self.report(JOURNAL, "")
         told: list[Done] = []

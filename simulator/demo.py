@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
@@ -44,6 +45,8 @@ NUMBER: Final = "7001"
 TRANSFER_TO: Final = "1002"
 PATIENCE: Final = 30.0
 """Seconds that the whole call may take."""
+
+_RECORD: Final = 10.0  # and its record, once it is over
 
 DIALOGUE: Final = tuple(
     Step.model_validate(step)
@@ -168,7 +171,10 @@ class Demo:
 
     async def _show_record(self, guid: str) -> None:
         # The disk may be slow: then the record is in the journal for a while.
-        while (record := self.server.store.get(guid)) is None:  # noqa: ASYNC110
+        late = time.monotonic() + _RECORD
+        while (record := self.server.store.get(guid)) is None:
+            if time.monotonic() > late:
+                raise DemoFailed(f"the call has no CDR after {_RECORD:g} s: the log says why")
             await asyncio.sleep(0.05)
         print("\nIts call detail record:\n")
         for name, value in asdict(record).items():

@@ -232,6 +232,7 @@ class Legs(Queries):
         )
         leg.session.belong_to(leg)
         call.legs.append(leg)
+        call.server.trace.joined(leg)
         if call.steps.on:
             call.steps.sent(leg, "INVITE", now, 0, uri)
         if self.call_log.on:

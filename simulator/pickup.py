@@ -80,6 +80,7 @@ def take_place(
     session.belong_to(new)
     new.take(request)
     call.legs.append(new)
+    call.server.trace.joined(new)
     call.log(now, "replaced", f"{old.kind} {old.number} by {number}")
     if old.up:
         steps = call.server.transfer_log.begin(call, "attended", REPLACES, PHONE, number, now)

@@ -239,6 +239,7 @@ class CallServer(Commands):
         call_id = call.legs[0].session.dialog.call_id
         self.store.begun(call.guid, start, call.calling, call.called, call_id)
         self.index.add(call)
+        self.trace.joined(call.legs[0])
         if self.telemetry is not None:
             self.telemetry.call_begun(call)
         self.statistics.begun(now, len(self.calls), by_icm=call.route.kind != "direct")

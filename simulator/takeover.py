@@ -119,6 +119,7 @@ class Takeover(PhoneTransfer):
             ivr_of(call).take_over(target.call.ivr)
         target.call = call
         call.legs.append(target)
+        call.server.trace.joined(target)
         target.offer(now, self.offered, self)
 
     def offer_answered(self, leg: Leg, response: Response, now: float) -> None:

@@ -20,13 +20,14 @@ from sip.transport import Address, Listener
 if TYPE_CHECKING:
     from simulator.call import Call
     from simulator.config_sections import TraceSection
+    from simulator.leg import Leg
     from simulator.server import CallServer
     from simulator.trace_log import End
 
 _PIECES: Final = 32
 _LEAST: Final = 64 << 10
-_MOST: Final = 2 << 20
-"""Octets of a piece: a datagram fits, and to look through it takes milliseconds."""
+_MOST: Final = 256 << 10
+"""Octets of a piece at most: to look through it takes a millisecond."""
 
 _AT_A_TIME: Final = 3
 
@@ -41,10 +42,11 @@ class Trace:
         self._least = min(max(_LEAST, self._most // _PIECES), _MOST)
         self.enabled = False
         self._pieces: list[Piece] = []  # the oldest first
-        self._piece = Piece(0, 0.0, 0, 0)  # the last of them
+        self._piece = Piece(0, 0, 0, 0)  # the last of them
         self._number = 0  # of the last message
         self._saved = 0  # how many were moved from a piece that went
-        self._omitted: dict[bytes, int] = {}  # by Call-ID of a call in progress
+        self._legs: dict[bytes, str] = {}  # GUIDs of calls in progress by Call-ID
+        self._omitted: dict[bytes, int] = {}  # by Call-ID as well
         self.restore()
 
     def restore(self) -> None:
@@ -57,11 +59,15 @@ class Trace:
             return
         self.enabled = on
         if on:
+            for call in self._server.calls.values():
+                for leg in call.legs:
+                    self.joined(leg)
             self._server.stack.add_tap(self._take)
         else:
             self._server.stack.remove_tap(self._take)
             self._pieces.clear()
-            self._piece = Piece(0, 0.0, 0, 0)
+            self._piece = Piece(0, 0, 0, 0)
+            self._legs.clear()
             self._omitted.clear()
 
     def _take(
@@ -83,15 +89,24 @@ class Trace:
             note = name_of(call_id) + b"\n" + text.encode("utf-8", "surrogateescape")
             self._write(NOTE, now, note)
 
+    def joined(self, leg: "Leg") -> None:
+        """A leg is of its call from now on."""
+        if self.enabled:
+            self._legs[name_of(leg.session.dialog.call_id)] = leg.call.guid
+
     def ended(self, call: "Call", now: float) -> None:
         """A call is over: its legs are known by its GUID from now on."""
         if not self.enabled:
             return
         legs = legs_of(call)
-        omitted = sum([self._omitted.pop(name, 0) for name in legs]) if self._omitted else 0
-        lines = [call.guid.encode(), b"%d" % omitted]
+        omitted = 0
+        lines = [call.guid.encode(), b""]
         for name, kind in legs.items():
             lines += [name, kind.encode()]
+            omitted += self._omitted.pop(name, 0)
+            if self._legs.get(name) == call.guid:  # else it was moved to another call
+                del self._legs[name]
+        lines[1] = b"%d" % omitted
         self._write(ENDED, now, b"\n".join(lines))
 
     def _write(self, kind: int, now: float, data: bytes) -> None:
@@ -101,41 +116,39 @@ class Trace:
     # Room.
 
     def _turn(self, record: Record) -> None:
-        """Begin a piece with a record for which the last had no room; the oldest ones go, but few
-        at a time, as calls wait meanwhile."""
+        """Begin a piece with a record for which the last had no room.
+
+        The oldest ones go, but few at a time, as calls wait meanwhile. What is saved of them
+        comes on top of what a piece is for, so that each turn makes room for messages to come.
+        """
+        need = HEAD + len(record.data)
+        size = sum([len(piece.octets) for piece in self._pieces]) + self._least + need
+        looked = 0
         kept: list[Record] = []
-        size = sum([len(piece.octets) for piece in self._pieces]) + self._least
-        for _ in range(_AT_A_TIME):
-            if size > self._most and self._pieces:
-                oldest = self._pieces.pop(0)
-                until = self._pieces[0].began if self._pieces else record.time
-                size -= len(oldest.octets)
-                self._save(oldest, until, kept)
-        need = _octets(kept) + HEAD + len(record.data)
+        while size > self._most and self._pieces and looked < _AT_A_TIME * self._least + need:
+            oldest = self._pieces.pop(0)
+            size -= len(oldest.octets)
+            looked += len(oldest.octets)
+            self._save(oldest, kept)
+        saved = _octets(kept)
         number = self._number - 1 if record.kind != ENDED else self._number
-        piece = Piece(max(need, self._least), record.time, number, number + self._saved)
-        piece.saved = _octets(kept)
+        piece = Piece(saved + need + self._least, len(kept), number, number + self._saved)
+        piece.saved = saved
         self._saved += len(kept)
         for one in (*kept, record):
             piece.put(*one)
         self._piece = piece
         self._pieces.append(piece)
 
-    def _save(self, piece: Piece, until: float, kept: list[Record]) -> None:
-        """Add to `kept` what calls in progress, which began before `until`, said in a piece that
-        goes. They have half of the room."""
-        live = {
-            name
-            for call in self._server.calls.values()
-            if call.started <= until
-            for name in legs_of(call)
-        }
-        self._omitted = {name: count for name, count in self._omitted.items() if name in live}
+    def _save(self, piece: Piece, kept: list[Record]) -> None:
+        """Add to `kept` what calls in progress said in a piece that goes. They have half of the
+        room."""
+        live = self._server.calls
         if not live:
             return
         room = self._most // 2 - sum([one.saved for one in self._pieces]) - _octets(kept)
         for record in piece.records(piece.used):
-            if record.kind == ENDED or (name := record.call_id) not in live:
+            if record.kind == ENDED or self._legs.get(name := record.call_id) not in live:
                 continue
             room -= HEAD + len(record.data)
             if room >= 0:
@@ -164,7 +177,7 @@ class Trace:
         """What gives, in any thread, all that is kept now of a call, by its GUID or the Call-ID
         of one of its legs: of its messages those whose number is higher than `after`.
 
-        Both raise TraceNotFound.
+        This, and what it gives, raise TraceNotFound.
         """
         if not self.enabled:
             raise TraceNotFound("the trace is off: PUT /sim/v1/trace turns it on, for new messages")

@@ -56,15 +56,16 @@ class Record(NamedTuple):
 
 class Piece:
     """A part of the log. `number` is that of the last message before it, `count` how many had
-    been written until then, `began` when it was begun; its first `saved` octets were moved here."""
+    been written until then; its first `saved` octets were moved here. A peer of which it has
+    nothing takes memory besides: there may be one for each KiB, and `peers` more."""
 
-    __slots__ = ("_ends", "began", "count", "number", "octets", "saved", "used")
+    __slots__ = ("_ends", "_most_ends", "count", "number", "octets", "saved", "used")
 
-    def __init__(self, size: int, began: float, number: int, count: int) -> None:
+    def __init__(self, size: int, peers: int, number: int, count: int) -> None:
         self.octets = bytearray(size)
         self.used = 0
-        self.began = began
         self.number = number
+        self._most_ends = peers + size // 1024
         self.count = count
         self.saved = 0
         self._ends: dict[End | None, int] = {}
@@ -82,6 +83,8 @@ class Piece:
         ends = self._ends
         index = ends.get(end)
         if index is None:
+            if len(ends) >= self._most_ends:
+                return False
             index = ends[end] = len(ends)
         _HEAD.pack_into(octets, at, time, number, len(data), index, kind, saved)
         octets[body:after] = data

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from simulator.call import Call
 
 _INVITE: Final = re.compile(rb"\s*INVITE\s", re.IGNORECASE)
-_IN_DIALOG: Final = re.compile(rb"\n(?:to|t)[ \t]*:[^\n]*;[ \t]*tag[ \t]*=", re.IGNORECASE)
+_TO: Final = re.compile(rb"\n(?:to|t)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", re.IGNORECASE)
+_TAG: Final = re.compile(rb";\s*tag\s*=", re.IGNORECASE)
 
 _End = tuple[str, int]
 
@@ -142,8 +143,8 @@ class TraceReader:
                         begun.add(name)
             owners = ended | owners
             calls = _calls(kept, owners)
-            if sum([begun.issuperset(call.legs) for call in calls]) >= limit:
-                calls = [call for call in calls if begun.issuperset(call.legs)]
+            if sum([_first(call) in begun for call in calls]) >= limit:
+                calls = [call for call in calls if _first(call) in begun]
                 break
         else:
             calls = _calls(kept, owners)
@@ -190,9 +191,17 @@ def _calls(kept: Mapping[bytes, list[Record]], owners: Mapping[bytes, _Owner]) -
     return list(found.values())
 
 
+def _first(call: _Owner) -> bytes:
+    """The Call-ID of a call's first leg."""
+    return next(iter(call.legs))
+
+
 def _begins(data: bytes) -> bool:
     """Whether it is an INVITE outside of a dialog."""
-    return _INVITE.match(data) is not None and _IN_DIALOG.search(data) is None
+    if _INVITE.match(data) is None:
+        return False
+    to = _TO.search(data.lstrip().partition(b"\r\n\r\n")[0])
+    return to is None or _TAG.search(to[1].rpartition(b">")[2]) is None
 
 
 def legs_of(call: "Call") -> dict[bytes, str]:

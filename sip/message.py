@@ -220,7 +220,7 @@ class Message:
         """Sequence number and method (section 20.16)."""
         cseq = self._cseq
         if cseq is None:
-            cseq = self._cseq = _known_cseq(self.get("cseq") or "")
+            cseq = self._cseq = _read_cseq(self.get("cseq") or "")
         return cseq
 
     @property
@@ -278,7 +278,7 @@ class Message:
         self._to_tag = self._checked_tag("To", to)
         if self.defect is None:
             try:
-                self._cseq = _known_cseq(cseq)
+                self._cseq = (_known_cseq if len(cseq) <= 32 else _read_cseq)(cseq)
             except ParseError as error:
                 self._fault(f"CSeq: {error}")
 

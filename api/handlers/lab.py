@@ -62,10 +62,11 @@ async def reset_server(
     """End all calls, so that the next test finds nothing.
 
     Idempotency keys, failed logins and bans are forgotten, the levels of the log put back. Faults
-    are those of the configuration again, and none has fired. The trace is on or off as configured;
-    what it has of ended calls stays.
+    are those of the configuration again, and none has fired; so is how long agents' phones ring.
+    The trace is on or off as configured; what it has of ended calls stays.
     """
     server.faults.reset()
+    server.desk.reset()
     ended = await server.terminate_all(CallFilter(), "administrative")
     answers.clear()
     logins.clear()

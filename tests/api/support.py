@@ -238,6 +238,7 @@ class FakeCallServer:
     reports: Reports = field(default_factory=FakeReports)
     groups: SkillGroups | None = None
     phones: Agents | None = None
+    rang: dict[str, float | None] = field(default_factory=dict)
     variables: Variables = field(default_factory=lambda: Variables(separate=True))
     plan: DialPlan = field(
         default_factory=lambda: DialPlan(
@@ -276,6 +277,7 @@ class FakeCallServer:
         )
         desk = AgentDesk(cast(Any, server))
         desk.phones = self.phones
+        desk._rang = self.rang
         return desk
 
     def _ask(self, *what: Any) -> None:

@@ -60,6 +60,8 @@ async def test_how_long_a_simulated_phone_rings() -> None:
         listed = (await client("GET", "/sim/v1/agents")).json["agents"]
         assert [one["answerAfter"] for one in listed] == [1.0, 2.5, 0.0]
         assert [phones.rings(one["extension"]) for one in listed] == [1.0, 2.5, 0.0]
+        assert (await client("POST", "/sim/v1/reset")).status == 200
+        assert [phones.rings(one["extension"]) for one in listed] == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

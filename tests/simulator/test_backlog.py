@@ -305,6 +305,10 @@ def test_the_disk_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not bench.store.full
     bench.store.backlog.hung = 0.0
     assert bench.store.full
+    (waiting,) = bench.store.backlog._unsynced
+    waiting.stored = True
+    assert not bench.store.full
+    waiting.stored = False
     assert bench.told.empty()
     answers.set()
     assert bench.told.get(timeout=WAIT) == 1

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sip import message as message_module
 from sip.errors import ParseError
 from sip.fields import header_key
 from sip.message import (
@@ -344,3 +345,12 @@ def test_a_reason_phrase_that_looks_like_the_end_of_a_request_line() -> None:
     parsed = parse(b"SIP/2.0 200 SIP/2.0\r\n\r\n")
     assert isinstance(parsed, Response)
     assert (parsed.status, parsed.reason) == (200, "SIP/2.0")
+
+
+def test_no_long_cseq_is_kept() -> None:
+    """Those that calls share are kept: by their number, so they have to be short."""
+    before = message_module._known_cseq.cache_info().currsize
+    for number in range(50):
+        parse(request_text("INVITE", {"CSeq": f"1 \N{LINEAR B SYLLABLE B008 A}{'a' * 99}{number}"}))
+        parse(request_text("INVITE", {"CSeq": f"1 {'a' * 60_000}"}))
+    assert message_module._known_cseq.cache_info().currsize == before

@@ -9,6 +9,7 @@ import pytest
 from simulator.errors import TraceNotFound
 from simulator.ladder import Columns, label_of
 from simulator.trace import TracedMessage
+from simulator.trace_reader import _begins
 from simulator.trace_text import text_ladder
 from tests.simulator.flows.conftest import Build
 from tests.simulator.flows.world import World
@@ -274,6 +275,41 @@ def test_calls_in_progress_stay_however_long_they_last(build: Build) -> None:
     assert [one.guid for one in listed[-30:]] == held[::-1]
     assert [one.guid for one in world.server.trace.calls(5)] == [one.guid for one in listed[:5]]
     assert world.server.trace.state().messages == sum(one.messages for one in listed)
+
+
+def test_many_peers_take_no_memory_besides(build: Build) -> None:
+    """Each is remembered in a piece: it ends early where there are too many."""
+    world = build(trace={"memory": 1})
+    take = world.server.trace._take
+    listener = world.party.listener
+    for number in range(20_000):
+        take("in", b"\r\n", listener, (f"198.51.{number >> 8}.{number & 255}", 5060), 0.0)
+    pieces = world.server.trace._pieces
+    assert all(len(piece._ends) <= 1 + len(piece.octets) // 1024 for piece in pieces)
+    assert sum(len(piece.octets) for piece in pieces) <= (6 << 20) // 5
+
+
+@pytest.mark.parametrize(
+    ("to", "begins"),
+    [
+        ("To: <sip:a@b;tag=1>", True),
+        ('t : "x;tag=1" <sip:a@b>', True),
+        ("To: <sip:a@b>\r\n ; TAG = 1", False),
+        ("To: sip:a@b;tag=1", False),
+    ],
+)
+def test_which_invites_begin_a_call(to: str, begins: bool) -> None:
+    data = f"INVITE sip:a SIP/2.0\r\n{to}\r\nCall-ID: 1\r\n\r\nTo: <sip:a>;tag=1\r\n"
+    assert _begins(data.encode()) is begins
+
+
+def test_a_call_whose_leg_never_went_out_is_listed(build: Build) -> None:
+    world = build(faults=[{"name": "lost", "method": "INVITE", "direction": "out", "drop": True}])
+    world.dial("5000")
+    world.run()
+    world.dial("6000")
+    world.run()
+    assert [one.guid for one in world.server.trace.calls(1)] == [world.call.guid]
 
 
 def test_a_long_leg_keeps_its_begin_and_its_end(build: Build) -> None:
