@@ -30,6 +30,7 @@ _MOST: Final = 256 << 10
 """Octets of a piece at most: to look through it takes a millisecond."""
 
 _AT_A_TIME: Final = 3
+_FRESH: Final = 64  # messages that are written together
 
 
 class Trace:
@@ -43,6 +44,7 @@ class Trace:
         self.enabled = False
         self._pieces: list[Piece] = []  # the oldest first
         self._piece = Piece(0, 0, 0, 0)  # the last of them
+        self._fresh: list[tuple[float, int, int, bool, End | None, bytes]] = []
         self._number = 0  # of the last message
         self._saved = 0  # how many were moved from a piece that went
         self._legs: dict[bytes, str] = {}  # GUIDs of calls in progress by Call-ID
@@ -65,6 +67,7 @@ class Trace:
             self._server.stack.add_tap(self._take)
         else:
             self._server.stack.remove_tap(self._take)
+            self._fresh.clear()
             self._pieces.clear()
             self._piece = Piece(0, 0, 0, 0)
             self._legs.clear()
@@ -78,9 +81,10 @@ class Trace:
             local, address = listener.path(address)
             end = (listener, local, address)
         self._number = number = self._number + 1
-        kind = IN if direction == "in" else OUT
-        if not self._piece.put(now, number, kind, False, end, data):
-            self._turn(Record(now, number, kind, False, end, data))
+        fresh = self._fresh
+        fresh.append((now, number, IN if direction == "in" else OUT, False, end, data))
+        if len(fresh) == _FRESH:
+            self._flush()
 
     def mark(self, call_id: str, text: str, now: float) -> None:
         """Note something between the messages of a leg."""
@@ -110,8 +114,16 @@ class Trace:
         self._write(ENDED, now, b"\n".join(lines))
 
     def _write(self, kind: int, now: float, data: bytes) -> None:
-        if not self._piece.put(now, self._number, kind, False, None, data):
-            self._turn(Record(now, self._number, kind, False, None, data))
+        self._fresh.append((now, self._number, kind, False, None, data))
+        if len(self._fresh) >= _FRESH:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what has come: together, as what that takes is in the caches then."""
+        for record in self._fresh:
+            if not self._piece.put(*record):
+                self._turn(Record(*record))
+        self._fresh.clear()
 
     # Room.
 
@@ -131,7 +143,7 @@ class Trace:
             looked += len(oldest.octets)
             self._save(oldest, kept)
         saved = _octets(kept)
-        number = self._number - 1 if record.kind != ENDED else self._number
+        number = record.number - 1 if record.kind != ENDED else record.number
         piece = Piece(saved + need + self._least, len(kept), number, number + self._saved)
         piece.saved = saved
         self._saved += len(kept)
@@ -160,6 +172,7 @@ class Trace:
 
     def state(self) -> TraceStateView:
         """Whether it is on, and how much there is."""
+        self._flush()
         messages = 0
         if self._pieces:
             messages = self._number + self._saved - self._pieces[0].count
@@ -198,6 +211,7 @@ class Trace:
 
     def _reader(self) -> TraceReader:
         """Of what there is now."""
+        self._flush()
         pieces = [(piece, piece.used) for piece in self._pieces]
         live = tuple(self._server.calls.values())
         return TraceReader(pieces, live, self._omitted, self._server.wall)
