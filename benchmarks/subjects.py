@@ -169,6 +169,10 @@ class Callsim(Subject):
             elif line.startswith("api "):
                 place = urlsplit(line.removeprefix("api "))
                 self.api = (place.hostname or "", place.port or 0)
+        self.begun()
+
+    def begun(self) -> None:
+        """It is ready."""
 
     def completed(self, begin: float, end: float) -> int:
         """The calls that were completed between two times, in seconds since the epoch."""
@@ -232,14 +236,8 @@ def behind(
 class Scraped(Callsim):
     """Callsim whose /metrics are read each second: dearer than any Prometheus makes it."""
 
-    def __init__(
-        self,
-        directory: Path,
-        callee: SippUas | None = None,
-        command: Sequence[str] | None = None,
-        settings: Sequence[str] = (),
-    ) -> None:
-        super().__init__(directory, callee, command, settings)
+    def begun(self) -> None:
+        """Its metrics are read from now on."""
         self.read = threading.Event()
         self._over = threading.Event()
         self._scraper = threading.Thread(target=self._scrape, daemon=True)
