@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 from simulator.errors import TraceNotFound
 from simulator.trace_log import ENDED, IN, NOTE, Piece, Record
 from simulator.trace_views import TracedCallView, TracedMessage, TraceView, text_of
+from sip.errors import ParseError
+from sip.message import parse
 from sip.transport import Address, Listener
 
 if TYPE_CHECKING:
     from simulator.call import Call
 
 _INVITE: Final = re.compile(rb"\s*INVITE\s", re.IGNORECASE)
-_TO: Final = re.compile(rb"\n(?:to|t)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", re.IGNORECASE)
-_TAG: Final = re.compile(rb";\s*tag\s*=", re.IGNORECASE)
 
 _End = tuple[str, int]
 
@@ -200,8 +200,10 @@ def _begins(data: bytes) -> bool:
     """Whether it is an INVITE outside of a dialog."""
     if _INVITE.match(data) is None:
         return False
-    to = _TO.search(data.lstrip().partition(b"\r\n\r\n")[0])
-    return to is None or _TAG.search(to[1].rpartition(b">")[2]) is None
+    try:
+        return not parse(data.lstrip()).to_tag
+    except ParseError:
+        return True
 
 
 def legs_of(call: "Call") -> dict[bytes, str]:
