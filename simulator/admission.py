@@ -54,6 +54,7 @@ class Admission:
         "_burst",
         "_filled",
         "_last",
+        "_limited",
         "_rate",
         "_server",
         "_tokens",
@@ -64,6 +65,7 @@ class Admission:
     def __init__(self, server: "CallServer") -> None:
         self._server = server
         self._always: list[Pattern] = []
+        self._limited = False  # by number or rate
         self._rate = 0.0
         self._burst = 0.0
         self._tokens = 0.0
@@ -84,8 +86,8 @@ class Admission:
             self._filled = now
         door = self._server.stack.endpoint.door
         door.lines = self._server.server_line.encode("utf-8", "surrogateescape")
-        limited = self._rate > 0 or limits.max_calls >= 0 or limits.licences > 0
-        door.watch(self, always=limited, delay=admission.delay)
+        self._limited = self._rate > 0 or limits.max_calls >= 0 or limits.licences > 0
+        door.watch(self, always=self._limited, delay=admission.delay)
 
     # What the server asks.
 
@@ -102,6 +104,8 @@ class Admission:
 
     def _reason(self, number: str, now: float) -> str:
         server = self._server
+        if not (self._limited or server.store.full):
+            return ""
         full = server.is_full
         if not full and not self._too_fast(now):
             return ""

@@ -1,7 +1,7 @@
 """What an INVITE says at the door: the few header fields that it takes to refuse it.
 
-They are found by one search over its octets, and go into the answer as they are. What is not
-plainly good is left to `sip.message.parse`.
+They are found without a look at the others, and their lines go into the answer as they are. What
+is not plainly good is left to `sip.message.parse`.
 """
 
 import re
@@ -19,8 +19,15 @@ _FIELD: Final = re.compile(
     rb"\r\n(?=[VvFfTtIiCcRr])((?i:via|v|from|f|to|t|call-id|i|cseq|replaces))"
     rb"[ \t]*:[ \t]*([^\r\n]*)(?=\r\n(?![ \t]))"
 )
+_LETTERS: Final = frozenset(b"VvFfTtIiCcRr \t")
+"""What a line may begin with that matters here, or is folded."""
+_PASSED: Final = frozenset(
+    (b"Cont", b"Cisc", b"Reco", b"Requ", b"Reas", b"Remo", b"Refe", b"Rout", b"Time", b"Iden")
+)
+"""What begins with one of those letters often, and is none of the fields that matter."""
+_PLAIN_VIA: Final = re.compile(r"SIP/2\.0/UDP ([^ \t;,]+);branch=(z9hG4bK[^ \t;,]+)")
 _USUAL_VIA: Final = re.compile(
-    rb"SIP/2\.0/[A-Z]+ ([^ \t;,]+)(?:;(?!branch=)[^ \t;,]*)*;branch=(z9hG4bK[^ \t;,]+)(?:;[^,]*)?"
+    r"SIP/2\.0/[A-Z]+ ([^ \t;,]+)(?:;(?!branch=)[^ \t;,]*)*;branch=(z9hG4bK[^ \t;,]+)(?:;[^,]*)?"
 )
 _FOLD: Final = re.compile(rb"[ \t]*\r\n[ \t]+")
 _VERSION: Final = b" SIP/2.0"
@@ -29,94 +36,130 @@ _VERSION: Final = b" SIP/2.0"
 class Knock:
     """An INVITE outside of a dialog that may be refused; see `knock_of`.
 
-    `key` is that of its transaction. `replaces`: it has such a header field.
+    `key` is that of its transaction. `id` is a number of 64 bits that it shares with its copies,
+    as long as this process lives, and with no other one that is known of. `replaces`: it has
+    such a header field.
     """
 
-    __slots__ = ("_call_id", "_cseq", "_from", "_line", "_vias", "key", "replaces", "to")
+    __slots__ = ("_lines", "_place", "_start", "_to", "_via", "id", "key", "replaces")
 
     def __init__(
         self,
-        line: bytes,
-        vias: list[bytes],
-        from_: bytes,
+        start: bytes,
+        via: str,
+        place: str,
         to: bytes,
-        call_id: bytes,
-        cseq: bytes,
+        lines: tuple[bytes, ...],
         key: str,
         replaces: bool,
     ) -> None:
-        self.to = to
         self.key = key
         self.replaces = replaces
-        self._line = line
-        self._vias = vias
-        self._from = from_
-        self._call_id = call_id
-        self._cseq = cseq
+        self.id = hash(lines)
+        self._start = start
+        self._via = via  # the first one's value
+        self._place = place  # its sent-by, where it has nothing else but a branch
+        self._to = to
+        self._lines = lines  # what a response copies, To last
 
     @property
     def uri(self) -> str:
         """The Request-URI."""
-        return _uri(self._line)
+        return _uri(self._start)
 
     @property
-    def id(self) -> int:
-        """A number of 64 bits that the request shares with its copies, as long as this process
-        lives, and with no other one that is known of."""
-        return hash((self._vias[0], self._call_id, self._cseq))
+    def to(self) -> bytes:
+        """The value of To."""
+        return self._to.partition(b":")[2].strip(b" \t")
 
     def answer(
         self, start: bytes, tag: bytes, lines: bytes, address: Address, listener: Listener
     ) -> tuple[Address, bytes]:
         """Where a response goes, and its octets: the line `start`, what every response copies
         (section 8.2.6.2), `tag` in To, and further `lines`, each ended by CRLF."""
-        vias = self._vias
-        via = vias[0]
-        text = via.decode("utf-8", "surrogateescape")
-        if listener.reliable or not is_own_address(text, address):
-            request = Request("INVITE", self.uri, f"\r\nVia: {text}")
-            via = stamped_via(request, address).encode("utf-8", "surrogateescape")
+        host, port = address
+        if listener.reliable or self._place != f"{host}:{port}":
+            start, address = self._returned(start, address, listener)
+        else:
+            start = b"%b\r\n%b" % (start, self._lines[0])
+        return address, b"%b\r\n%b;tag=%b\r\n%bContent-Length: 0\r\n\r\n" % (
+            start,
+            b"\r\n".join(self._lines[1:]),
+            tag,
+            lines,
+        )
+
+    def _returned(
+        self, start: bytes, address: Address, listener: Listener
+    ) -> tuple[bytes, Address]:
+        """The first two lines, and the way, of an answer to a Via that is not plain."""
+        via = self._via
+        if listener.reliable or not is_own_address(via, address):
+            request = Request("INVITE", self.uri, f"\r\nVia: {via}")
+            via = stamped_via(request, address)
             address = return_address(request, address, listener)
-        parts = [start, b"\r\nVia: ", via]
-        for more in vias[1:]:
-            parts.append(b"\r\nVia: ")
-            parts.append(more)
-        parts += [
-            *(b"\r\nFrom: ", self._from, b"\r\nTo: ", self.to, b";tag=", tag),
-            *(b"\r\nCall-ID: ", self._call_id, b"\r\nCSeq: ", self._cseq, b"\r\n", lines),
-            b"Content-Length: 0\r\n\r\n",
-        ]
-        return address, b"".join(parts)
+        return b"%b\r\nVia: %b" % (start, via.encode("utf-8", "surrogateescape")), address
 
 
 def knock_of(data: bytes) -> Knock | None:
     """What an INVITE says; None for one in a dialog, and one that is not plainly good."""
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
+    head, complete, _ = data.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    start = lines[0]
+    if not complete or start[-8:] != _VERSION or start.count(b" ") != 2:
         return None
-    line = data[: data.find(b"\r\n")]
-    if not line.endswith(_VERSION) or line.count(b" ") != 2:
+    del lines[0]
+    via = from_ = to = call_id = cseq = b""
+    for line in lines:
+        if line[0] not in _LETTERS:
+            continue
+        name = line[:4]
+        if name in _PASSED:
+            continue
+        if line[-1] <= 0x20:  # empty, perhaps
+            return _unusual(start, head)
+        if name == b"Via:" and not via:
+            via = line
+        elif name == b"From" and not from_:
+            from_ = line
+        elif name == b"To: " and not to:
+            to = line
+        elif name == b"Call" and not call_id:
+            call_id = line
+        elif name == b"CSeq" and not cseq:
+            cseq = line
+        else:
+            return _unusual(start, head)
+    copied = (via, call_id, cseq, from_, to)
+    text = b"".join(copied)
+    if (
+        not (via and to)
+        or via[4:5] != b" "
+        or from_[4:6] != b": "
+        or call_id[4:9] != b"-ID: "
+        or cseq[4:6] != b": "
+        or b"\r" in text
+        or b"\n" in text
+    ):
+        return _unusual(start, head)
+    if (to[-1:] != b">" or b'"' in to) and _tag(to[4:]) is not None:
         return None
-    head = data[: end + 2]
-    found: list[tuple[bytes, bytes]] = _FIELD.findall(head)
-    if len(found) != 5:
-        return _unusual(line, head)
-    fields = dict(found)
-    via = fields.get(b"Via")
-    from_, to = fields.get(b"From"), fields.get(b"To")
-    call_id, cseq = fields.get(b"Call-ID"), fields.get(b"CSeq")
-    if not (via and from_ and to and call_id and cseq):
-        return _unusual(line, head)
-    return _knock(line, head, [via], from_, to, call_id, cseq, False)
+    value = via[5:].decode("utf-8", "surrogateescape")
+    plain = _PLAIN_VIA.fullmatch(value)
+    if plain is None:
+        key = _key(start, value, head)
+        return Knock(start, value, "", to, copied, key, False) if key else None
+    place = plain[1]
+    return Knock(start, value, place, to, copied, f"{plain[2]} {place} INVITE", False)
 
 
-def _unusual(line: bytes, head: bytes) -> Knock | None:
+def _unusual(start: bytes, head: bytes) -> Knock | None:
     """With several Vias, other spellings, folded lines, or fields that are missing."""
     head = _FOLD.sub(b" ", head)
     vias: list[bytes] = []
     from_ = to = call_id = cseq = b""
     replaces = False
-    for name, value in _FIELD.findall(head):
+    for name, value in _FIELD.findall(head + b"\r\n"):
         letter = name[:1]
         if letter in b"vV":
             vias.append(value)
@@ -140,45 +183,36 @@ def _unusual(line: bytes, head: bytes) -> Knock | None:
             call_id = value
     if not (vias and vias[0] and from_ and to and call_id and cseq):
         return None
-    return _knock(line, head, vias, from_, to, call_id, cseq, replaces)
-
-
-def _knock(
-    line: bytes,
-    head: bytes,
-    vias: list[bytes],
-    from_: bytes,
-    to: bytes,
-    call_id: bytes,
-    cseq: bytes,
-    replaces: bool,
-) -> Knock | None:
     if (to[-1:] != b">" or b'"' in to) and _tag(to) is not None:
         return None
-    via = _USUAL_VIA.fullmatch(vias[0])
-    if via is not None:
-        key = (b"%b %b INVITE" % (via[2], via[1])).decode("utf-8", "surrogateescape")
-    else:
-        try:
-            key = _key(line, vias[0].decode("utf-8", "surrogateescape"), head)
-        except ParseError:
-            return None
-    return Knock(line, vias, from_, to, call_id, cseq, key, replaces)
+    via = vias[0].decode("utf-8", "surrogateescape")
+    key = _key(start, via, head)
+    if not key:
+        return None
+    to = b"To: " + to
+    rest = (b"Call-ID: " + call_id, b"CSeq: " + cseq, b"From: " + from_, to)
+    return Knock(start, via, "", to, (*[b"Via: " + one for one in vias], *rest), key, replaces)
 
 
-def _uri(line: bytes) -> str:
-    return line[7:-8].decode("utf-8", "surrogateescape")
+def _uri(start: bytes) -> str:
+    return start[7:-8].decode("utf-8", "surrogateescape")
 
 
 def _tag(to: bytes) -> str | None:
     return tag_of(to.decode("utf-8", "surrogateescape"))
 
 
-def _key(line: bytes, via: str, head: bytes) -> str:
-    """The key of the transaction, as `server_key` makes it."""
-    top = split_values(via)[0] if "," in via else via
-    branch, sent_by = branch_and_sent_by(top)
-    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
-        return f"{branch} {sent_by} INVITE"
-    text = head[:-2].decode("utf-8", "surrogateescape")
-    return server_key(Request("INVITE", _uri(line), text))
+def _key(start: bytes, via: str, head: bytes) -> str:
+    """The key of the transaction, as `server_key` makes it; empty where it makes none."""
+    usual = _USUAL_VIA.fullmatch(via)
+    if usual is not None:
+        return f"{usual[2]} {usual[1]} INVITE"
+    try:
+        top = split_values(via)[0] if "," in via else via
+        branch, sent_by = branch_and_sent_by(top)
+        if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
+            return f"{branch} {sent_by} INVITE"
+        text = head.decode("utf-8", "surrogateescape")
+        return server_key(Request("INVITE", _uri(start), text))
+    except ParseError:
+        return ""
