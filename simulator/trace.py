@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simulator.config_sections import TraceSection
     from simulator.leg import Leg
     from simulator.server import CallServer
-    from simulator.trace_log import End
+    from simulator.trace_log import End, Entry
 
 _PIECES: Final = 32
 _LEAST: Final = 64 << 10
@@ -44,7 +44,7 @@ class Trace:
         self.enabled = False
         self._pieces: list[Piece] = []  # the oldest first
         self._piece = Piece(0, 0, 0, 0)  # the last of them
-        self._fresh: list[tuple[float, int, int, bool, End | None, bytes]] = []
+        self._fresh: list[Entry] = []
         self._number = 0  # of the last message
         self._saved = 0  # how many were moved from a piece that went
         self._legs: dict[bytes, str] = {}  # GUIDs of calls in progress by Call-ID
@@ -120,10 +120,12 @@ class Trace:
 
     def _flush(self) -> None:
         """Write what has come: together, as what that takes is in the caches then."""
-        for record in self._fresh:
-            if not self._piece.put(*record):
-                self._turn(Record(*record))
-        self._fresh.clear()
+        fresh = self._fresh
+        place = 0
+        while (place := self._piece.put(fresh, place)) < len(fresh):
+            self._turn(Record(*fresh[place]))
+            place += 1
+        fresh.clear()
 
     # Room.
 
@@ -147,8 +149,8 @@ class Trace:
         piece = Piece(saved + need + self._least, len(kept), number, number + self._saved)
         piece.saved = saved
         self._saved += len(kept)
-        for one in (*kept, record):
-            piece.put(*one)
+        first: list[Entry] = [*kept, record]
+        piece.put(first, 0)
         self._piece = piece
         self._pieces.append(piece)
 

@@ -31,6 +31,10 @@ End = tuple[Listener, Address | None, Address]
 """By which listener, our end where a connection says it, and the peer."""
 
 
+Entry = tuple[float, int, int, bool, End | None, bytes]
+"""What a `Record` says, in its order."""
+
+
 class Record(NamedTuple):
     """One entry: `time` of the loop's clock; `number` rises from message to message. A `saved`
     one was moved from a piece that went."""
@@ -70,26 +74,28 @@ class Piece:
         self.saved = 0
         self._ends: dict[End | None, int] = {}
 
-    def put(
-        self, time: float, number: int, kind: int, saved: bool, end: End | None, data: bytes
-    ) -> bool:
-        """Append a record; False where there is no room."""
+    def put(self, records: list[Entry], begin: int) -> int:
+        """Append the records from that place on while there is room; the place of the first for
+        which there is none."""
         octets = self.octets
-        at = self.used
-        body = at + HEAD
-        after = body + len(data)
-        if after > len(octets):
-            return False
+        size = len(octets)
         ends = self._ends
-        index = ends.get(end)
-        if index is None:
-            if len(ends) >= self._most_ends:
-                return False
-            index = ends[end] = len(ends)
-        _HEAD.pack_into(octets, at, time, number, len(data), index, kind, saved)
-        octets[body:after] = data
+        after = self.used
+        for place in range(begin, len(records)):
+            time, number, kind, saved, end, data = records[place]
+            at = after
+            body = at + HEAD
+            after = body + len(data)
+            index = ends.get(end, -1)
+            if after > size or (index < 0 and len(ends) >= self._most_ends):
+                self.used = at
+                return place
+            if index < 0:
+                index = ends[end] = len(ends)
+            _HEAD.pack_into(octets, at, time, number, len(data), index, kind, saved)
+            octets[body:after] = data
         self.used = after
-        return True
+        return len(records)
 
     def records(self, until: int) -> Iterator[Record]:
         """What is in the first `until` octets. Any thread may read them while more come."""
