@@ -20,7 +20,7 @@ from benchmarks.figures import RESULTS, Outcome, Target, WholeNumber, percentile
 from benchmarks.highest import START, Bench, find
 from benchmarks.plots import NoPlots
 from benchmarks.report import table
-from benchmarks.slices import LoadClock, run_slice
+from benchmarks.slices import LoadClock
 from benchmarks.subjects import BenchmarkError, Callsim, start
 from benchmarks.tools import ROLES, makers_of, run_tool, tool_parser
 from scenarios.load.meters import busy_seconds, cpu_seconds, saturated
@@ -45,6 +45,7 @@ _PATIENCE: Final = 40.0
 _BEGIN: Final = 1.0  # seconds of an offer that do not count
 _WRITTEN: Final = 0.3  # seconds until the last record is surely there
 _REST: Final = 2.0
+_FILL: Final = 40.0  # seconds: 64*T1 and more, after which as much ends as begins
 _JOURNAL: Final = 20.0
 _LIFE: Final = 1800.0
 
@@ -315,7 +316,8 @@ def measure(options: argparse.Namespace, directory: Path) -> Outcome:
     assert isinstance(subject, Callsim)
     points: list[Point] = []
     try:
-        run_slice(subject, directory / "warm-up", 100, 1)
+        tell(f"filling with what lingers and what is traced: {rate:g} calls/s for {_FILL} s")
+        full = offer(subject, directory / "filled", rate, 1.0, _FILL, options.generators)
         before = subject.memory() / 1e6
         for factor in FACTORS:
             place = directory / f"{factor:g}"
@@ -331,7 +333,7 @@ def measure(options: argparse.Namespace, directory: Path) -> Outcome:
         )
         tell(f"recovery: {seconds:.2f} s")
         memory = before, subject.memory() / 1e6
-        problems = joined(subject, 100 + last + sum(point.whole for point in points))
+        problems = joined(subject, full.whole + last + sum(point.whole for point in points))
     finally:
         stopped = subject.stop()
     settings = {key: getattr(options, key) for key in ("role", "seconds", "generators")}
