@@ -8,8 +8,8 @@ New calls have to wait once they come faster than they are taken in, and who has
 long is refused while the queue never gets empty. So delay is bounded, as by CoDel (RFC 8289),
 and as many calls come in as there is time for. A queue that stays has places for those who can
 come in soon; all others are refused as they arrive, which is cheapest, and they hear of it at
-once; traces leave them out. Those who are known to the screen wait in a queue of their own, and
-go first; who is banned, over its rate, or may not call at all, does not wait.
+once. Those who are known to the screen wait in a queue of their own, and go first; who is banned,
+over its rate, or may not call at all, does not wait.
 """
 
 from collections import deque
@@ -162,7 +162,6 @@ class Door:
         "_endpoint",
         "_known",
         "_mark",
-        "_passing",
         "_refused",
         "_strangers",
         "_turn",
@@ -171,7 +170,6 @@ class Door:
         "keeper",
         "lines",
         "taken",
-        "unseen",
         "watched",
     )
 
@@ -186,8 +184,6 @@ class Door:
         self._known = _Queue()
         self._strangers = _Queue()
         self._mark = b""  # a part of the To tag of every refusal of this door
-        self._passing = False  # the INVITE that `_waits` has looked at is left out of traces
-        self.unseen = b""  # a part of the To tag of refusals that are
         self._refused: set[int] = set()
         self._before: set[int] = set()
         self._turn = 0.0  # when the older half of what is remembered is forgotten
@@ -213,9 +209,8 @@ class Door:
 
     def take(
         self, data: bytes, address: Address, listener: Listener, now: float, age: float = 0.0
-    ) -> bool:
-        """Take one message, which arrived `age` seconds ago: a new call may have to wait. Whether
-        it is to be left out of traces."""
+    ) -> None:
+        """Take one message, which arrived `age` seconds ago: a new call may have to wait."""
         if data[:2] == b"\r\n":
             data = data.lstrip(b"\r\n")  # section 7.5
         if self.delay and data[:7] == b"INVITE ":
@@ -226,7 +221,7 @@ class Door:
             ):
                 self.taken += 1
             elif self._waits(data, address, listener, now, age):
-                return self._passing
+                return
         elif data[:7] == b"CANCEL " and self.waiting:
             knock = knock_of(data)
             if knock is not None:
@@ -234,17 +229,14 @@ class Door:
                     if knock.key in queue.keys:  # before its INVITE it would find no call
                         key = f"{knock.key} CANCEL"
                         queue.append(_Waiting(key, None, data, address, listener, now), now)
-                        return False
-        if self.alert and self.settles(data, address, listener, now):
-            return data[:4] == b"ACK " and self.unseen in data
-        self._endpoint.receive_datagram(data, address, listener, now, True)
-        return False
+                        return
+        if not (self.alert and self.settles(data, address, listener, now)):
+            self._endpoint.receive_datagram(data, address, listener, now, True)
 
     def _waits(
         self, data: bytes, address: Address, listener: Listener, now: float, age: float
     ) -> bool:
-        """Whether no more is to be done with an INVITE at once; `_passing` is up to date then."""
-        self._passing = False
+        """Whether no more is to be done with an INVITE at once."""
         knock = knock_of(data)
         if knock is None or knock.key in self._endpoint.servers:
             return False
@@ -263,10 +255,7 @@ class Door:
         if len(queue.waiting) < MOST_WAITING and not queue.full(now, self.delay):
             queue.append(_Waiting(knock.key, knock, data, address, listener, now - age), now)
             return True
-        self._passing = True
-        if self._refuse(
-            knock, data, address, listener, now, late=True, screened=True, passing=True
-        ):
+        if self._refuse(knock, data, address, listener, now, late=True, screened=True):
             return True
         if screen is not None and not known:
             screen.give_back(address, listener, now)
@@ -347,17 +336,13 @@ class Door:
         *,
         late: bool,
         screened: bool,
-        passing: bool = False,
     ) -> bool:
-        """Refuse a new call, unless it may come in; `screened`: its sender may call at all;
-        `passing`: it is left out of traces."""
+        """Refuse a new call, unless it may come in; `screened`: its sender may call at all."""
         keeper = self.keeper
         if keeper is None or knock.key in self._endpoint.servers:
             return False  # the last is a copy of one that was let in
         known = knock.id
-        again = self._remembers(known)
-        if not again and self._remembers(~known):
-            again = passing = True
+        again = known in self._refused or known in self._before
         reason = ""
         if not again:
             if knock.replaces and self._takes_place(data):
@@ -377,10 +362,10 @@ class Door:
         else:
             endpoint.traffic.gave("INVITE", 503)
             keeper.count(reason, now)
-            self._remember(~known if passing else known, now)
+            self._remember(known, now)
         # The same to each copy: what differs is made of a number that they share.
         number = known & 0xFFFF_FFFF
-        tag = b"%b%08x" % (self.unseen if passing else b"ds" + self._mark, number)
+        tag = b"ds%b%08x" % (self._mark, number)
         after = RETRY_AFTER + number % (RETRY_AFTER + 1)
         lines = b"Retry-After: %d\r\n%b" % (after, self.lines)
         target, answer = knock.answer(_START, tag, lines, address, listener)
@@ -419,16 +404,11 @@ class Door:
         """How many refusals are remembered."""
         return len(self._refused) + len(self._before)
 
-    # What is remembered of refusals: two sets, the older of which is forgotten at each turn. Of one
-    # that is left out of traces it is the number's complement.
-
-    def _remembers(self, known: int) -> bool:
-        return known in self._refused or known in self._before
+    # What is remembered of refusals: two sets, the older of which is forgotten at each turn.
 
     def _remember(self, known: int, now: float) -> None:
         if not self._mark:
             self._mark = self._endpoint.ids.hex(8).encode()
-            self.unseen = b"dp" + self._mark
         if not self.alert:
             self.alert = True
             self._turn = now + REMEMBERED

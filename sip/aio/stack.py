@@ -33,8 +33,6 @@ _CATCHING_UP: Final = 0.25
 _UNREAD: Final = 0.05
 """Seconds without a look at a socket after which new calls are asked how old they are."""
 
-_REFUSAL: Final = b"SIP/2.0 503"
-
 _SHARE: Final = 0.001
 """Seconds that calls which wait at the door get in a turn of the loop at least, and otherwise
 as long as all else took since the last one, but no longer than `_UNREAD`."""
@@ -138,26 +136,16 @@ class SipStack:
         return listener
 
     def _take(self, listener: StreamListener, data: bytes, address: Address) -> None:
-        self._arrived(data, address, listener, self._loop.time(), 0.0)
-
-    def _arrived(
-        self, data: bytes, address: Address, listener: Listener, now: float, age: float
-    ) -> None:
-        """Give a message to the endpoint; taps see it, unless it is one of too many."""
-        tap = self._tap
-        passing = False
+        now = self._loop.time()
+        if self._tap is not None:
+            self._tap("in", data, listener, address, now)
         try:
-            if self.faults is None:
-                passing = self.endpoint.door.take(data, address, listener, now, age)
+            if self.faults is not None:
+                self.faults.arrived(data, address, listener, now)
             else:
-                if tap is not None:  # before what the faults note of it
-                    tap("in", data, listener, address, now)
-                    tap = None
-                self.faults.arrived(data, address, listener, now, age)
+                self.endpoint.door.take(data, address, listener, now)
         except Exception:
             log.exception("a message from %s:%s was not processed", *address)
-        if tap is not None and not passing:
-            tap("in", data, listener, address, now)
 
     def _failed(self, listener: StreamListener, address: Address) -> None:
         now = self._loop.time()
@@ -182,17 +170,23 @@ class SipStack:
     def _read(self, listener: UdpListener) -> int:
         now = self._loop.time()
         door = self.endpoint.door
-        arrived = self._arrived
+        receive = door.take if self.faults is None else self.faults.arrived
+        tap = self._tap
         # Nothing is old where the last reading left nothing, and that is not long ago.
         ask = door.delay > 0 and (listener.full or now > listener.read_until + _UNREAD)
 
         def take(data: bytes, address: Address) -> None:
             nonlocal ask
-            age = 0.0
-            if ask and data[:1] in b"I\r":  # INVITE, after a CRLF also
-                age = max(0.0, listener.age() + now - self._loop.time())
-                ask = age > _UNREAD  # those behind are younger
-            arrived(data, address, listener, now, age)
+            if tap is not None:
+                tap("in", data, listener, address, now)
+            try:
+                age = 0.0
+                if ask and data[:1] in b"I\r":  # INVITE, after a CRLF also
+                    age = max(0.0, listener.age() + now - self._loop.time())
+                    ask = age > _UNREAD  # those behind are younger
+                receive(data, address, listener, now, age)
+            except Exception:
+                log.exception("a datagram from %s:%s was not processed", *address)
 
         count = listener.drain(take)
         listener.full = count == BATCH
@@ -297,7 +291,6 @@ class SipStack:
     def transmit(self, messages: list[Outgoing], now: float) -> None:
         """Send past the faults. What comes of an address that fails is left to `pump`."""
         tap = self._tap
-        unseen = self.endpoint.door.unseen
         failed: list[tuple[Listener, Address]] = []
         for listener, address, data in messages:
             assert isinstance(listener, SocketListener)
@@ -316,7 +309,7 @@ class SipStack:
                 log.warning("cannot send to %s:%s: %s", *address, error)
                 failed.append((listener, address))
                 continue
-            if tap is not None and not (unseen and data[:11] == _REFUSAL and unseen in data):
+            if tap is not None:
                 tap("out", data, listener, address, now)
         for listener, address in failed:
             self.endpoint.transport_failed(listener, address, now)

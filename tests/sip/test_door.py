@@ -291,15 +291,11 @@ def calls(endpoint: Endpoint) -> list[int]:
     return [int(tx.request.call_id.partition("@")[0]) for tx in endpoint.servers.values()]
 
 
-def sent_by(endpoint: Endpoint) -> list[Response]:
-    """The 503s that wait to be sent, in order."""
-    sent = [parse(data) for _, _, data in endpoint.outbox]
-    return [m for m in sent if isinstance(m, Response) and m.status == 503]
-
-
 def refusals(endpoint: Endpoint) -> list[int]:
     """Those that got 503, in order."""
-    return [int(message.call_id.partition("@")[0]) for message in sent_by(endpoint)]
+    sent = [parse(data) for _, _, data in endpoint.outbox]
+    refused = [m for m in sent if isinstance(m, Response) and m.status == 503]
+    return [int(message.call_id.partition("@")[0]) for message in refused]
 
 
 def test_calls_wait_when_too_many_come_at_once() -> None:
@@ -416,26 +412,6 @@ def test_who_is_refused_at_once_hears_the_same_again() -> None:
     ((_, _, again),) = flood.endpoint.outbox
     assert again in answers
     assert len(flood.keeper.refused) == counted
-
-
-def test_who_is_refused_at_once_is_left_out_of_traces() -> None:
-    """INVITE, 503 and ACK; those who waited, and those who are let in, are not."""
-    flood = Flood()
-    flood.refused()
-    numbers = range(flood.number, flood.number + 200)
-    left_out = [
-        flood.door.take(invite(number), PEER, flood.listener, flood.now) for number in numbers
-    ]
-    at_once = {message.call_id: message for message in sent_by(flood.endpoint)}
-    assert [f"{number}@198.51.100.9" in at_once for number in numbers] == left_out
-    assert 0 < sum(left_out) < 200
-    flood.endpoint.outbox.clear()
-    assert flood.door.next(flood.now + 2 * DELAY, busy=True)
-    (late,) = sent_by(flood.endpoint)
-    for refusal, unseen in ((next(iter(at_once.values())), True), (late, False)):
-        assert (flood.door.unseen in refusal.to_bytes()) == unseen
-        ack = ack_to(refusal, int(refusal.call_id.partition("@")[0]))
-        assert flood.door.take(ack, PEER, flood.listener, flood.now) == unseen
 
 
 def test_urgent_calls_find_a_full_queue_open() -> None:

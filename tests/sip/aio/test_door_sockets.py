@@ -148,18 +148,12 @@ async def test_a_flood_of_datagrams() -> None:
         caller.setblocking(False)
         caller.bind(("127.0.0.1", 0))
         caller.connect(("127.0.0.1", listener.port))
-        seen: set[tuple[str, str]] = set()
-        server.stack.add_tap(lambda way, data, *_: seen.add((way, parse(data).call_id)))
         began = time.monotonic()
         for number in range(MANY):
             caller.send(invite(number))
         answers = Answers()
         await answers.all(lambda: asyncio.ensure_future(loop.sock_recv(caller, 65_535)), MANY)
         judge_times(server, answers, began)
-        # A tap sees all of a call, or nothing.
-        named = {way: {name for one, name in seen if one == way} for way in ("in", "out")}
-        assert named["in"] == named["out"]
-        assert {name for name, status in answers.statuses.items() if status == 486} <= named["in"]
         # The flood is over: the next one comes in at once.
         caller.send(invite(MANY))
         await answers.all(lambda: asyncio.ensure_future(loop.sock_recv(caller, 65_535)), MANY + 1)
