@@ -17,19 +17,19 @@ from sip.transport import Address, Listener
 # The first letter is looked at before all else: that halves the time.
 _FIELD: Final = re.compile(
     rb"\r\n(?=[VvFfTtIiCcRr])((?i:via|v|from|f|to|t|call-id|i|cseq|replaces))"
-    rb"[ \t]*:[ \t]*([^\r\n]*)(?=\r\n(?![ \t]))"
+    rb"[ \t]*:[ \t]*+([^\r\n]*+)(?=\r\n(?![ \t]))"
 )
 _LETTERS: Final = frozenset(b"VvFfTtIiCcRr \t")
 """What a line may begin with that matters here, or is folded."""
 _PASSED: Final = frozenset(
-    (b"Cont", b"Cisc", b"Reco", b"Requ", b"Reas", b"Remo", b"Refe", b"Rout", b"Time", b"Iden")
+    b"Cont Cisc Reco Recv Requ Reso Reas Remo Refe Rout Time Iden In-R".split()
 )
 """What begins with one of those letters often, and is none of the fields that matter."""
 _PLAIN_VIA: Final = re.compile(r"SIP/2\.0/UDP ([^ \t;,]+);branch=(z9hG4bK[^ \t;,]+)")
 _USUAL_VIA: Final = re.compile(
     r"SIP/2\.0/[A-Z]+ ([^ \t;,]+)(?:;(?!branch=)[^ \t;,]*)*;branch=(z9hG4bK[^ \t;,]+)(?:;[^,]*)?"
 )
-_FOLD: Final = re.compile(rb"[ \t]*\r\n[ \t]+")
+_FOLD: Final = re.compile(rb"(?:(?<![ \t])[ \t]+)?\r\n[ \t]+")  # linear, as is what it does
 _VERSION: Final = b" SIP/2.0"
 
 
@@ -124,6 +124,8 @@ def knock_of(data: bytes) -> Knock | None:
             from_ = line
         elif name == b"To: " and not to:
             to = line
+        elif name == b"Call" and line[:10] == b"Call-Info:":
+            continue
         elif name == b"Call" and not call_id:
             call_id = line
         elif name == b"CSeq" and not cseq:
@@ -144,7 +146,7 @@ def knock_of(data: bytes) -> Knock | None:
         return _unusual(start, head)
     if (to[-1:] != b">" or b'"' in to) and _tag(to[4:]) is not None:
         return None
-    value = via[5:].decode("utf-8", "surrogateescape")
+    value = via[5:].lstrip(b" \t").decode("utf-8", "surrogateescape")
     plain = _PLAIN_VIA.fullmatch(value)
     if plain is None:
         key = _key(start, value, head)
@@ -160,6 +162,7 @@ def _unusual(start: bytes, head: bytes) -> Knock | None:
     from_ = to = call_id = cseq = b""
     replaces = False
     for name, value in _FIELD.findall(head + b"\r\n"):
+        value = value.rstrip(b" \t")
         letter = name[:1]
         if letter in b"vV":
             vias.append(value)

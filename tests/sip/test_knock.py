@@ -21,6 +21,8 @@ VIAS = (
     "SIP/2.0/UDP 198.51.100.9;branch=old;branch=z9hG4bKg",
     'SIP/2.0/UDP 198.51.100.9;x="a;branch=z9hG4bKh";branch=z9hG4bKi',
     "SIP/2.0/UDP 198.51.100.9;branch=z9hG4bK",
+    " SIP/2.0/UDP HOST.example:05060;branch=z9hG4bKj",
+    "SIP/2.0/UDP 198.51.100.9;branch=z9hG4bKk\t",
 )
 NAMES = {
     "Via": ("Via", "v", "VIA", "via ", "V"),
@@ -46,6 +48,8 @@ def test_any_spelling(data: st.DataObject) -> None:
         f"{spell['CSeq']}: 7 INVITE",
         "Contact: <sip:a@b>",
         "Supported: replaces, timer",
+        "Call-Info: <sip:a@b>;purpose=x-cisco-remotecc",
+        "Cisco-Guid: 1-2-3-4",
         "Subject: via: from: to: call-id:",
         "Content-Length: 0",
     ]

@@ -11,6 +11,7 @@ from sip.auth import Challenge, Credentials
 from sip.dialog import is_loose, name_addr_uri
 from sip.errors import PeerError
 from sip.grammar import parse_host_port, split_values, unescape
+from sip.knock import knock_of
 from sip.message import Request, parse, tag_of
 from sip.multipart import sdp_part
 from sip.sdp import SessionDescription, same_media
@@ -46,6 +47,11 @@ PIECES = [
 ]  # fmt: skip
 
 ORIGIN = "v=0\r\no=- 1 1 IN IP4 a\r\ns=-\r\nt=0 0\r\n"
+
+INVITE = (
+    b"INVITE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\n"
+    b"To: <sip:a>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n%b\r\n\r\n"
+)
 
 
 def whole(line: str) -> None:
@@ -106,6 +112,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "SDP media": lambda text: SessionDescription.parse(f"{ORIGIN}m=audio 1 a {text}".encode()),
     "same media": lambda text: same_media(f"a=sendrecv\n{text}".encode(), text.encode()),
     "multipart": lambda text: sdp_part("multipart/mixed;boundary=b", f"--b\n{text}".encode()),
+    "knock": lambda text: knock_of(INVITE % f"Feature: {text}".encode()),
+    "knock, a field": lambda text: knock_of(INVITE % f"f: {text}".encode()),
     "multipart type": lambda text: sdp_part(f"multipart/mixed;boundary={text}", b"--a\n"),
 }
 
