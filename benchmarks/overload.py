@@ -316,7 +316,7 @@ def measure(options: argparse.Namespace, directory: Path) -> Outcome:
     assert isinstance(subject, Callsim)
     points: list[Point] = []
     try:
-        tell(f"filling with what lingers and what is traced: {rate:g} calls/s for {_FILL} s")
+        tell(f"filling with what lingers and what is traced: {rate:g} calls/s for {_FILL:g} s")
         full = offer(subject, directory / "filled", rate, 1.0, _FILL, options.generators)
         before = subject.memory() / 1e6
         for factor in FACTORS:

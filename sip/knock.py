@@ -29,7 +29,9 @@ _PLAIN_VIA: Final = re.compile(r"SIP/2\.0/UDP ([^ \t;,]+);branch=(z9hG4bK[^ \t;,
 _USUAL_VIA: Final = re.compile(
     r"SIP/2\.0/[A-Z]+ ([^ \t;,]+)(?:;(?!branch=)[^ \t;,]*)*;branch=(z9hG4bK[^ \t;,]+)(?:;[^,]*)?"
 )
-_FOLD: Final = re.compile(rb"(?:(?<![ \t])[ \t]+)?\r\n[ \t]+")  # linear, as is what it does
+_FOLD: Final = re.compile(
+    rb"(?:(?<![ \t])[ \t]+)?\r\n[ \t]+"
+)  # linear, however long the white space
 _VERSION: Final = b" SIP/2.0"
 
 
@@ -41,14 +43,13 @@ class Knock:
     such a header field.
     """
 
-    __slots__ = ("_lines", "_place", "_start", "_to", "_via", "id", "key", "replaces")
+    __slots__ = ("_lines", "_place", "_start", "_via", "id", "key", "replaces")
 
     def __init__(
         self,
         start: bytes,
         via: str,
         place: str,
-        to: bytes,
         lines: tuple[bytes, ...],
         key: str,
         replaces: bool,
@@ -59,7 +60,6 @@ class Knock:
         self._start = start
         self._via = via  # the first one's value
         self._place = place  # its sent-by, where it has nothing else but a branch
-        self._to = to
         self._lines = lines  # what a response copies, To last
 
     @property
@@ -70,7 +70,7 @@ class Knock:
     @property
     def to(self) -> bytes:
         """The value of To."""
-        return self._to.partition(b":")[2].strip(b" \t")
+        return self._lines[-1].partition(b":")[2].strip(b" \t")
 
     def answer(
         self, start: bytes, tag: bytes, lines: bytes, address: Address, listener: Listener
@@ -150,9 +150,9 @@ def knock_of(data: bytes) -> Knock | None:
     plain = _PLAIN_VIA.fullmatch(value)
     if plain is None:
         key = _key(start, value, head)
-        return Knock(start, value, "", to, copied, key, False) if key else None
+        return Knock(start, value, "", copied, key, False) if key else None
     place = plain[1]
-    return Knock(start, value, place, to, copied, f"{plain[2]} {place} INVITE", False)
+    return Knock(start, value, place, copied, f"{plain[2]} {place} INVITE", False)
 
 
 def _unusual(start: bytes, head: bytes) -> Knock | None:
@@ -192,9 +192,9 @@ def _unusual(start: bytes, head: bytes) -> Knock | None:
     key = _key(start, via, head)
     if not key:
         return None
-    to = b"To: " + to
-    rest = (b"Call-ID: " + call_id, b"CSeq: " + cseq, b"From: " + from_, to)
-    return Knock(start, via, "", to, (*[b"Via: " + one for one in vias], *rest), key, replaces)
+    lines = [b"Via: " + one for one in vias]
+    lines += [b"Call-ID: " + call_id, b"CSeq: " + cseq, b"From: " + from_, b"To: " + to]
+    return Knock(start, via, "", tuple(lines), key, replaces)
 
 
 def _uri(start: bytes) -> str:
