@@ -116,7 +116,14 @@ class AgentDesk:
         phone.answer_after = seconds
 
     def reset(self) -> None:
-        """Phones ring as long as after the start."""
+        """Agents are in the states of the configuration, phones ring as long as after the start."""
+        server = self._server
+        now = server.stack.now()
+        for extension, configured in server.config.icm.agents.items():
+            agent = server.skill_groups.agents[extension]
+            if agent.state != configured.state:
+                server.skill_groups.set_state(agent, configured.state, now)
+        server.stack.pump(now)
         for extension, seconds in self._rang.items():
             if self.phones is not None:
                 self.phones.extension(extension).answer_after = seconds

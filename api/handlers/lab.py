@@ -62,12 +62,13 @@ async def reset_server(
     """End all calls, so that the next test finds nothing.
 
     Idempotency keys, failed logins and bans are forgotten, the levels of the log put back. Faults
-    are those of the configuration again, and none has fired; so is how long agents' phones ring.
-    The trace is on or off as configured; what it has of ended calls stays.
+    and the states of agents are those of the configuration again, no fault has fired, and agents'
+    phones ring as long as after the start. The trace is on or off as configured; what it has of
+    ended calls stays.
     """
     server.faults.reset()
-    server.desk.reset()
     ended = await server.terminate_all(CallFilter(), "administrative")
+    server.desk.reset()  # now no call waits that an agent could take
     answers.clear()
     logins.clear()
     log_levels.restore()

@@ -269,6 +269,7 @@ class FakeCallServer:
             self.groups = SkillGroups(Config.builtin(), wheel, lambda *_: None, 0.0)
         stack = SimpleNamespace(now=lambda: 0.0, pump=lambda _now: None)
         server = SimpleNamespace(
+            config=Config.builtin(),
             skill_groups=self.groups,
             plan=self.plan,
             stack=stack,

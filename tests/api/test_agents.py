@@ -64,6 +64,16 @@ async def test_how_long_a_simulated_phone_rings() -> None:
         assert [phones.rings(one["extension"]) for one in listed] == [1.0, 1.0, 1.0]
 
 
+@run
+async def test_a_reset_puts_back_their_states() -> None:
+    async with serving(FakeCallServer()) as client:
+        await client("PUT", "/sim/v1/agents/1001", **body({"state": "logged_out"}))
+        await client("PUT", "/sim/v1/agents/1003", **body({"state": "not_ready"}))
+        assert (await client("POST", "/sim/v1/reset")).status == 200
+        agents = (await client("GET", "/sim/v1/agents")).json["agents"]
+    assert [one["state"] for one in agents] == ["available"] * 3
+
+
 @pytest.mark.parametrize("elsewhere", [False, True])
 @run
 async def test_a_phone_that_is_not_simulated_here(elsewhere: bool) -> None:
