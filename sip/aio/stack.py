@@ -35,7 +35,7 @@ _UNREAD: Final = 0.05
 
 _SHARE: Final = 0.001
 """Seconds that calls which wait at the door get in a turn of the loop at least, and otherwise
-as long as all else took since the last one, but no longer than `_UNREAD`."""
+as long as all else took since the last that had any for them, but no longer than `_UNREAD`."""
 
 Handler = Callable[[Event | Responded, float], None]
 
@@ -83,7 +83,7 @@ class SipStack:
         self._closed = False
         self.lost = 0  # datagrams for which the kernel had no room
         self._attending: asyncio.Handle | None = None  # where new calls came to the door
-        self._attended = 0.0  # when they had their last turn, or began to wait
+        self._attended = 0.0  # when they were let in last, or came; 0: nobody waits
         self._full = False  # a reading since was a whole batch: more may be there
 
     def add_tap(self, tap: Tap) -> None:
@@ -201,13 +201,13 @@ class SipStack:
         endpoint = self.endpoint
         door = endpoint.door
         door.taken = 0
+        busy, self._full = self._full, False
         if not door.waiting:
             self._attending = None
-            self._full = False
+            self._attended = 0.0
             return
         now = self._loop.time()
         until = now + min(max(_SHARE, now - self._attended), _UNREAD)
-        busy, self._full = self._full, False
         try:
             while now < until and door.next(now, busy=busy):
                 if endpoint.events:
@@ -216,6 +216,10 @@ class SipStack:
         except Exception:
             log.exception("a call that waited was not processed")
         self._attending = None
+        if not door.waiting:
+            self._attended = 0.0
+        elif not busy:  # else the next turn makes up for this one
+            self._attended = now
         self.pump(now)
 
     def _wake(self) -> None:
@@ -267,7 +271,7 @@ class SipStack:
             self._flush(now)
         door = endpoint.door
         if self._attending is None and (door.taken or door.waiting):
-            self._attended = now
+            self._attended = self._attended or now
             self._attending = self._loop.call_soon(self._attend)
         if endpoint.locator.queries:
             self._start_lookups()

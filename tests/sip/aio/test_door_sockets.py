@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
 from functools import wraps
+from types import SimpleNamespace
 
 import pytest
 
@@ -224,6 +225,71 @@ async def test_a_flood_on_many_connections() -> None:
         writer.close()
         await writer.wait_closed()
     server.stack.close()
+
+
+class Loop:
+    """The event loop of a stack, one turn at a time, on a clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 1.0
+        self.soon: list[Callable[[], None]] = []
+
+    def time(self) -> float:
+        return self.seconds
+
+    def call_soon(self, callback: Callable[[], None]) -> object:
+        self.soon.append(callback)
+        return callback
+
+    def call_at(self, _when: float, _callback: Callable[[], None]) -> object:
+        return SimpleNamespace(cancel=lambda: None)
+
+    def turn(self) -> None:
+        soon, self.soon = self.soon, []
+        for callback in soon:
+            callback()
+
+
+@in_a_loop
+async def test_who_waits_gets_the_time_of_turns_that_had_none_for_them() -> None:
+    """As long as all else took since calls were let in last, and not in the last turn alone."""
+    loop = Loop()
+    stack = Server().stack
+    listener = stack.listen_udp("127.0.0.1", 0)
+    stack._loop = loop
+    let_in: list[int] = []
+
+    def handle(event: Event | Responded, now: float) -> None:
+        assert isinstance(event, Invited)
+        event.session.reject(now, 486)
+        if door.taken == 0:
+            loop.seconds += toil
+
+    stack.handler = handle
+    toil = 1 / 1024
+    door = stack.endpoint.door
+    for number in range(AT_ONCE + 40):
+        door.take(invite(number), ("127.0.0.1", 9), listener, loop.seconds)
+    stack.pump()
+    for full, took in ((False, 5), (True, 10), (True, 10), (False, 5)):
+        waiting = door.waiting
+        loop.seconds += took * toil
+        stack._full = full
+        loop.turn()
+        let_in.append(waiting - door.waiting)
+    assert let_in == [5, 0, 0, 25]
+    while door.waiting:
+        loop.seconds += 50 * toil
+        loop.turn()
+    # A while later others have to wait: what was before they came is not theirs.
+    loop.seconds += 1.0
+    for number in range(AT_ONCE + 40):
+        door.take(invite(1000 + number), ("127.0.0.1", 9), listener, loop.seconds)
+    stack.pump()
+    loop.seconds += 5 * toil
+    loop.turn()
+    assert door.waiting == 35
+    listener.close()
 
 
 @in_a_loop
