@@ -67,8 +67,10 @@ async def reset_server(
     ended calls stays.
     """
     server.faults.reset()
-    ended = await server.terminate_all(CallFilter(), "administrative")
-    server.desk.reset()  # now no call waits that an agent could take
+    try:
+        ended = await server.terminate_all(CallFilter(), "administrative")
+    finally:
+        server.desk.reset()  # after the calls that waited: none of them gets an agent
     answers.clear()
     logins.clear()
     log_levels.restore()

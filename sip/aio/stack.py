@@ -35,7 +35,10 @@ _UNREAD: Final = 0.05
 
 _SHARE: Final = 0.001
 """Seconds that calls which wait at the door get in a turn of the loop at least, and otherwise
-as long as all else took since the last that had any for them, but no longer than `_UNREAD`."""
+as long as all else took since the last that had time for them."""
+
+_LONGEST_SHARE: Final = 0.02
+"""But no longer: what comes meanwhile has to fit into the kernel's buffer."""
 
 Handler = Callable[[Event | Responded, float], None]
 
@@ -83,7 +86,7 @@ class SipStack:
         self._closed = False
         self.lost = 0  # datagrams for which the kernel had no room
         self._attending: asyncio.Handle | None = None  # where new calls came to the door
-        self._attended = 0.0  # when they were let in last, or came; 0: nobody waits
+        self._attended = 0.0  # when they had time last, or came; 0: no turn is due
         self._full = False  # a reading since was a whole batch: more may be there
 
     def add_tap(self, tap: Tap) -> None:
@@ -206,8 +209,9 @@ class SipStack:
             self._attending = None
             self._attended = 0.0
             return
-        now = self._loop.time()
-        until = now + min(max(_SHARE, now - self._attended), _UNREAD)
+        began = now = self._loop.time()
+        share = min(max(_SHARE, now - self._attended), _LONGEST_SHARE)
+        until = now + share
         try:
             while now < until and door.next(now, busy=busy):
                 if endpoint.events:
@@ -218,8 +222,8 @@ class SipStack:
         self._attending = None
         if not door.waiting:
             self._attended = 0.0
-        elif not busy:  # else the next turn makes up for this one
-            self._attended = now
+        else:  # what a busy turn has left of its share is the next one's too
+            self._attended = now - (max(0.0, share - (now - began)) if busy else 0.0)
         self.pump(now)
 
     def _wake(self) -> None:
