@@ -171,7 +171,8 @@ class Flows:
         **settings: object,
     ) -> Flow:
         """Call 2000, where `callee` is; `target` is at 3000. `options` are the caller's
-        for SIPp. Returns when REST says `state`, at once without one.
+        for SIPp. Returns when REST says `state`, which the caller must hold long enough to be
+        seen; at once without one.
         """
         place = self._place(settings)
         runs = [self._sipp(callee, port=place.ports[0], hold_ms=callee_ms, options=callee_options)]

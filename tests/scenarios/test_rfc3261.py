@@ -144,7 +144,7 @@ def test_a_caller_behind_proxies(flows: Flows) -> None:
 
 
 def test_hops_are_counted(flows: Flows) -> None:
-    flow = flows.start("caller-hangs-up", "callee-answers")
+    flow = flows.start("caller-hangs-up", "callee-answers", None)
     (invite,) = [m for m in on_leg(flow.finish(), flow.callee) if m.name == "INVITE"]
     assert invite.header("Max-Forwards") == "69"
 
@@ -155,7 +155,7 @@ def test_no_hop_is_left(flows: Flows) -> None:
 
 
 def test_an_unknown_extension(flows: Flows) -> None:
-    flow = flows.start("caller-requires-expect-420", "callee-answers")
+    flow = flows.start("caller-requires-expect-420", "callee-answers", None)
     to_caller, to_callee = legs(flow, flow.finish())
     assert to_caller[:3] == ["INVITE", "420 INVITE", "ACK"]
     assert to_caller[3:] == to_callee == WHOLE
