@@ -31,6 +31,7 @@ _MOST: Final = 256 << 10
 
 _AT_A_TIME: Final = 3
 _FRESH: Final = 64  # messages that are written together
+_BEFORE: Final = 0.5  # seconds by which a leg's first message may be older than the leg
 
 
 class Trace:
@@ -43,11 +44,12 @@ class Trace:
         self._least = min(max(_LEAST, self._most // _PIECES), _MOST)
         self.enabled = False
         self._pieces: list[Piece] = []  # the oldest first
+        self._size = 0  # their octets
         self._piece = Piece(0, 0, 0, 0)  # the last of them
         self._fresh: list[Entry] = []
         self._number = 0  # of the last message
         self._saved = 0  # how many were moved from a piece that went
-        self._legs: dict[bytes, str] = {}  # GUIDs of calls in progress by Call-ID
+        self._legs: dict[bytes, Leg] = {}  # of calls in progress, by Call-ID
         self._omitted: dict[bytes, int] = {}  # by Call-ID as well
         self.restore()
 
@@ -69,6 +71,7 @@ class Trace:
             self._server.stack.remove_tap(self._take)
             self._fresh.clear()
             self._pieces.clear()
+            self._size = 0
             self._piece = Piece(0, 0, 0, 0)
             self._legs.clear()
             self._omitted.clear()
@@ -96,7 +99,7 @@ class Trace:
     def joined(self, leg: "Leg") -> None:
         """A leg is of its call from now on."""
         if self.enabled:
-            self._legs[name_of(leg.session.dialog.call_id)] = leg.call.guid
+            self._legs[name_of(leg.session.dialog.call_id)] = leg
 
     def ended(self, call: "Call", now: float) -> None:
         """A call is over: its legs are known by its GUID from now on."""
@@ -108,7 +111,8 @@ class Trace:
         for name, kind in legs.items():
             lines += [name, kind.encode()]
             omitted += self._omitted.pop(name, 0)
-            if self._legs.get(name) == call.guid:  # else it was moved to another call
+            leg = self._legs.get(name)
+            if leg is not None and leg.call is call:  # else it was moved to another call
                 del self._legs[name]
         lines[1] = b"%d" % omitted
         self._write(ENDED, now, b"\n".join(lines))
@@ -136,12 +140,12 @@ class Trace:
         comes on top of what a piece is for, so that each turn makes room for messages to come.
         """
         need = HEAD + len(record.data)
-        size = sum([len(piece.octets) for piece in self._pieces]) + self._least + need
+        most = self._most - self._least - need
         looked = 0
         kept: list[Record] = []
-        while size > self._most and self._pieces and looked < _AT_A_TIME * self._least + need:
+        while self._size > most and self._pieces and looked < _AT_A_TIME * self._least + need:
             oldest = self._pieces.pop(0)
-            size -= len(oldest.octets)
+            self._size -= len(oldest.octets)
             looked += len(oldest.octets)
             self._save(oldest, kept)
         saved = _octets(kept)
@@ -153,16 +157,20 @@ class Trace:
         piece.put(first, 0)
         self._piece = piece
         self._pieces.append(piece)
+        self._size += len(piece.octets)
 
     def _save(self, piece: Piece, kept: list[Record]) -> None:
         """Add to `kept` what calls in progress said in a piece that goes. They have half of the
         room."""
+        before = _BEFORE + self._server.config.admission.delay  # it may have waited at the door
+        until = piece.until + before
+        if not any([leg.started <= until for leg in self._legs.values()]):
+            return  # whoever said something in it is gone: no need to look
         live = self._server.calls
-        if not live:
-            return
         room = self._most // 2 - sum([one.saved for one in self._pieces]) - _octets(kept)
         for record in piece.records(piece.used):
-            if record.kind == ENDED or self._legs.get(name := record.call_id) not in live:
+            leg = self._legs.get(name := record.call_id) if record.kind != ENDED else None
+            if leg is None or leg.call.guid not in live:
                 continue
             room -= HEAD + len(record.data)
             if room >= 0:

@@ -60,14 +60,16 @@ class Record(NamedTuple):
 
 class Piece:
     """A part of the log. `number` is that of the last message before it, `count` how many had
-    been written until then; its first `saved` octets were moved here. A peer of which it has
-    nothing takes memory besides: there may be one for each KiB, and `peers` more."""
+    been written until then; its first `saved` octets were moved here. `until` is the time of the
+    last record. A peer of which it has nothing takes memory besides: there may be one for each
+    KiB, and `peers` more."""
 
-    __slots__ = ("_ends", "_most_ends", "count", "number", "octets", "saved", "used")
+    __slots__ = ("_ends", "_most_ends", "count", "number", "octets", "saved", "until", "used")
 
     def __init__(self, size: int, peers: int, number: int, count: int) -> None:
         self.octets = bytearray(size)
         self.used = 0
+        self.until = 0.0
         self.number = number
         self._most_ends = peers + size // 1024
         self.count = count
@@ -81,6 +83,7 @@ class Piece:
         size = len(octets)
         ends = self._ends
         after = self.used
+        time = self.until
         for place in range(begin, len(records)):
             time, number, kind, saved, end, data = records[place]
             at = after
@@ -89,12 +92,14 @@ class Piece:
             index = ends.get(end, -1)
             if after > size or (index < 0 and len(ends) >= self._most_ends):
                 self.used = at
+                self.until = time
                 return place
             if index < 0:
                 index = ends[end] = len(ends)
             _HEAD.pack_into(octets, at, time, number, len(data), index, kind, saved)
             octets[body:after] = data
         self.used = after
+        self.until = time
         return len(records)
 
     def records(self, until: int) -> Iterator[Record]:

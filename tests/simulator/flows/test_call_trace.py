@@ -229,6 +229,32 @@ def test_a_flood_leaves_the_messages_of_calls_in_progress(build: Build) -> None:
     assert told(world, world.call.guid) == ["caller > INVITE", "caller < 200 OK", "caller > ACK"]
 
 
+@pytest.mark.parametrize(("age", "kept"), [(0.6, 2), (5.0, 1)])
+def test_what_waited_at_the_door_stays(build: Build, age: float, kept: int) -> None:
+    """A piece that is older than all calls in progress is not looked through: what was said
+    under the Call-ID of one long before is none of its messages."""
+    world = build(trace={"memory": 1})
+    world.run(10.0)
+    trace = world.server.trace
+    stranger = world.network.add_stranger("door")
+    text = invite(world, stranger, 1, "Call-ID: door")
+
+    def flood(times: int, time: float) -> None:
+        for _ in range(times):
+            trace._take("in", LONG.encode(), world.party.listener, stranger.address, time)
+
+    waited = world.network.now - age
+    trace._take("in", text.encode(), world.party.listener, stranger.address, waited)
+    flood(8, waited)
+    stranger.send(world.party, text)
+    world.run(0.05)
+    guid = world.call.guid
+    flood(64, world.network.now)
+    assert told(world, guid) == ["caller > INVITE"] * kept + ["caller < 200 OK"]
+    world.call.end(world.network.now, "completed", "")
+    world.run(40.0)
+
+
 def test_call_ids_that_are_used_again(world: World) -> None:
     """They belong to the latest call."""
     stranger = world.network.add_stranger("again")
