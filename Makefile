@@ -22,7 +22,10 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
     --no-header --no-emit-index-url $(ARGS)
-PYTHON ?= $(shell for p in python3 python3.{11..19}; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
+# The distribution's own is built with optimisation, a fifth quicker than most that are built by
+# hand: it comes first where it is all there.
+PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip' 2>/dev/null && own=/usr/bin/python3; \
+    for p in $$own python3 python3.{11..19}; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
 
 # $(call install,PACKAGES): by apt when root, otherwise one line that names them.
 # The lock is waited for: a fresh machine is often busy with its own updates.
