@@ -7,6 +7,7 @@ from sip.message import Request, Response
 from sip.traffic import OTHER
 from sip.transaction.machine import (
     ACCEPTED,
+    ANSWERED,
     ANSWERED_INVITE,
     CALLING,
     COMPLETED,
@@ -284,6 +285,12 @@ def _absorb(tx: ClientTransaction, _now: float, _message: object) -> None:
     tx.data = b""
 
 
+def _let_go(tx: ClientTransaction, _now: float, _message: object) -> None:
+    """It is answered: only its key is of use now."""
+    tx.make = None
+    tx.request = ANSWERED
+
+
 def _forget(tx: ClientTransaction, _now: float, _message: object) -> None:
     tx.stop_timers()
     tx.layer.forget_client(tx.key)
@@ -327,7 +334,7 @@ NON_INVITE_CLIENT: Final[Table] = {
         TIMER_F: (TERMINATED, (_forget, _report_timeout)),
         TRANSPORT_ERROR: (TERMINATED, (_forget, _report_transport_error)),
         RECEIVE_1XX: (PROCEEDING, (_pass_up,)),
-        RECEIVE_2XX: (COMPLETED, (_stop, _start_k, _pass_up)),
+        RECEIVE_2XX: (COMPLETED, (_stop, _start_k, _pass_up, _let_go)),
         RECEIVE_FAILURE: (COMPLETED, (_stop, _start_k, _pass_refusal)),
     },
     PROCEEDING: {
@@ -335,7 +342,7 @@ NON_INVITE_CLIENT: Final[Table] = {
         TIMER_F: (TERMINATED, (_forget, _report_timeout)),
         TRANSPORT_ERROR: (TERMINATED, (_forget, _report_transport_error)),
         RECEIVE_1XX: (PROCEEDING, (_pass_up,)),
-        RECEIVE_2XX: (COMPLETED, (_stop, _start_k, _pass_up)),
+        RECEIVE_2XX: (COMPLETED, (_stop, _start_k, _pass_up, _let_go)),
         RECEIVE_FAILURE: (COMPLETED, (_stop, _start_k, _pass_refusal)),
     },
     COMPLETED: {TIMER_K: (TERMINATED, (_forget,))},
